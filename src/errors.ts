@@ -1,0 +1,211 @@
+/**
+ * Every error that Postern throws on purpose: one class, one closed table of codes.
+ *
+ * Match on `error.code`, never on the text. A message says what happened; `remedy`, from the table,
+ * says what to do about it. No message holds a secret, a cookie or a full address.
+ * `docs/ERRORS.md` is generated from this table.
+ */
+
+/** What one code means. */
+export interface ErrorEntry {
+  /** Whose fault it is: ours or our user's (`local`), or the other end's (`remote`). */
+  readonly side: 'local' | 'remote';
+  /** Whether the same call may succeed later without any change. */
+  readonly retry: 'never' | 'later';
+  /** What happened, one sentence. */
+  readonly summary: string;
+  /** What the reader does about it, one sentence. */
+  readonly remedy: string;
+  /** The SOCKS5 reply code (RFC 1928, section 6) that a SOCKS client is told; 0x01 when absent. */
+  readonly socksReply?: number;
+}
+
+const table = {
+  // src/bytes
+  ERR_BYTES_TRUNCATED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A complete message is shorter than its own fields say.',
+    remedy: 'The peer is broken or hostile; nothing to do at this end.',
+  },
+  ERR_BYTES_OVERFLOW: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A peer sent more than the limit for what was being read.',
+    remedy: 'See docs/LIMITS.md for the limit and whether it can be raised.',
+  },
+
+  // src/net
+  ERR_DIAL_REFUSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The target refused the TCP connection.',
+    remedy: 'Check the address and port, and that the bridge is running.',
+    socksReply: 0x05,
+  },
+  ERR_DIAL_HOST_UNREACHABLE: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'No route leads to the target host.',
+    remedy: 'Check the address and this machine’s routes.',
+    socksReply: 0x04,
+  },
+  ERR_DIAL_NETWORK_UNREACHABLE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'The target’s network cannot be reached from here.',
+    remedy: 'Check this machine’s connection (an IPv6 target needs IPv6 here).',
+    socksReply: 0x03,
+  },
+  ERR_DIAL_NAME_NOT_FOUND: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The host name does not resolve.',
+    remedy: 'Check the spelling and the resolver, or give an IP address.',
+    socksReply: 0x04,
+  },
+  ERR_DIAL_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The TCP connection was not established in time.',
+    remedy: 'The target or the path drops packets; try again or try another bridge.',
+    socksReply: 0x06,
+  },
+  ERR_DIAL_NOT_ALLOWED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The operating system or a rule forbids this connection.',
+    remedy: 'Check firewall rules and the outbound bind address.',
+    socksReply: 0x02,
+  },
+  ERR_DIAL_BIND_FAILED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The outbound address to bind to is not one of this machine’s, or is of the other family.',
+    remedy: 'Set TOR_PT_OUTBOUND_BIND_ADDRESS_V4/V6 to an address that this machine has.',
+    socksReply: 0x02,
+  },
+  ERR_DIAL_FAILED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The connection failed for another reason; the cause carries it.',
+    remedy: 'Read the cause.',
+    socksReply: 0x01,
+  },
+  ERR_LISTEN_IN_USE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'Another program listens on that address and port.',
+    remedy: 'Stop the other program or choose another port.',
+  },
+  ERR_LISTEN_FAILED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The address cannot be listened on.',
+    remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
+  },
+
+  // src/transports
+  ERR_TRANSPORT_UNKNOWN: {
+    side: 'local',
+    retry: 'never',
+    summary: 'No transport of that name is registered.',
+    remedy: 'Run `postern --help` for the transports that this build knows.',
+  },
+  ERR_TRANSPORT_DUPLICATE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A transport of that name is registered already.',
+    remedy: 'Give each transport a name of its own.',
+  },
+  ERR_TRANSPORT_ARGUMENT: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A transport argument is missing, malformed or unknown.',
+    remedy: 'Copy the bridge line again, whole; docs/run-a-client.md explains its arguments.',
+  },
+  ERR_TRANSPORT_STATE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The transport’s saved state cannot be read, or cannot be saved.',
+    remedy: 'Restore the named file from its `.previous` copy or a backup; delete it only to give the bridge a new identity.',
+  },
+  ERR_HANDSHAKE_REJECTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The peer did not prove that it speaks this transport with these arguments.',
+    remedy: 'Check that the bridge line is the bridge’s current one, and that the clocks of both ends agree to the hour.',
+  },
+  ERR_HANDSHAKE_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The transport’s handshake was not finished in time.',
+    remedy: 'Wrong arguments look the same as a dead bridge: check the bridge line, then try another bridge.',
+    socksReply: 0x06,
+  },
+  ERR_HANDSHAKE_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The peer closed the connection during the transport’s handshake.',
+    remedy: 'Check the bridge line; if it is right, the path may be censored: try another bridge.',
+    socksReply: 0x05,
+  },
+  ERR_FRAME_MALFORMED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A frame of an established connection failed its authentication or its length check.',
+    remedy: 'The connection was altered on its way; connect again.',
+  },
+  ERR_STREAM_TRUNCATED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The connection ended in the middle of a frame.',
+    remedy: 'The connection was cut on its way; connect again.',
+  },
+} as const;
+
+/** The closed union of error codes. */
+export type ErrorCode = keyof typeof table;
+
+/** The table of codes, for docs/ERRORS.md and for tests. */
+export const errorTable: Readonly<Record<ErrorCode, ErrorEntry>> = table;
+
+/** An error that Postern throws on purpose. */
+export class PosternError extends Error {
+  override readonly name: string = 'PosternError';
+  readonly code: ErrorCode;
+
+  /**
+   * @param code a row of the table
+   * @param message what happened, without secrets and full addresses; the remedy is in the table
+   */
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** Whose fault it is. */
+  get side(): 'local' | 'remote' {
+    return errorTable[this.code].side;
+  }
+
+  /** Whether the same call may succeed later without any change. */
+  get retry(): 'never' | 'later' {
+    return errorTable[this.code].retry;
+  }
+
+  /** What the reader does about it. */
+  get remedy(): string {
+    return errorTable[this.code].remedy;
+  }
+
+  /** The SOCKS5 reply code that a SOCKS client is told (RFC 1928, section 6). */
+  get socksReply(): number {
+    return errorTable[this.code].socksReply ?? 0x01;
+  }
+}
+
+/** A state that this program's own logic rules out. Seeing one is a defect of Postern: report it. */
+export class PosternBug extends Error {
+  override readonly name: string = 'PosternBug';
+}

@@ -1,0 +1,35 @@
+/**
+ * Every cap on a buffer, a count or a time that a peer can drive.
+ *
+ * `docs/LIMITS.md` is generated from this table. Code reads `limits.name`; a limit with a `key` is
+ * only a default, and the operator's value is handed in where the limit is enforced.
+ */
+
+/** What one limit is. */
+export interface LimitEntry {
+  readonly value: number;
+  readonly unit: 'bytes' | 'ms' | 'count';
+  /** What would happen without it, one sentence. */
+  readonly guards: string;
+  /** The command-line option that changes it, where an operator would want one. */
+  readonly key?: string;
+}
+
+const table = {
+  ptLineBytes: {
+    value: 65_536,
+    unit: 'bytes',
+    guards: 'A child that prints without a newline would fill the parent’s memory.',
+  },
+} as const;
+
+/** The closed union of limit names. */
+export type LimitName = keyof typeof table;
+
+/** The table of limits, for docs/LIMITS.md and for tests. */
+export const limitTable: Readonly<Record<LimitName, LimitEntry>> = table;
+
+/** The default value of each limit, in the unit that its name or row gives. */
+export const limits: Readonly<Record<LimitName, number>> = Object.fromEntries(
+  Object.entries(table).map(([name, entry]) => [name, entry.value]),
+) as Record<LimitName, number>;
