@@ -1,0 +1,131 @@
+/**
+ * What a transport is: the whole plug-in interface.
+ *
+ * A transport is pure. It reads no clock, draws no randomness and touches no socket or file of its
+ * own: all of that is handed in. `net/transport-stream.ts` is the driver that runs a session over a
+ * TCP connection; `docs/write-a-transport.md` walks through an example.
+ */
+import type { Clock } from '../clock.ts';
+import type { Rng } from '../crypto/rng.ts';
+import type { PosternError } from '../errors.ts';
+import type { KeyValues } from '../pt/key-value.ts';
+
+/** A transport: a name and the two ends. */
+export interface Transport {
+  /** The PT name, a C identifier (PT 3.1). */
+  readonly name: string;
+  /** One line for `--help` and the documents: what it hides and from whom it does not. */
+  readonly summary: string;
+  /**
+   * A danger that a user must hear of when this transport is started, or undefined. A transport
+   * with a warning is off unless it is asked for by name.
+   */
+  readonly warning?: string;
+  /**
+   * Reads the client's per-connection arguments, before anything is dialled.
+   *
+   * @returns a factory that makes one session for each connection
+   * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, naming the argument and not its value
+   */
+  client(args: KeyValues, environment: Environment): () => Session;
+  /**
+   * Reads the server's options and loads the persistent state, or makes it at the first start.
+   *
+   * @throws PosternError `ERR_TRANSPORT_ARGUMENT` for an option, `ERR_TRANSPORT_STATE` for the state
+   */
+  server(options: KeyValues, environment: ServerEnvironment): Promise<TransportServer>;
+}
+
+/** What every session is given instead of reaching for it. */
+export interface Environment {
+  readonly rng: Rng;
+  readonly clock: Clock;
+}
+
+/** What a server is given on top: its own place to keep state. */
+export interface ServerEnvironment extends Environment {
+  readonly state: StateStore;
+}
+
+/** A directory of small state files. Each write is atomic and keeps the previous copy. */
+export interface StateStore {
+  /**
+   * The whole of a file; undefined when there is none.
+   *
+   * @throws PosternError `ERR_TRANSPORT_STATE` when it exists and cannot be read
+   */
+  read(file: string): Promise<Uint8Array | undefined>;
+  /** The copy that the last `write` of that file replaced; undefined when there is none. */
+  readPrevious(file: string): Promise<Uint8Array | undefined>;
+  /** Replaces a file: temporary file, sync, rename, mode 0600. Rejects with `ERR_TRANSPORT_STATE`. */
+  write(file: string, content: Uint8Array): Promise<void>;
+  /** Appends to a file without a sync: for records whose loss costs little. */
+  append(file: string, content: Uint8Array): Promise<void>;
+  /** Where a file lies, for messages to the operator. */
+  describe(file: string): string;
+}
+
+/** One configured server, from which sessions come. */
+export interface TransportServer {
+  /** What clients need, for the `ARGS:` of SMETHOD and for the bridge line (PT 3.3.3). */
+  readonly clientArguments: KeyValues;
+  /** Things that the operator should hear about the start, such as a repaired state file. */
+  readonly notices: readonly string[];
+  /**
+   * How long a connection that is rejected, or that came while the server was overloaded, is read
+   * and discarded, counted from when it was accepted. Fixed for the server's lifetime, so that a
+   * probe learns nothing from the cause of its failure.
+   */
+  readonly rejectAfterMs: number;
+  /** A session for one accepted connection. */
+  createSession(): Session;
+  /** Saves what is still in memory. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * One connection, as a state machine over bytes: events in, actions out.
+ *
+ * Chunks handed in are borrowed for the call; bytes in actions are owned by whoever receives them.
+ * No method is called again once an action `failed` or `rejected` came out.
+ */
+export interface Session {
+  /** The TCP connection is there. */
+  start(): readonly Action[];
+  /** Bytes from the wire. */
+  receive(chunk: Uint8Array): readonly Action[];
+  /** Bytes from the application; only after `established`. */
+  write(chunk: Uint8Array): readonly Action[];
+  /** The timer that was set last has run out. */
+  timerFired(): readonly Action[];
+  /** The peer will send no more. */
+  receiveEnd(): readonly Action[];
+  /** The application will send no more; `sendEnd` comes out when all before it was sent. */
+  writeEnd(): readonly Action[];
+  /** Bytes that were written and not sent yet; the driver stops reading while there are many. */
+  readonly queuedBytes: number;
+}
+
+/** What a session asks its driver to do, in order. */
+export type Action =
+  /** Put bytes on the wire, in one write. */
+  | { readonly type: 'send'; readonly bytes: Uint8Array }
+  /** Half-close the wire. */
+  | { readonly type: 'sendEnd' }
+  /** Hand bytes to the application. */
+  | { readonly type: 'deliver'; readonly bytes: Uint8Array }
+  /** Tell the application that no more will come. */
+  | { readonly type: 'deliverEnd' }
+  /** The handshake is done: `write` may be called from now on. */
+  | { readonly type: 'established' }
+  /** Call `timerFired` after so long, instead of when it was to be called before. */
+  | { readonly type: 'setTimer'; readonly delayMs: number }
+  /** Forget the timer. */
+  | { readonly type: 'clearTimer' }
+  /** The connection is lost: close it now. */
+  | { readonly type: 'failed'; readonly error: PosternError }
+  /**
+   * Servers only: the peer has not proven itself. Read and discard, say nothing, and close when
+   * `rejectAfterMs` is over: the one observable behaviour, whatever the cause.
+   */
+  | { readonly type: 'rejected'; readonly error: PosternError };
