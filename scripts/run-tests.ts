@@ -1,0 +1,34 @@
+/**
+ * `npm test [-- FILTER ...]`: runs every test file, or those whose path contains a filter.
+ *
+ * The list comes from the sources, so that what an older build left in dist/ never runs. A whole run
+ * also writes conformance.json into the build, from which docs/CONFORMANCE.md is generated.
+ */
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { buildRoot, packageRoot } from './paths.ts';
+
+const filters = process.argv.slice(2);
+const files = readdirSync(join(packageRoot, 'test'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.test.ts'))
+  .filter((file) => filters.length === 0 || filters.some((text) => file.includes(text)))
+  .sort()
+  .map((file) => join(buildRoot, 'test', file.replace(/\.ts$/, '.js')));
+
+if (files.length === 0) {
+  process.stderr.write(`No test file under test${sep} matches ${filters.join(' ')}\n`);
+  process.exitCode = 1;
+} else {
+  const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout'];
+  if (filters.length === 0) {
+    reporters.push(
+      `--test-reporter=${join(buildRoot, 'scripts', 'conformance-reporter.js')}`,
+      `--test-reporter-destination=${join(buildRoot, 'conformance.json')}`,
+    );
+  }
+  const child = spawn(process.execPath, ['--test', ...reporters, ...files], { stdio: 'inherit' });
+  child.once('exit', (code, signal) => {
+    process.exitCode = signal === null ? (code ?? 1) : 1;
+  });
+}

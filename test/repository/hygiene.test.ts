@@ -1,0 +1,66 @@
+/** Small promises of the checkout as a whole. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { packageRoot } from '../../scripts/paths.ts';
+import { readSource, sourceFiles } from '../support/sources.ts';
+
+const code = ['src', 'test', 'scripts', 'bench', 'examples']
+  .filter((folder) => existsSync(join(packageRoot, folder)))
+  .flatMap((folder) => sourceFiles(folder, '.ts'));
+const pages = [readSource('README.md'), readSource('CHANGELOG.md'), ...sourceFiles('docs', '.md')];
+const manifest = JSON.parse(readSource('package.json').text) as {
+  version: string;
+  dependencies: Record<string, string>;
+};
+
+test('no unfinished work is left in the code', () => {
+  const marks = new RegExp(
+    `\\b(${['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK'].join('|')})\\b`,
+  );
+  for (const { path, text } of code) assert.doesNotMatch(text, marks, path);
+});
+
+test('nothing ends the process by force, which would cut its last lines short', () => {
+  for (const { path, text } of code.filter((file) => file.path.startsWith('src/'))) {
+    assert.doesNotMatch(text, /\bprocess\.(?:exit|abort|reallyExit)\(/, path);
+  }
+});
+
+test('no test is switched off or singled out', () => {
+  for (const { path, text } of sourceFiles('test', '.ts')) {
+    assert.doesNotMatch(text, /\b(?:test|it|describe)\.(?:skip|todo|only)\(/, path);
+  }
+});
+
+test('CHANGELOG.md has an entry for the version in package.json', () => {
+  const heading = `## ${manifest.version}`;
+  assert.ok(
+    readSource('CHANGELOG.md')
+      .text.split('\n')
+      .some((line) => line.startsWith(heading)),
+  );
+});
+
+test('README.md gives the reason for every dependency', () => {
+  const readme = readSource('README.md').text;
+  for (const name of Object.keys(manifest.dependencies)) {
+    assert.match(readme, new RegExp(`^\\| .*\`?${name}\`?.* \\| .+ \\|$`, 'm'), name);
+  }
+});
+
+test('package-lock.json names no registry, so that any mirror serves', () => {
+  assert.doesNotMatch(readSource('package-lock.json').text, /"resolved"/);
+});
+
+test('every relative link in the documents leads to a file', () => {
+  for (const { path, text } of pages) {
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      assert.ok(
+        existsSync(join(packageRoot, dirname(path), target!)),
+        `${path} links to ${target}`,
+      );
+    }
+  }
+});

@@ -1,0 +1,118 @@
+/** Who may import whom: a room knows only the rooms it stands on, and pure rooms touch no machine. */
+import assert from 'node:assert/strict';
+import { builtinModules } from 'node:module';
+import { posix } from 'node:path';
+import { describe, test } from 'node:test';
+import { sourceFiles } from '../support/sources.ts';
+
+/** For each room, what it may import besides itself. Single files stand as rooms of their own. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  'limits.ts': [],
+  'clock.ts': [],
+  bytes: ['errors.ts'],
+  crypto: ['bytes', 'errors.ts', 'limits.ts'],
+  pt: ['bytes', 'errors.ts', 'limits.ts'],
+  socks: ['bytes', 'errors.ts', 'limits.ts', 'pt'],
+  extor: ['bytes', 'crypto', 'errors.ts', 'limits.ts', 'pt'],
+  transports: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'pt'],
+  net: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'pt', 'socks', 'transports'],
+  proxy: [
+    'bytes',
+    'clock.ts',
+    'crypto',
+    'errors.ts',
+    'extor',
+    'limits.ts',
+    'net',
+    'pt',
+    'socks',
+    'transports',
+  ],
+  parent: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'extor', 'limits.ts', 'net', 'pt', 'socks'],
+  'index.ts': ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'net', 'pt', 'transports'],
+  cli: [
+    'bytes',
+    'clock.ts',
+    'crypto',
+    'errors.ts',
+    'index.ts',
+    'limits.ts',
+    'net',
+    'parent',
+    'proxy',
+    'pt',
+    'transports',
+  ],
+};
+
+/** Rooms that may reach for sockets, files, processes and timers. */
+const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'index.ts', 'cli']);
+
+/** What the rest may take from Node: computation, no machine. */
+const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:util']);
+
+/** Packages, and the one room that each is for. */
+const packages: Readonly<Record<string, string>> = {
+  'node:crypto': 'crypto',
+  'sodium-native': 'crypto',
+  '@noble/ciphers': 'crypto',
+  '@noble/curves': 'crypto',
+  commander: 'cli',
+};
+
+const files = sourceFiles('src', '.ts');
+
+function roomOf(path: string): string {
+  return path.split('/')[1]!;
+}
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+}
+
+function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+describe('rooms', () => {
+  test('every file of src stands in a room of the table', () => {
+    for (const { path } of files) assert.ok(roomOf(path) in rooms, path);
+  });
+
+  test('a file imports only from its own room and from the rooms that the table allows', () => {
+    for (const { path, text } of files) {
+      const allowed = [roomOf(path), ...rooms[roomOf(path)]!];
+      for (const specifier of importsOf(text).filter((name) => name.startsWith('.'))) {
+        const target = roomOf(posix.join(posix.dirname(path), specifier));
+        assert.ok(allowed.includes(target), `${path} imports ${specifier}`);
+      }
+    }
+  });
+
+  test('pure rooms import nothing that reaches the machine', () => {
+    for (const { path, text } of files.filter((file) => !impure.has(roomOf(file.path)))) {
+      for (const specifier of importsOf(text).filter((name) => !name.startsWith('.'))) {
+        const own = packages[packageOf(specifier)] === roomOf(path);
+        // A type costs nothing at run time, but it says that the room knows of sockets.
+        assert.ok(own || pureBuiltins.has(specifier), `${path} imports ${specifier}`);
+      }
+      if (path === 'src/clock.ts') continue; // the one place where time comes from
+      assert.doesNotMatch(text, /\b(?:setTimeout|setInterval|setImmediate|process)\b[.(]/, path);
+      assert.doesNotMatch(text, /\b(?:Date\.now|new Date|Math\.random|performance\.now)\(/, path);
+    }
+  });
+
+  test('each package is imported by the one room that it is for', () => {
+    for (const { path, text } of files) {
+      for (const specifier of importsOf(text).filter((name) => !name.startsWith('.'))) {
+        const name = packageOf(specifier);
+        if (specifier.startsWith('node:') && !(specifier in packages)) {
+          assert.ok(builtinModules.includes(specifier.slice(5)), `${path} imports ${specifier}`);
+        } else {
+          assert.equal(packages[name], roomOf(path), `${path} imports ${specifier}`);
+        }
+      }
+    }
+  });
+});
