@@ -1,0 +1,37 @@
+import { createRequire } from 'node:module';
+
+/** The part of libsodium that is used here; `out` parameters come first, as in C. */
+export interface Sodium {
+  crypto_secretbox_easy(
+    box: Uint8Array,
+    message: Uint8Array,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): void;
+  crypto_secretbox_open_easy(
+    message: Uint8Array,
+    box: Uint8Array,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): boolean;
+  /** Throws when the result is all zero. */
+  crypto_scalarmult(shared: Uint8Array, privateKey: Uint8Array, publicKey: Uint8Array): void;
+  crypto_scalarmult_base(publicKey: Uint8Array, privateKey: Uint8Array): void;
+  /** Clamps the scalar. */
+  crypto_scalarmult_ed25519_base(point: Uint8Array, scalar: Uint8Array): void;
+  crypto_core_ed25519_add(sum: Uint8Array, p: Uint8Array, q: Uint8Array): void;
+}
+
+/**
+ * libsodium through sodium-native's prebuilt binary; undefined where there is none for this
+ * platform, and then @noble/* does the same work many times slower.
+ */
+export const sodium: Sodium | undefined = loadSodium();
+
+function loadSodium(): Sodium | undefined {
+  try {
+    return createRequire(import.meta.url)('sodium-native') as Sodium;
+  } catch {
+    return undefined;
+  }
+}
