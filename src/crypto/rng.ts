@@ -6,12 +6,33 @@ export interface Rng {
   fill(target: Uint8Array): void;
 }
 
-/** The operating system's generator. */
+/**
+ * The operating system's generator.
+ *
+ * A call to it costs 2 µs whatever the length, and obfs4 draws a few bytes for each burst: so short
+ * draws are taken from a pool. What was handed out is wiped from the pool at once.
+ */
 export const systemRng: Rng = {
   fill(target) {
-    randomFillSync(target);
+    if (target.length > MAX_POOLED_BYTES) {
+      randomFillSync(target);
+      return;
+    }
+    if (poolUsed + target.length > pool.length) {
+      randomFillSync(pool);
+      poolUsed = 0;
+    }
+    const end = poolUsed + target.length;
+    for (let index = 0; poolUsed < end; index += 1, poolUsed += 1) {
+      target[index] = pool[poolUsed]!;
+      pool[poolUsed] = 0;
+    }
   },
 };
+
+const MAX_POOLED_BYTES = 64;
+const pool = new Uint8Array(1024);
+let poolUsed = pool.length;
 
 /** `count` uniform random bytes, owned. */
 export function randomBytes(rng: Rng, count: number): Buffer {
@@ -26,7 +47,20 @@ export function randomInteger(rng: Rng, minimum: number, maximum: number): numbe
   // Rejection keeps the result uniform: values of the last, incomplete multiple are drawn again.
   const ceiling = 2 ** 32 - (2 ** 32 % span);
   for (;;) {
-    const value = randomBytes(rng, 4).readUInt32BE();
+    rng.fill(word);
+    const value = wordView.getUint32(0);
     if (value < ceiling) return minimum + (value % span);
   }
 }
+
+/** A uniform multiple of 2^-53 in [0, 1). */
+export function randomFloat53(rng: Rng): number {
+  rng.fill(word);
+  const high = wordView.getUint32(0) & 0x1f_ffff;
+  rng.fill(word);
+  return (high * 2 ** 32 + wordView.getUint32(0)) / 2 ** 53;
+}
+
+/** Scratch for drawing numbers. */
+const word = new Uint8Array(4);
+const wordView = new DataView(word.buffer);

@@ -45,12 +45,11 @@ export class SipHashDrbg {
     return swapBytes(this.#state[LOW]!) & 0x7fff_ffff;
   }
 
-  /** The next block as Go's `Source.Int63() & (1<<53 - 1)`: the bottom 53 bits, big-endian. */
-  nextInt53(): number {
+  /** The next block as Go's `float64(Source.Int63())`: its bottom 63 bits, rounded once. */
+  nextInt63AsFloat(): number {
     this.#nextBlock();
-    return (
-      (swapBytes(this.#state[LOW]!) & 0x1f_ffff) * 2 ** 32 + (swapBytes(this.#state[HIGH]!) >>> 0)
-    );
+    const high = swapBytes(this.#state[LOW]!) & 0x7fff_ffff;
+    return high * 2 ** 32 + (swapBytes(this.#state[HIGH]!) >>> 0);
   }
 
   /** Absorbs the last block, then digests all so far. */
