@@ -35,7 +35,173 @@ const table = {
     remedy: 'See docs/LIMITS.md for the limit and whether it can be raised.',
   },
 
+  // src/pt
+  ERR_PT_NAME: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A transport name is not a C identifier, or a list of names is malformed.',
+    remedy: 'Use letters, digits and underscores, no digit first; separate names by single commas.',
+  },
+  ERR_PT_VERSION: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A list of specification versions is malformed.',
+    remedy: 'Use printable ASCII without spaces; separate versions by single commas.',
+  },
+  ERR_PT_ENVIRONMENT: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A TOR_PT_ value is missing, malformed or contradicts another one.',
+    remedy: 'Correct the setting that the message names.',
+  },
+  ERR_PT_UPSTREAM_PROXY: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The upstream proxy’s URI is malformed, or of a kind that cannot be used.',
+    remedy: 'Write socks5://, socks4a:// or http://, then [user[:password]@]ip:port.',
+  },
+  ERR_PT_MESSAGE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A message for stdout cannot be written as one line of the specification’s grammar.',
+    remedy: 'Correct the field that the message names; it is a defect of the transport or its caller.',
+  },
+  ERR_PT_SOCKS_ARGUMENTS: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'Per-connection arguments are malformed, or too long for SOCKS.',
+    remedy: 'Copy the bridge line again, whole; its arguments may take 510 bytes in all.',
+  },
+  ERR_PT_SERVER_OPTIONS: {
+    side: 'local',
+    retry: 'never',
+    summary: 'Server transport options are malformed.',
+    remedy: 'Write transport:key=value, joined by semicolons, with : ; and \\ escaped by a backslash.',
+  },
+  ERR_PT_SMETHOD_ARGS: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The client arguments that a server publishes are malformed.',
+    remedy: 'Use printable ASCII without spaces, at least one pair, and no empty key.',
+  },
+  ERR_PT_BRIDGE_LINE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A bridge line is malformed.',
+    remedy: 'Write [transport] ip:port [fingerprint] [key=value …], copied whole from the bridge.',
+  },
+
+  // src/socks
+  ERR_SOCKS_VERSION: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A client of the SOCKS port speaks neither SOCKS5 nor SOCKS4.',
+    remedy: 'Point the application’s SOCKS setting, and nothing else, at this port.',
+  },
+  ERR_SOCKS_HTTP: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A client of the SOCKS port speaks HTTP.',
+    remedy: 'Enter the address as a SOCKS5 proxy in the application, not as an HTTP proxy.',
+  },
+  ERR_SOCKS_METHOD_UNSUPPORTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A SOCKS5 client offers neither username/password nor no authentication.',
+    remedy: 'Turn GSSAPI off in the application’s SOCKS settings.',
+  },
+  ERR_SOCKS_MALFORMED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A SOCKS client broke the protocol.',
+    remedy: 'Check which program connects to the SOCKS port; nothing to do at this end.',
+  },
+  ERR_SOCKS_COMMAND_UNSUPPORTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A SOCKS command other than CONNECT was asked for.',
+    remedy: 'Use the application in TCP client mode: BIND and UDP cannot pass a transport.',
+    socksReply: 0x07,
+  },
+  ERR_SOCKS_ADDRESS_UNSUPPORTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'An address type was asked for that the SOCKS server does not know.',
+    remedy: 'Use an IPv4 address, an IPv6 address or a host name.',
+    socksReply: 0x08,
+  },
+  ERR_TUNNEL_UNENCODABLE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The proxy protocol cannot carry this target or these credentials.',
+    remedy: 'Use a SOCKS5 proxy, which carries IPv6, host names and passwords.',
+    socksReply: 0x08,
+  },
+  ERR_TUNNEL_AUTH_REJECTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The proxy on the way refused the credentials, or does not take any.',
+    remedy: 'Check the user name and password in the proxy’s URI, or the transport’s arguments.',
+    socksReply: 0x02,
+  },
+  ERR_TUNNEL_MALFORMED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The proxy on the way broke its protocol.',
+    remedy: 'Check that the proxy’s type and port are right.',
+  },
+  ERR_TUNNEL_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The proxy on the way closed the connection before it answered.',
+    remedy: 'Check that the proxy’s type and port are right, and read its log.',
+  },
+  ERR_TUNNEL_FAILED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The proxy on the way could not connect and gave no precise reason.',
+    remedy: 'Read the proxy’s log.',
+  },
+
+  // src/extor
+  ERR_EXTOR_COOKIE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The Extended ORPort cookie file cannot be read or does not have its format.',
+    remedy: 'Check that the parent runs and that TOR_PT_AUTH_COOKIE_FILE is readable for this user.',
+  },
+  ERR_EXTOR_AUTH: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The other end of the Extended ORPort did not prove that it knows the cookie.',
+    remedy: 'Check that TOR_PT_AUTH_COOKIE_FILE belongs to the parent that listens there.',
+  },
+  ERR_EXTOR_DENIED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The parent refused a client’s connection over the Extended ORPort.',
+    remedy: 'Nothing to do at this end: the parent’s log says why.',
+  },
+  ERR_EXTOR_MALFORMED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The other end broke the Extended ORPort protocol.',
+    remedy: 'Check that the port is an Extended ORPort.',
+  },
+  ERR_EXTOR_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The other end closed the Extended ORPort connection before it said OKAY.',
+    remedy: 'Read the parent’s log.',
+  },
+
   // src/net
+  ERR_HTTP_PROXY_REFUSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The HTTP proxy answered CONNECT with a status that is not success.',
+    remedy: 'Read the status in the message and the proxy’s log.',
+  },
   ERR_DIAL_REFUSED: {
     side: 'remote',
     retry: 'later',

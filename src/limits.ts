@@ -21,6 +21,42 @@ const table = {
     unit: 'bytes',
     guards: 'A child that prints without a newline would fill the parent’s memory.',
   },
+
+  // src/socks
+  socksUserIdBytes: {
+    value: 4096,
+    unit: 'bytes',
+    guards: 'A SOCKS4 client that never ends its USERID would fill the memory.',
+  },
+  socksHostBytes: {
+    value: 255,
+    unit: 'bytes',
+    guards: 'A SOCKS4a client that never ends its host name would fill the memory.',
+  },
+
+  // src/extor
+  extorBodyBytes: {
+    value: 4096,
+    unit: 'bytes',
+    guards: 'Each Extended ORPort message of a hostile peer could hold 64 KiB.',
+  },
+
+  // src/net
+  httpConnectHeadBytes: {
+    value: 16_384,
+    unit: 'bytes',
+    guards: 'An HTTP proxy that never ends its response head would fill the memory.',
+  },
+  dialTimeoutMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A target that drops packets would hold its SOCKS client for minutes.',
+  },
+  streamBufferBytes: {
+    value: 262_144,
+    unit: 'bytes',
+    guards: 'A peer that reads nothing would make each direction of its connection grow without end.',
+  },
 } as const;
 
 /** The closed union of limit names. */

@@ -1,0 +1,194 @@
+import { NEED_MORE, type Decoded } from '../bytes/decoded.ts';
+import type { ClientHandshake, HandshakeAction } from '../bytes/handshake.ts';
+import { ByteQueue } from '../bytes/queue.ts';
+import { PosternBug, PosternError, type ErrorCode } from '../errors.ts';
+import type { Endpoint } from '../pt/address.ts';
+import { decodeMethodChoice, decodeReply4, decodeReply5, decodeUserPassStatus } from './decode.ts';
+import { encodeGreeting, encodeRequest4, encodeRequest5, encodeUserPass } from './encode.ts';
+import { Socks4Reply, SocksMethod, SocksReply } from './messages.ts';
+
+/** What to ask a SOCKS proxy for. Credentials are raw bytes, so that they can be PT arguments. */
+export type SocksClientOptions =
+  | {
+      readonly version: 'socks5';
+      readonly target: Endpoint;
+      /**
+       * 1..255 and 0..255 bytes. Where given, username/password is the one method offered: a proxy
+       * that would leave the credentials unread must fail, or PT arguments were lost in silence.
+       */
+      readonly credentials?: { readonly username: Uint8Array; readonly password: Uint8Array };
+    }
+  | {
+      readonly version: 'socks4' | 'socks4a';
+      readonly target: Endpoint;
+      /** The USERID field; empty when absent. */
+      readonly userId?: Uint8Array;
+    };
+
+/**
+ * The client's side of SOCKS 5, 4 and 4a: for upstream proxies and for dialling through a PT.
+ *
+ * It fails with `ERR_TUNNEL_*` where the proxy itself is the trouble, and with the `ERR_DIAL_*` or
+ * `ERR_SOCKS_*` code of the reply where the proxy says what kept it from the target.
+ *
+ * @throws PosternError `ERR_TUNNEL_UNENCODABLE` when the version cannot carry target or credentials
+ */
+export function createSocksClient(options: SocksClientOptions): ClientHandshake {
+  return options.version === 'socks5' ? new Socks5Client(options) : new Socks4Client(options);
+}
+
+type Step = readonly HandshakeAction[] | typeof NEED_MORE;
+
+/** What the two versions share: the queue, the loop, and the end of all things. */
+abstract class Client implements ClientHandshake {
+  readonly #queue = new ByteQueue();
+  #done = false;
+
+  abstract start(): readonly HandshakeAction[];
+  /** The next message from the front of `bytes`, skipped by `consume`. */
+  protected abstract step(bytes: Buffer): Step;
+
+  receive(chunk: Uint8Array): readonly HandshakeAction[] {
+    if (this.#done) throw new PosternBug('SOCKS client fed after its end');
+    this.#queue.push(chunk);
+    const actions: HandshakeAction[] = [];
+    try {
+      while (!this.#done) {
+        const step = this.step(this.#queue.peek());
+        if (step === NEED_MORE) break;
+        actions.push(...step);
+      }
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      actions.push(this.#fail(error));
+    }
+    return actions;
+  }
+
+  receiveEnd(): readonly HandshakeAction[] {
+    return [
+      this.#fail(
+        new PosternError('ERR_TUNNEL_CLOSED', 'the SOCKS proxy closed before its answer was whole'),
+      ),
+    ];
+  }
+
+  protected consume<T>(decoded: Decoded<T>): T {
+    this.#queue.skip(decoded.length);
+    return decoded.message;
+  }
+
+  protected established(): readonly HandshakeAction[] {
+    this.#done = true;
+    return [{ type: 'established', leftover: this.#queue.take() }];
+  }
+
+  #fail(error: PosternError): HandshakeAction {
+    this.#done = true;
+    return { type: 'failed', error };
+  }
+}
+
+class Socks5Client extends Client {
+  readonly #greeting: Uint8Array;
+  readonly #method: number;
+  readonly #userPass: Uint8Array | undefined;
+  readonly #request: Uint8Array;
+  #waitsFor: 'method' | 'userPassStatus' | 'reply' = 'method';
+
+  constructor(options: Extract<SocksClientOptions, { version: 'socks5' }>) {
+    super();
+    const { credentials, target } = options;
+    this.#method = credentials === undefined ? SocksMethod.none : SocksMethod.usernamePassword;
+    this.#greeting = encodeGreeting([this.#method]);
+    this.#userPass = credentials && encodeUserPass(credentials.username, credentials.password);
+    this.#request = encodeRequest5(target);
+  }
+
+  start(): readonly HandshakeAction[] {
+    return [{ type: 'send', bytes: this.#greeting }];
+  }
+
+  protected step(bytes: Buffer): Step {
+    switch (this.#waitsFor) {
+      case 'method': {
+        const choice = decodeMethodChoice(bytes);
+        if (choice === NEED_MORE) return NEED_MORE;
+        // PT 3.5 [PT-3.5-07]: arguments that the proxy would not read are never dropped in silence.
+        if (this.consume(choice) !== this.#method) {
+          throw authRejected('the SOCKS proxy does not take the authentication that was offered');
+        }
+        this.#waitsFor = this.#userPass === undefined ? 'reply' : 'userPassStatus';
+        return [{ type: 'send', bytes: this.#userPass ?? this.#request }];
+      }
+      case 'userPassStatus': {
+        const status = decodeUserPassStatus(bytes);
+        if (status === NEED_MORE) return NEED_MORE;
+        if (this.consume(status) !== 0) {
+          throw authRejected('the SOCKS proxy refused the username and password or PT arguments');
+        }
+        this.#waitsFor = 'reply';
+        return [{ type: 'send', bytes: this.#request }];
+      }
+      case 'reply': {
+        const reply = decodeReply5(bytes);
+        if (reply === NEED_MORE) return NEED_MORE;
+        const { code } = this.consume(reply);
+        if (code !== SocksReply.succeeded) throw errorFromReply(code);
+        return this.established();
+      }
+    }
+  }
+}
+
+class Socks4Client extends Client {
+  readonly #request: Uint8Array;
+
+  constructor(options: Extract<SocksClientOptions, { version: 'socks4' | 'socks4a' }>) {
+    super();
+    const { version, target, userId = new Uint8Array(0) } = options;
+    this.#request = encodeRequest4(version, target, userId);
+  }
+
+  start(): readonly HandshakeAction[] {
+    return [{ type: 'send', bytes: this.#request }];
+  }
+
+  protected step(bytes: Buffer): Step {
+    const reply = decodeReply4(bytes);
+    if (reply === NEED_MORE) return NEED_MORE;
+    const code = this.consume(reply);
+    if (code === Socks4Reply.granted) return this.established();
+    if (code === Socks4Reply.noIdentd || code === Socks4Reply.identdMismatch) {
+      throw authRejected('the SOCKS4 proxy does not accept the user id');
+    }
+    throw new PosternError('ERR_TUNNEL_FAILED', 'the SOCKS4 proxy rejected the request or failed');
+  }
+}
+
+/** What a SOCKS5 reply code other than success means, as an error that carries the same code on. */
+function errorFromReply(code: number): PosternError {
+  const [errorCode, what] = REPLY_ERRORS[code] ?? [
+    'ERR_TUNNEL_FAILED',
+    `SOCKS reply code 0x${code.toString(16).padStart(2, '0')}`,
+  ];
+  return new PosternError(errorCode, `the SOCKS proxy answered: ${what}`);
+}
+
+const REPLY_ERRORS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
+  [SocksReply.generalFailure]: ['ERR_TUNNEL_FAILED', 'general failure'],
+  [SocksReply.notAllowed]: ['ERR_DIAL_NOT_ALLOWED', 'not allowed by its rules'],
+  [SocksReply.networkUnreachable]: ['ERR_DIAL_NETWORK_UNREACHABLE', 'network unreachable'],
+  [SocksReply.hostUnreachable]: ['ERR_DIAL_HOST_UNREACHABLE', 'host unreachable'],
+  [SocksReply.connectionRefused]: ['ERR_DIAL_REFUSED', 'connection refused'],
+  [SocksReply.ttlExpired]: ['ERR_DIAL_TIMED_OUT', 'TTL expired, or timed out'],
+  [SocksReply.commandNotSupported]: ['ERR_SOCKS_COMMAND_UNSUPPORTED', 'command not supported'],
+  [SocksReply.addressTypeNotSupported]: [
+    'ERR_SOCKS_ADDRESS_UNSUPPORTED',
+    'address type not supported',
+  ],
+};
+
+function authRejected(what: string): PosternError {
+  return new PosternError('ERR_TUNNEL_AUTH_REJECTED', what);
+}
