@@ -47,6 +47,11 @@ const table = {
     unit: 'bytes',
     guards: 'An HTTP proxy that never ends its response head would fill the memory.',
   },
+  pendingHandshakes: {
+    value: 8192,
+    unit: 'count',
+    guards: 'A flood of connections that never finish a handshake would fill the memory.',
+  },
   dialTimeoutMs: {
     value: 60_000,
     unit: 'ms',
