@@ -258,6 +258,19 @@ const table = {
     remedy: 'Read the cause.',
     socksReply: 0x01,
   },
+  ERR_TUNNEL_UNREACHABLE: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The proxy that connections go through cannot be reached.',
+    remedy: 'Check that the upstream proxy runs at the address given; nothing is sent without it.',
+  },
+  ERR_TUNNEL_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The proxy that connections go through took too long to answer.',
+    remedy: 'Check the upstream proxy and its own way out.',
+    socksReply: 0x06,
+  },
   ERR_LISTEN_IN_USE: {
     side: 'local',
     retry: 'later',

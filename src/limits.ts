@@ -57,6 +57,11 @@ const table = {
     unit: 'ms',
     guards: 'A target that drops packets would hold its SOCKS client for minutes.',
   },
+  tunnelTimeoutMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A proxy that never answers would hold its SOCKS client without end.',
+  },
   streamBufferBytes: {
     value: 262_144,
     unit: 'bytes',

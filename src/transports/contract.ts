@@ -42,9 +42,11 @@ export interface Environment {
   readonly clock: Clock;
 }
 
-/** What a server is given on top: its own place to keep state. */
+/** What a server is given on top: its own place to keep state, and the operator's ear. */
 export interface ServerEnvironment extends Environment {
   readonly state: StateStore;
+  /** Tells the operator something worth knowing, such as a repaired state file or a full disk. */
+  readonly notify: (notice: string) => void;
 }
 
 /** A directory of small state files. Each write is atomic and keeps the previous copy. */
@@ -69,8 +71,6 @@ export interface StateStore {
 export interface TransportServer {
   /** What clients need, for the `ARGS:` of SMETHOD and for the bridge line (PT 3.3.3). */
   readonly clientArguments: KeyValues;
-  /** Things that the operator should hear about the start, such as a repaired state file. */
-  readonly notices: readonly string[];
   /**
    * How long a connection that is rejected, or that came while the server was overloaded, is read
    * and discarded, counted from when it was accepted. Fixed for the server's lifetime, so that a
@@ -100,9 +100,9 @@ export interface Session {
   timerFired(): readonly Action[];
   /** The peer will send no more. */
   receiveEnd(): readonly Action[];
-  /** The application will send no more; `sendEnd` comes out when all before it was sent. */
+  /** The application will send no more; only when nothing is queued. */
   writeEnd(): readonly Action[];
-  /** Bytes that were written and not sent yet; the driver stops reading while there are many. */
+  /** Bytes that were written and not sent yet; the driver writes on when there are none. */
   readonly queuedBytes: number;
 }
 

@@ -1,0 +1,55 @@
+import { addAbortListener } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { ClientHandshake } from '../bytes/handshake.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { DialOptions } from './dialer.ts';
+
+/**
+ * Runs a client handshake over a connected stream. What came behind it is put back, so that the
+ * stream's next reader sees payload from its first byte. A stream whose handshake fails is closed.
+ *
+ * @throws PosternError what the handshake failed with, `ERR_TUNNEL_CLOSED`, `ERR_TUNNEL_TIMED_OUT`
+ */
+export function runClientHandshake(
+  stream: Duplex,
+  handshake: ClientHandshake,
+  { signal, timeoutMs = limits.tunnelTimeoutMs }: DialOptions & { readonly timeoutMs?: number } = {},
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (settlement: () => void): void => {
+      clearTimeout(deadline);
+      abortion?.[Symbol.dispose]();
+      stream.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onError);
+      stream.pause();
+      settlement();
+    };
+    const fail = (error: unknown): void => {
+      settle(() => reject(error));
+      stream.on('error', () => {}).destroy();
+    };
+    const run = (actions: ReturnType<ClientHandshake['start']>): void => {
+      for (const action of actions) {
+        if (action.type === 'send') stream.write(action.bytes);
+        else if (action.type === 'failed') fail(action.error);
+        else {
+          settle(resolve);
+          if (action.leftover.length > 0) stream.unshift(action.leftover);
+        }
+      }
+    };
+    const closed = (cause?: Error): PosternError =>
+      new PosternError('ERR_TUNNEL_CLOSED', 'the proxy broke the connection off', { cause });
+    const onData = (chunk: Buffer): void => run(handshake.receive(chunk));
+    const onEnd = (): void => run(handshake.receiveEnd());
+    const onError = (error: Error): void => fail(closed(error));
+    const onClose = (): void => fail(closed());
+    const deadline = setTimeout(
+      () => fail(new PosternError('ERR_TUNNEL_TIMED_OUT', `no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    const abortion = signal && addAbortListener(signal, () => fail(signal.reason));
+    stream.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
+    run(handshake.start());
+  });
+}

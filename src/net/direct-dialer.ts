@@ -1,0 +1,119 @@
+import { lookup } from 'node:dns/promises';
+import { addAbortListener } from 'node:events';
+import { connect, isIP, type Socket } from 'node:net';
+import { PosternError, type ErrorCode } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Endpoint } from '../pt/address.ts';
+import type { Dialer, DialOptions } from './dialer.ts';
+
+/** What a direct dialer may be given. */
+export interface DirectDialerOptions {
+  /** The source address of IPv4 connections (`TOR_PT_OUTBOUND_BIND_ADDRESS_V4`). */
+  readonly bindV4?: string;
+  /** The source address of IPv6 connections (`TOR_PT_OUTBOUND_BIND_ADDRESS_V6`). */
+  readonly bindV6?: string;
+  /** How long one TCP connection may take to be established. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * TCP straight to the target; the system's resolver for host names, every address in its order.
+ *
+ * The sockets have what Go's have, which is what obfs4proxy's look like on the wire: no Nagle delay,
+ * keep-alive probes after 15 idle seconds.
+ *
+ * @throws (from the dialer) PosternError `ERR_DIAL_*`
+ */
+export function createDirectDialer(options: DirectDialerOptions = {}): Dialer {
+  return async (target, { signal } = {}) => {
+    let failure: unknown;
+    for (const address of await resolve(target.host)) {
+      try {
+        return await connectTcp({ host: address, port: target.port }, options, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        failure ??= error;
+      }
+    }
+    throw failure;
+  };
+}
+
+/** TCP keep-alive of Go's `net.Dialer` and `net.Listener`. */
+export const KEEP_ALIVE_IDLE_MS = 15_000;
+
+async function resolve(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => address);
+  } catch (error) {
+    throw new PosternError('ERR_DIAL_NAME_NOT_FOUND', 'the host name does not resolve', {
+      cause: error,
+    });
+  }
+}
+
+function connectTcp(
+  target: Endpoint,
+  { bindV4, bindV6, timeoutMs = limits.dialTimeoutMs }: DirectDialerOptions,
+  signal: DialOptions['signal'],
+): Promise<Socket> {
+  const localAddress = isIP(target.host) === 4 ? bindV4 : bindV6;
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const socket = connect({
+      ...target,
+      ...(localAddress !== undefined && { localAddress }),
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
+      allowHalfOpen: true,
+    });
+    const deadline = setTimeout(() => {
+      settle(() =>
+        reject(new PosternError('ERR_DIAL_TIMED_OUT', `no TCP connection within ${timeoutMs} ms`)),
+      );
+      socket.destroy();
+    }, timeoutMs);
+    const abortion =
+      signal &&
+      addAbortListener(signal, () => {
+        settle(() => reject(signal.reason));
+        socket.destroy();
+      });
+    const settle = (settlement: () => void): void => {
+      clearTimeout(deadline);
+      abortion?.[Symbol.dispose]();
+      settlement();
+    };
+    // The first settlement wins; an error after the connection stands is its new owner's to hear.
+    const onError = (error: Error): void => settle(() => reject(dialError(error)));
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      socket.off('error', onError);
+      settle(() => resolve(socket));
+    });
+  });
+}
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ECONNREFUSED: 'ERR_DIAL_REFUSED',
+  ECONNRESET: 'ERR_DIAL_REFUSED',
+  EHOSTUNREACH: 'ERR_DIAL_HOST_UNREACHABLE',
+  EHOSTDOWN: 'ERR_DIAL_HOST_UNREACHABLE',
+  ENETUNREACH: 'ERR_DIAL_NETWORK_UNREACHABLE',
+  ENETDOWN: 'ERR_DIAL_NETWORK_UNREACHABLE',
+  EAFNOSUPPORT: 'ERR_DIAL_NETWORK_UNREACHABLE',
+  ETIMEDOUT: 'ERR_DIAL_TIMED_OUT',
+  EACCES: 'ERR_DIAL_NOT_ALLOWED',
+  EPERM: 'ERR_DIAL_NOT_ALLOWED',
+  EADDRNOTAVAIL: 'ERR_DIAL_BIND_FAILED',
+};
+
+/** An error of the operating system as one of ours; its text carries no address. */
+function dialError(error: NodeJS.ErrnoException): PosternError {
+  const errno = error.code ?? 'unknown error';
+  return new PosternError(CODES[errno] ?? 'ERR_DIAL_FAILED', `the connection failed (${errno})`, {
+    cause: error,
+  });
+}

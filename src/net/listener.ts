@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { PosternError } from '../errors.ts';
+import type { Endpoint } from '../pt/address.ts';
+import { KEEP_ALIVE_IDLE_MS } from './direct-dialer.ts';
+
+/** A TCP listener that runs. */
+export interface Listener {
+  /** Where it really listens: port 0 has become a number. */
+  readonly endpoint: Endpoint;
+  /** Stops accepting; connections that stand are not touched. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on an IP address and port (0: the system chooses).
+ *
+ * `onConnection` is called for each connection and never awaited. Sockets come with half-close
+ * allowed, an error listener, no Nagle delay and Go's keep-alive, as obfs4proxy's have.
+ *
+ * @throws PosternError `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
+ */
+export async function listenTcp(
+  endpoint: Endpoint,
+  onConnection: (socket: Socket) => void,
+): Promise<Listener> {
+  const server = createServer(
+    {
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
+    },
+    (socket) => {
+      // A reset before anyone listens must not end the process; the stream's users see 'close'.
+      socket.on('error', () => {});
+      onConnection(socket);
+    },
+  );
+  server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException);
+  }
+  // Out of file descriptors is passing: the listener stays, and the connections wait in the backlog.
+  server.on('error', () => {});
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    endpoint: { host: address, port },
+    // Not awaited: `server.close` calls back only when the last connection has ended.
+    close: async () => void server.close(),
+  };
+}
+
+/** As deep as the kernel allows by default; a burst of clients queues instead of being refused. */
+const LISTEN_BACKLOG = 4096;
+
+function listenError(error: NodeJS.ErrnoException): PosternError {
+  return error.code === 'EADDRINUSE'
+    ? new PosternError('ERR_LISTEN_IN_USE', 'the address and port are in use', { cause: error })
+    : new PosternError('ERR_LISTEN_FAILED', `cannot listen (${error.code ?? 'unknown error'})`, {
+        cause: error,
+      });
+}

@@ -1,0 +1,192 @@
+import { addAbortListener } from 'node:events';
+import { Duplex } from 'node:stream';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Action, Session } from '../transports/contract.ts';
+import type { Dialer } from './dialer.ts';
+import { FineTimer } from './fine-timer.ts';
+
+/** What the driver may be told about one connection. */
+export interface TransportStreamOptions {
+  /** Gives the handshake up and closes the wire; the promise rejects with `signal.reason`. */
+  readonly signal?: AbortSignal;
+  /** Servers: how long a rejected connection is read and discarded, counted from now. */
+  readonly rejectAfterMs?: number;
+}
+
+/**
+ * Runs a session over a connection, which it then owns.
+ *
+ * @param wire a connected stream, from which nothing has been read
+ * @returns the application's end of the session, once the handshake is done
+ * @throws PosternError what the session failed with; `ERR_HANDSHAKE_CLOSED` when the wire broke
+ */
+export function openTransportStream(
+  wire: Duplex,
+  session: Session,
+  options: TransportStreamOptions = {},
+): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const stream = new TransportStream(wire, session, options.rejectAfterMs ?? 0);
+    const abortion =
+      options.signal &&
+      addAbortListener(options.signal, () => {
+        stream.destroy(options.signal!.reason);
+      });
+    const onClose = (): void => {
+      abortion?.[Symbol.dispose]();
+      reject(stream.errored ?? new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY));
+    };
+    const ignore = (): void => {};
+    stream.on('error', ignore);
+    stream.once('close', onClose);
+    stream.once('established', () => {
+      abortion?.[Symbol.dispose]();
+      stream.off('error', ignore);
+      stream.off('close', onClose);
+      resolve(stream);
+    });
+    stream.begin();
+  });
+}
+
+/** A dialer that reaches its targets through a transport, whose other end decides what they mean. */
+export function throughTransport(dial: Dialer, createSession: () => Session): Dialer {
+  return async (target, options = {}) => {
+    // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
+    const session = createSession();
+    return openTransportStream(await dial(target, options), session, options);
+  };
+}
+
+/**
+ * Reads and discards whatever comes and closes by time: the one thing that a peer which has not
+ * proven itself ever sees (Frolov et al., NDSS 2020). Reading to the end makes the close a FIN; with
+ * unread data it would be an RST.
+ */
+export function discardUntilClosed(wire: Duplex, delayMs: number): void {
+  const deadline = setTimeout(() => wire.destroy(), delayMs);
+  wire.removeAllListeners('data').removeAllListeners('end');
+  wire.on('end', () => wire.destroy());
+  wire.on('close', () => clearTimeout(deadline));
+  wire.on('error', () => {});
+  wire.resume();
+}
+
+const CLOSED_EARLY = 'the connection ended before the handshake did';
+
+/** The driver: a Duplex whose far side is the wire. */
+class TransportStream extends Duplex {
+  readonly #wire: Duplex;
+  readonly #session: Session;
+  readonly #timer = new FineTimer();
+  readonly #rejectAtMs: number;
+  #established = false;
+  #over = false;
+  /** The callback of a write that waits for the session or the wire to drain. */
+  #waitingWrite: (() => void) | undefined;
+  #waitingFinal: (() => void) | undefined;
+
+  constructor(wire: Duplex, session: Session, rejectAfterMs: number) {
+    super({ allowHalfOpen: true, highWaterMark: limits.streamBufferBytes });
+    this.#wire = wire;
+    this.#session = session;
+    this.#rejectAtMs = performance.now() + rejectAfterMs;
+  }
+
+  begin(): void {
+    const wire = this.#wire;
+    wire.on('data', (chunk: Buffer) => this.#run(this.#session.receive(chunk)));
+    wire.on('end', () => this.#run(this.#session.receiveEnd()));
+    wire.on('drain', () => this.#continueWriting());
+    wire.on('error', (error) => this.#fail(error));
+    wire.on('close', () => this.#wireClosed());
+    this.#run(this.#session.start());
+  }
+
+  override _read(): void {
+    if (!this.#over) this.#wire.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    this.#waitingWrite = callback;
+    this.#run(this.#session.write(chunk));
+    this.#continueWriting();
+  }
+
+  override _final(callback: () => void): void {
+    this.#waitingFinal = callback;
+    this.#run(this.#session.writeEnd());
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    // A rejected wire lives on without us, until its time has come.
+    if (!this.#over) this.#wire.destroy();
+    this.#over = true;
+    this.#timer.clear();
+    callback(error);
+  }
+
+  #run(actions: readonly Action[]): void {
+    for (const action of actions) {
+      if (this.#over) return;
+      switch (action.type) {
+        case 'send':
+          this.#wire.write(action.bytes);
+          break;
+        case 'deliver':
+          if (!this.push(action.bytes)) this.#wire.pause();
+          break;
+        case 'deliverEnd':
+          this.push(null);
+          break;
+        case 'sendEnd':
+          this.#wire.end();
+          this.#waitingFinal?.();
+          break;
+        case 'established':
+          this.#established = true;
+          this.emit('established');
+          break;
+        case 'setTimer':
+          this.#timer.set(action.delayMs, () => {
+            this.#run(this.#session.timerFired());
+            this.#continueWriting();
+          });
+          break;
+        case 'clearTimer':
+          this.#timer.clear();
+          break;
+        case 'failed':
+          this.#fail(action.error);
+          break;
+        case 'rejected':
+          this.#over = true;
+          discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
+          this.destroy(action.error);
+          break;
+      }
+    }
+  }
+
+  /** Lets the application write on once the session holds nothing and the wire not much. */
+  #continueWriting(): void {
+    if (this.#wire.writableNeedDrain || this.#session.queuedBytes > 0) return;
+    const callback = this.#waitingWrite;
+    this.#waitingWrite = undefined;
+    callback?.();
+  }
+
+  #fail(error: Error): void {
+    this.destroy(
+      this.#established || error instanceof PosternError
+        ? error
+        : new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY, { cause: error }),
+    );
+  }
+
+  #wireClosed(): void {
+    const natural = this.#wire.readableEnded && this.#wire.writableFinished;
+    if (!natural) this.destroy();
+  }
+}

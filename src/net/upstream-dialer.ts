@@ -1,0 +1,65 @@
+import type { ClientHandshake } from '../bytes/handshake.ts';
+import { PosternError } from '../errors.ts';
+import type { Endpoint } from '../pt/address.ts';
+import type { UpstreamProxy } from '../pt/upstream-proxy.ts';
+import { createSocksClient } from '../socks/client.ts';
+import { runClientHandshake } from './client-handshake.ts';
+import type { Dialer } from './dialer.ts';
+import { createHttpConnect } from './http-connect.ts';
+
+/**
+ * A dialer that reaches everything through an upstream proxy, host names included, which are
+ * resolved there (PT 3.2.2, PT 4). It holds no other way out: when the proxy fails, so does it.
+ *
+ * @param dial reaches the proxy itself
+ * @throws (from the dialer) PosternError `ERR_TUNNEL_*`, or what the proxy says about the target
+ */
+export function createUpstreamDialer(proxy: UpstreamProxy, dial: Dialer): Dialer {
+  return async (target, options = {}) => {
+    const handshake = createHandshake(proxy, target);
+    const stream = await dialProxy(proxy, dial, options);
+    await runClientHandshake(stream, handshake, options);
+    return stream;
+  };
+}
+
+/** A failure here is the proxy's: a SOCKS client must not take it for the target's. */
+async function dialProxy(
+  proxy: UpstreamProxy,
+  dial: Dialer,
+  options: Parameters<Dialer>[1],
+): ReturnType<Dialer> {
+  try {
+    return await dial(proxy.endpoint, options);
+  } catch (error) {
+    options?.signal?.throwIfAborted();
+    throw new PosternError('ERR_TUNNEL_UNREACHABLE', 'the upstream proxy cannot be reached', {
+      cause: error,
+    });
+  }
+}
+
+function createHandshake(proxy: UpstreamProxy, target: Endpoint): ClientHandshake {
+  const { type, username, password } = proxy;
+  switch (type) {
+    case 'http':
+      return createHttpConnect({
+        target,
+        ...(username !== undefined && { credentials: { username, password: password ?? '' } }),
+      });
+    case 'socks4a':
+      return createSocksClient({
+        version: 'socks4a',
+        target,
+        ...(username !== undefined && { userId: Buffer.from(username) }),
+      });
+    case 'socks5':
+      return createSocksClient({
+        version: 'socks5',
+        target,
+        ...(username !== undefined && {
+          credentials: { username: Buffer.from(username), password: Buffer.from(password ?? '') },
+        }),
+      });
+  }
+}
