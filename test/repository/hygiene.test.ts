@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { packageRoot } from '../../scripts/paths.ts';
+import { version } from '../../src/version.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
 
 const code = ['src', 'test', 'scripts', 'bench', 'examples']
@@ -41,6 +42,10 @@ test('CHANGELOG.md has an entry for the version in package.json', () => {
       .text.split('\n')
       .some((line) => line.startsWith(heading)),
   );
+});
+
+test('the version that the command prints is that of package.json', () => {
+  assert.equal(version, manifest.version);
 });
 
 test('README.md gives the reason for every dependency', () => {

@@ -5,52 +5,33 @@ import { posix } from 'node:path';
 import { describe, test } from 'node:test';
 import { sourceFiles } from '../support/sources.ts';
 
+const ground = ['bytes', 'errors.ts', 'limits.ts'];
+const carrying = [...ground, 'clock.ts', 'crypto', 'pt', 'socks', 'transports', 'version.ts'];
+
 /** For each room, what it may import besides itself. Single files stand as rooms of their own. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'limits.ts': [],
   'clock.ts': [],
+  'version.ts': [],
   bytes: ['errors.ts'],
-  crypto: ['bytes', 'errors.ts', 'limits.ts'],
-  pt: ['bytes', 'errors.ts', 'limits.ts'],
-  socks: ['bytes', 'errors.ts', 'limits.ts', 'pt'],
-  extor: ['bytes', 'crypto', 'errors.ts', 'limits.ts', 'pt'],
-  transports: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'pt'],
-  net: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'pt', 'socks', 'transports'],
-  proxy: [
-    'bytes',
-    'clock.ts',
-    'crypto',
-    'errors.ts',
-    'extor',
-    'limits.ts',
-    'net',
-    'pt',
-    'socks',
-    'transports',
-  ],
-  parent: ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'extor', 'limits.ts', 'net', 'pt', 'socks'],
-  'index.ts': ['bytes', 'clock.ts', 'crypto', 'errors.ts', 'limits.ts', 'net', 'pt', 'transports'],
-  cli: [
-    'bytes',
-    'clock.ts',
-    'crypto',
-    'errors.ts',
-    'index.ts',
-    'limits.ts',
-    'net',
-    'parent',
-    'proxy',
-    'pt',
-    'transports',
-  ],
+  crypto: ground,
+  pt: ground,
+  socks: [...ground, 'pt'],
+  extor: [...ground, 'crypto', 'pt'],
+  transports: [...ground, 'clock.ts', 'crypto', 'pt'],
+  net: carrying,
+  proxy: [...carrying, 'extor', 'net'],
+  parent: [...carrying, 'extor', 'net'],
+  'index.ts': [...carrying, 'net'],
+  cli: [...carrying, 'net', 'parent', 'proxy', 'index.ts'],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
 const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'index.ts', 'cli']);
 
 /** What the rest may take from Node: computation, no machine. */
-const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:util']);
+const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:path', 'node:util']);
 
 /** Packages, and the one room that each is for. */
 const packages: Readonly<Record<string, string>> = {

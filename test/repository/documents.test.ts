@@ -1,0 +1,94 @@
+/** What the documents show is what runs: code stands in examples/, commands are carried out. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { buildRoot, packageRoot } from '../../scripts/paths.ts';
+import { readSource, sourceFiles } from '../support/sources.ts';
+
+const run = promisify(execFile);
+const pages = [readSource('README.md'), ...sourceFiles('docs', '.md')];
+const folder = mkdtempSync(join(tmpdir(), 'postern-examples-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Each fenced block, with its language and the comment line that stands before it. */
+function fencesOf(text: string): { language: string; mark: string; code: string }[] {
+  const pattern = /(?:<!-- (.*) -->\n\n?)?^```([a-z]*)\n([\s\S]*?)^```$/gm;
+  return [...text.matchAll(pattern)].map(([, mark, language, code]) => ({
+    language: language!,
+    mark: mark ?? '',
+    code: code!,
+  }));
+}
+
+test('every TypeScript block of the documents is a whole file of examples/', () => {
+  const examples = new Map(sourceFiles('examples', '.ts').map(({ path, text }) => [path, text]));
+  for (const { path, text } of pages) {
+    for (const { language, mark, code } of fencesOf(text)) {
+      if (!['ts', 'js', 'typescript', 'javascript'].includes(language)) continue;
+      assert.equal(code, examples.get(mark), `${path}: a block marked "${mark}"`);
+    }
+  }
+});
+
+test('every command of the documents that is marked to be run works', async () => {
+  const command = join(folder, 'postern');
+  const main = join(buildRoot, 'src', 'cli', 'main.js');
+  writeFileSync(command, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`, { mode: 0o755 });
+  const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
+  for (const { path, text } of pages) {
+    for (const { mark, code } of fencesOf(text)) {
+      if (mark !== 'run') continue;
+      await run('bash', ['-euc', code], { cwd: folder, env }).catch((error: unknown) => {
+        assert.fail(`${path}: ${code}${String(error)}`);
+      });
+    }
+  }
+});
+
+describe('examples', () => {
+  /** A compiled example that imports this build instead of the installed package. */
+  function prepare(name: string): string {
+    const entries = (
+      JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+        exports: Record<string, string>;
+      }
+    ).exports;
+    const code = readFileSync(join(buildRoot, 'examples', `${name}.js`), 'utf8').replace(
+      /'postern(\/[a-z]+)?'/g,
+      (_, subpath: string | undefined) =>
+        JSON.stringify(
+          pathToFileURL(join(buildRoot, entries[`.${subpath ?? ''}`]!.replace('./dist/', ''))),
+        ),
+    );
+    const file = join(folder, `${name}.mjs`);
+    writeFileSync(file, code);
+    return file;
+  }
+
+  test('server.ts and client.ts talk to each other', async () => {
+    const server = spawn(process.execPath, [prepare('server')], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [bridgeLine] = (await once(createInterface(server.stdout), 'line')) as [string];
+      assert.match(bridgeLine, /^obfs4 127\.0\.0\.1:\d+ cert=\S+ iat-mode=0$/);
+      const { stdout } = await run(process.execPath, [prepare('client'), bridgeLine]);
+      assert.equal(stdout, 'Hello through the bridge\n');
+    } finally {
+      server.kill();
+    }
+  });
+
+  test('own-transport.ts carries a line and ends', async () => {
+    const { stdout } = await run(process.execPath, [prepare('own-transport')], { cwd: folder });
+    assert.equal(stdout, 'Hello through my own transport\n');
+  });
+});
