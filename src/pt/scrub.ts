@@ -30,8 +30,8 @@ function scrubIpv6(run: string, offset: number, text: string): string {
   let start = 0;
   let end = run.length;
   // A group that touches a word is part of the word: std::deque, addr:2001:db8::1.
-  if (/[A-Za-z0-9_]/.test(text[offset - 1] ?? ' ')) start = run.indexOf(':');
-  if (/[A-Za-z0-9_]/.test(text[offset + run.length] ?? ' ')) end = run.lastIndexOf(':') + 1;
+  if (isWord(text[offset - 1])) start = run.indexOf(':');
+  if (isWord(text[offset + run.length])) end = run.lastIndexOf(':') + 1;
   if (end <= start) return run;
   // Punctuation around it: "from ::1: refused", "to 2001:db8::1."
   if (run[start] === ':' && run[start + 1] !== ':') start += 1;
@@ -39,13 +39,19 @@ function scrubIpv6(run: string, offset: number, text: string): string {
   if (run[end - 1] === ':' && run[end - 2] !== ':') end -= 1;
   for (const [from, to] of candidates(run, start, end)) {
     const address = run.slice(from, to);
-    const isWordBetween =
-      address === '::' && /\w::\w/.test(text.slice(offset + from - 1, offset + to + 1));
-    if (!isWordBetween && ipToBytes(address) !== undefined) {
-      return run.slice(0, from) + mark + run.slice(to);
-    }
+    if (!address.includes(':') || ipToBytes(address) === undefined) continue;
+    // C++ again: in "a::g" and "std::b", what looks like a short address goes on as a word.
+    const goesOn =
+      (address.startsWith('::') && isWord(text[offset + from - 1])) ||
+      (address.endsWith('::') && isWord(text[offset + to]));
+    if (goesOn && address.split(':').length === 3) continue;
+    return run.slice(0, from) + mark + run.slice(to);
   }
   return run;
+}
+
+function isWord(character: string | undefined): boolean {
+  return character !== undefined && /\w/.test(character);
 }
 
 /** The whole, then without its last group (a port without brackets), then without its first. */

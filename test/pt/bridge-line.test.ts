@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { formatBridgeLine, parseBridgeLine, type BridgeLine } from '../../src/pt/bridge-line.ts';
+import { endpoints, holds, textOf } from '../support/properties.ts';
+
+const fingerprint = '0123456789ABCDEF0123456789ABCDEF01234567';
+const cert = 'HszPy3vWfjsESCEOo9ZBkRv6zQ/1mGHzc8arF0y2SpwFr3WhsMu8rK0zyaoyERfbz3ddFw';
+
+test('bridge lines as they are handed out', () => {
+  const bridge: BridgeLine = {
+    transport: 'obfs4',
+    endpoint: { host: '192.0.2.3', port: 443 },
+    fingerprint,
+    args: [
+      ['cert', cert],
+      ['iat-mode', '0'],
+    ],
+  };
+  const line = `obfs4 192.0.2.3:443 ${fingerprint} cert=${cert} iat-mode=0`;
+  assert.deepEqual(parseBridgeLine(line), bridge);
+  assert.deepEqual(parseBridgeLine(`Bridge ${line}`), bridge);
+  assert.deepEqual(
+    parseBridgeLine(`  bridge\t${line.toLowerCase().replace(cert.toLowerCase(), cert)} \r\n`),
+    bridge,
+  );
+  assert.equal(formatBridgeLine(bridge), line);
+});
+
+test('every part but the address may be missing', () => {
+  assert.deepEqual(parseBridgeLine('192.0.2.3'), {
+    endpoint: { host: '192.0.2.3', port: 443 },
+    args: [],
+  });
+  assert.deepEqual(parseBridgeLine('[2001:db8::3]'), {
+    endpoint: { host: '2001:db8::3', port: 443 },
+    args: [],
+  });
+  assert.deepEqual(parseBridgeLine(`192.0.2.3:9001 ${fingerprint}`), {
+    endpoint: { host: '192.0.2.3', port: 9001 },
+    fingerprint,
+    args: [],
+  });
+  assert.deepEqual(parseBridgeLine('obfs3 [2001:db8::3]:80'), {
+    transport: 'obfs3',
+    endpoint: { host: '2001:db8::3', port: 80 },
+    args: [],
+  });
+});
+
+test('argument values keep their equal signs, and may be empty', () => {
+  assert.deepEqual(parseBridgeLine('x 192.0.2.3:1 a=b=c= d= a=2').args, [
+    ['a', 'b=c='],
+    ['d', ''],
+    ['a', '2'],
+  ]);
+});
+
+for (const [line, message] of [
+  ['', /the line is empty/],
+  ['Bridge', /the line is empty/],
+  ['obfs4', /no address after the word obfs4/],
+  ['localhost', /a host name cannot stand/],
+  ['obfs4 example.net:443', /no host names/],
+  ['obfs4 192.0.2.3:0', /port of 1\.\.65535/],
+  ['obfs4 192.0.2.3:65536', /port of 1\.\.65535/],
+  ['obfs4 192.0.2.300:1', /the address is not/],
+  ['obfs4 2001:db8::3:80', /IPv6 in brackets/],
+  ['ob-fs4 192.0.2.3:1', /the address is not/],
+  ['obfs4 192.0.2.3:1 0123', /40 hexadecimal digits/],
+  [`obfs4 192.0.2.3:1 $${fingerprint}`, /40 hexadecimal digits/],
+  [`obfs4 192.0.2.3:1 ${fingerprint} cert`, /argument 1 has no '='/],
+  [`obfs4 192.0.2.3:1 a=b ${fingerprint}`, /argument 2 has no '='/],
+  ['obfs4 192.0.2.3:1 =secret', /argument 1 has an empty key/],
+  ['192.0.2.3:1 cert=secret', /no transport before the address/],
+  ['obfs4 192.0.2.3:1 a=\0', /NUL/],
+  [`obfs4 192.0.2.3:1 a=${'x'.repeat(509)}`, /511 bytes; SOCKS carries at most 510/],
+] as const) {
+  test(`refused: ${JSON.stringify(line.slice(0, 60))}`, () => {
+    assert.throws(() => parseBridgeLine(line), { code: 'ERR_PT_BRIDGE_LINE', message });
+    assert.throws(
+      () => parseBridgeLine(line),
+      (error: Error) => !/192\.0\.2|secret/.test(error.message),
+    );
+  });
+}
+
+test('510 bytes of arguments are allowed', () => {
+  assert.equal(parseBridgeLine(`obfs4 192.0.2.3:1 a=${'x'.repeat(508)}`).args[0]?.[1].length, 508);
+});
+
+test('a bridge survives its line, and one that would not is refused', () => {
+  const text = textOf('az/=+;\\0', { maxLength: 10 });
+  const bridges = fc.record(
+    {
+      transport: fc.constantFrom('obfs4', '_x'),
+      endpoint: endpoints,
+      fingerprint: fc.constant(fingerprint),
+      args: fc.array(
+        fc.tuple(
+          text.map((key) => `k${key.replaceAll('=', '')}`),
+          text,
+        ),
+        { maxLength: 5 },
+      ),
+    },
+    { requiredKeys: ['transport', 'endpoint', 'args'], noNullPrototype: true },
+  );
+  holds(
+    fc.property(bridges, (bridge) =>
+      assert.deepEqual(parseBridgeLine(formatBridgeLine(bridge)), bridge),
+    ),
+    300,
+  );
+  const endpoint = { host: '192.0.2.3', port: 1 };
+  for (const bridge of [
+    { transport: 'a b', endpoint, args: [] },
+    { transport: 'a-b', endpoint, args: [] },
+    { transport: 'a', endpoint: { host: 'example.net', port: 1 }, args: [] },
+    { transport: 'a', endpoint, args: [['k', 'a b']] },
+    { transport: 'a', endpoint, args: [['k=', 'v']] },
+    { transport: 'a', endpoint, args: [['', 'v']] },
+    { transport: 'a', endpoint, fingerprint: 'x', args: [] },
+    { endpoint, args: [['k', 'v']] },
+  ] as const) {
+    assert.throws(
+      () => formatBridgeLine(bridge),
+      { code: 'ERR_PT_BRIDGE_LINE' },
+      JSON.stringify(bridge),
+    );
+  }
+});
+
+test('any text at all is parsed or refused with the code', () => {
+  holds(
+    fc.property(textOf('a1.:[] =;\\\n'), (text) => {
+      try {
+        parseBridgeLine(text);
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, 'ERR_PT_BRIDGE_LINE');
+      }
+    }),
+    1000,
+  );
+});
