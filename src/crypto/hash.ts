@@ -1,30 +1,35 @@
-import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
-/** SHA-256 of all parts, one after the other: 32 bytes. */
+/** HMAC-SHA256 (RFC 2104) over the parts one after another: 32 bytes, owned. */
+export function hmacSha256(key: Uint8Array | string, ...parts: readonly Uint8Array[]): Buffer {
+  const hmac = createHmac('sha256', key);
+  for (const part of parts) hmac.update(part);
+  return hmac.digest();
+}
+
+/** SHA-256 over the parts one after another: 32 bytes, owned. */
 export function sha256(...parts: readonly Uint8Array[]): Buffer {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return hash.digest();
 }
 
-/** HMAC-SHA256 of all parts, one after the other: 32 bytes. */
-export function hmacSha256(key: Uint8Array | KeyObject, ...parts: readonly Uint8Array[]): Buffer {
-  const hmac = createHmac('sha256', key);
-  for (const part of parts) hmac.update(part);
-  return hmac.digest();
-}
-
-/** HMAC-SHA256-128 under one key: the marks and MACs of obfs4 and ScrambleSuit. */
+/** A key under which many HMAC-SHA256-128 are made: the obfs4 marks and MACs of one bridge. */
 export class MacKey {
-  readonly #key: KeyObject;
+  readonly #key: Uint8Array;
 
   /** @param key copied */
   constructor(key: Uint8Array) {
-    this.#key = createSecretKey(key);
+    this.#key = Uint8Array.from(key);
   }
 
-  /** The first 16 bytes of the HMAC of all parts, one after the other. */
+  /** HMAC-SHA256-128 over the parts one after another: 16 bytes, owned. */
   mac128(...parts: readonly Uint8Array[]): Buffer {
     return hmacSha256(this.#key, ...parts).subarray(0, 16);
   }
+}
+
+/** Whether two secrets of public length are equal, in a time that does not depend on where they differ. */
+export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -4,8 +4,7 @@
  * The message may lie inside the box's own buffer if it stands where it is going to be: 16 bytes
  * behind the start of the box.
  */
-import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
-import { sodium, type Sodium } from './sodium.ts';
+import { loadNobleSalsa, sodium, type Sodium } from './libraries.ts';
 
 /** How much longer a box is than its message: the Poly1305 tag. */
 export const BOX_OVERHEAD = 16;
@@ -30,24 +29,27 @@ export function createSodiumSecretbox(library: Sodium): Secretbox {
 }
 
 /** Boxes in JavaScript: 80 MB/s a core, on any platform. */
-export const nobleSecretbox: Secretbox = {
-  name: '@noble/ciphers',
-  seal(box, message, nonce, key) {
-    box.set(xsalsa20poly1305(key, nonce).encrypt(message));
-  },
-  open(message, box, nonce, key) {
-    let opened: Uint8Array;
-    try {
-      opened = xsalsa20poly1305(key, nonce).decrypt(box);
-    } catch {
-      return false;
-    }
-    message.set(opened);
-    return true;
-  },
-};
+export function createNobleSecretbox(): Secretbox {
+  const { xsalsa20poly1305 } = loadNobleSalsa();
+  return {
+    name: '@noble/ciphers',
+    seal(box, message, nonce, key) {
+      box.set(xsalsa20poly1305(key, nonce).encrypt(message));
+    },
+    open(message, box, nonce, key) {
+      let opened: Uint8Array;
+      try {
+        opened = xsalsa20poly1305(key, nonce).decrypt(box);
+      } catch {
+        return false;
+      }
+      message.set(opened);
+      return true;
+    },
+  };
+}
 
-const fastest = sodium === undefined ? nobleSecretbox : createSodiumSecretbox(sodium);
+const fastest = sodium === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodium);
 
 /** What computes the boxes here; a start-up log line says so when it is not sodium-native. */
 export const secretboxBackend: Secretbox['name'] = fastest.name;

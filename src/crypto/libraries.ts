@@ -22,6 +22,8 @@ export interface Sodium {
   crypto_core_ed25519_add(sum: Uint8Array, p: Uint8Array, q: Uint8Array): void;
 }
 
+const require = createRequire(import.meta.url);
+
 /**
  * libsodium through sodium-native's prebuilt binary; undefined where there is none for this
  * platform, and then @noble/* does the same work many times slower.
@@ -30,8 +32,20 @@ export const sodium: Sodium | undefined = loadSodium();
 
 function loadSodium(): Sodium | undefined {
   try {
-    return createRequire(import.meta.url)('sodium-native') as Sodium;
+    return require('sodium-native') as Sodium;
   } catch {
     return undefined;
   }
+}
+
+// The fallbacks are loaded when they are needed: together they cost 50 ms and 14 MB at the start.
+
+/** XSalsa20-Poly1305 in JavaScript. */
+export function loadNobleSalsa(): typeof import('@noble/ciphers/salsa.js') {
+  return require('@noble/ciphers/salsa.js') as typeof import('@noble/ciphers/salsa.js');
+}
+
+/** Curve25519 in JavaScript. */
+export function loadNobleCurve(): typeof import('@noble/curves/ed25519.js') {
+  return require('@noble/curves/ed25519.js') as typeof import('@noble/curves/ed25519.js');
 }
