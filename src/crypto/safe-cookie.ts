@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { hmacSha256 } from './hash.ts';
 
 /** Which way a hash proves knowledge of the cookie. */
 export type SafeCookieDirection = 'server-to-client' | 'client-to-server';
@@ -13,14 +13,6 @@ export function safeCookieHash(
   clientNonce: Uint8Array,
   serverNonce: Uint8Array,
 ): Buffer {
-  return createHmac('sha256', cookie)
-    .update(`ExtORPort authentication ${direction} hash`, 'latin1')
-    .update(clientNonce)
-    .update(serverNonce)
-    .digest();
-}
-
-/** Whether two secrets of public length are equal, in a time that does not depend on where they differ. */
-export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
+  const label = Buffer.from(`ExtORPort authentication ${direction} hash`, 'latin1');
+  return hmacSha256(cookie, label, clientNonce, serverNonce);
 }

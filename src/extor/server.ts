@@ -1,7 +1,8 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { randomBytes, type Rng } from '../crypto/rng.ts';
-import { equalInConstantTime, safeCookieHash } from '../crypto/safe-cookie.ts';
+import { equalInConstantTime } from '../crypto/hash.ts';
+import { safeCookieHash } from '../crypto/safe-cookie.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { decodeMessage } from './decode.ts';
