@@ -64,7 +64,8 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'A message for stdout cannot be written as one line of the specification’s grammar.',
-    remedy: 'Correct the field that the message names; it is a defect of the transport or its caller.',
+    remedy:
+      'Correct the field that the message names; it is a defect of the transport or its caller.',
   },
   ERR_PT_SOCKS_ARGUMENTS: {
     side: 'remote',
@@ -76,7 +77,8 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'Server transport options are malformed.',
-    remedy: 'Write transport:key=value, joined by semicolons, with : ; and \\ escaped by a backslash.',
+    remedy:
+      'Write transport:key=value, joined by semicolons, with : ; and \\ escaped by a backslash.',
   },
   ERR_PT_SMETHOD_ARGS: {
     side: 'local',
@@ -130,6 +132,18 @@ const table = {
     remedy: 'Use an IPv4 address, an IPv6 address or a host name.',
     socksReply: 0x08,
   },
+  ERR_SOCKS_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A SOCKS client left before it was served.',
+    remedy: 'Nothing to do at this end; an application that gives up early may need more patience.',
+  },
+  ERR_SOCKS_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A SOCKS client did not finish its request in time.',
+    remedy: 'Check which program connects to the SOCKS port; nothing to do at this end.',
+  },
   ERR_TUNNEL_UNENCODABLE: {
     side: 'local',
     retry: 'never',
@@ -168,7 +182,8 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'The Extended ORPort cookie file cannot be read or does not have its format.',
-    remedy: 'Check that the parent runs and that TOR_PT_AUTH_COOKIE_FILE is readable for this user.',
+    remedy:
+      'Check that the parent runs and that TOR_PT_AUTH_COOKIE_FILE is readable for this user.',
   },
   ERR_EXTOR_AUTH: {
     side: 'remote',
@@ -247,7 +262,8 @@ const table = {
   ERR_DIAL_BIND_FAILED: {
     side: 'local',
     retry: 'never',
-    summary: 'The outbound address to bind to is not one of this machine’s, or is of the other family.',
+    summary:
+      'The outbound address to bind to is not one of this machine’s, or is of the other family.',
     remedy: 'Set TOR_PT_OUTBOUND_BIND_ADDRESS_V4/V6 to an address that this machine has.',
     socksReply: 0x02,
   },
@@ -307,19 +323,22 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'The transport’s saved state cannot be read, or cannot be saved.',
-    remedy: 'Restore the named file from its `.previous` copy or a backup; delete it only to give the bridge a new identity.',
+    remedy:
+      'Restore the named file from its `.previous` copy or a backup; delete it only to give the bridge a new identity.',
   },
   ERR_HANDSHAKE_REJECTED: {
     side: 'remote',
     retry: 'never',
     summary: 'The peer did not prove that it speaks this transport with these arguments.',
-    remedy: 'Check that the bridge line is the bridge’s current one, and that the clocks of both ends agree to the hour.',
+    remedy:
+      'Check that the bridge line is the bridge’s current one, and that the clocks of both ends agree to the hour.',
   },
   ERR_HANDSHAKE_TIMED_OUT: {
     side: 'remote',
     retry: 'later',
     summary: 'The transport’s handshake was not finished in time.',
-    remedy: 'Wrong arguments look the same as a dead bridge: check the bridge line, then try another bridge.',
+    remedy:
+      'Wrong arguments look the same as a dead bridge: check the bridge line, then try another bridge.',
     socksReply: 0x06,
   },
   ERR_HANDSHAKE_CLOSED: {
@@ -340,6 +359,65 @@ const table = {
     retry: 'later',
     summary: 'The connection ended in the middle of a frame.',
     remedy: 'The connection was cut on its way; connect again.',
+  },
+
+  // src/parent
+  ERR_PARENT_SPAWN: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The PT program cannot be started.',
+    remedy:
+      'Check the path of the program, that it is executable, and that it is made for this machine.',
+  },
+  ERR_PARENT_VERSION: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The PT program speaks no version of the specification that was offered.',
+    remedy: 'Update the PT program, or Postern.',
+  },
+  ERR_PARENT_CONFIGURATION: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The PT program does not accept its configuration (ENV-ERROR).',
+    remedy: 'The message is the program’s own: correct what it names.',
+  },
+  ERR_PARENT_UPSTREAM_PROXY: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The PT program does not use the upstream proxy that it was given.',
+    remedy:
+      'Use another type of upstream proxy or another PT program; without it the traffic would leave directly.',
+  },
+  ERR_PARENT_PROTOCOL: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The PT program broke the protocol on its stdout.',
+    remedy: 'Update the PT program, or report the line to its authors.',
+  },
+  ERR_PARENT_START_ENDED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The PT program ended before it had started all transports.',
+    remedy: 'Read its last stderr lines, which the error carries.',
+  },
+  ERR_PARENT_START_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The PT program did not report its transports in time.',
+    remedy:
+      'Read its last stderr lines, which the error carries; allow it more time if it is only slow.',
+  },
+  ERR_PARENT_CRASHED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The PT program ended although nobody had asked it to.',
+    remedy: 'Read its last stderr lines, which the error carries.',
+  },
+  ERR_PARENT_CLOSED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The supervision of a PT program was closed while somebody waited for the program.',
+    remedy: 'Nothing to do; start a new one to go on.',
   },
 } as const;
 

@@ -65,7 +65,91 @@ const table = {
   streamBufferBytes: {
     value: 262_144,
     unit: 'bytes',
-    guards: 'A peer that reads nothing would make each direction of its connection grow without end.',
+    guards:
+      'A peer that reads nothing would make each direction of its connection grow without end.',
+  },
+
+  // src/proxy
+  pendingSocksRequests: {
+    value: 8192,
+    unit: 'count',
+    guards: 'Applications that connect to the SOCKS port and say nothing would use up its sockets.',
+  },
+  socksRequestTimeoutMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'A SOCKS client that never ends its request would hold its socket for ever.',
+  },
+  closeLingerMs: {
+    value: 5_000,
+    unit: 'ms',
+    guards: 'A refused client that never closes would hold its socket for ever.',
+  },
+  logBacklogLines: {
+    value: 200,
+    unit: 'count',
+    guards: 'Log lines that the parent or the disk does not take would fill the memory.',
+  },
+  finalLogFlushMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards: 'A parent that does not read would keep its ending child waiting.',
+  },
+  parentPollMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards: 'A killed parent would leave its child behind as an orphan.',
+  },
+
+  // src/parent
+  childStartMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards:
+      'A PT program that never reports CMETHODS DONE or SMETHODS DONE would be waited for without end.',
+  },
+  childStdinWaitMs: {
+    value: 5_000,
+    unit: 'ms',
+    guards: 'A PT program that ignores its closed stdin would never be stopped.',
+  },
+  childTermWaitMs: {
+    value: 5_000,
+    unit: 'ms',
+    guards: 'A PT program that ignores SIGTERM would never be stopped.',
+  },
+  childDrainMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards:
+      'A grandchild that keeps a dead program’s pipes open would hold up the report of its end.',
+  },
+  childStderrLines: {
+    value: 40,
+    unit: 'count',
+    guards:
+      'The stderr of a talkative PT program would fill the memory; only the last lines are kept.',
+  },
+  childStderrLineBytes: {
+    value: 4_096,
+    unit: 'bytes',
+    guards: 'A PT program that writes stderr without a newline would fill the memory.',
+  },
+  childFailures: {
+    value: 8,
+    unit: 'count',
+    guards: 'A PT program that fails at every start would be started for ever.',
+  },
+  extorHandshakeMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A connection that never finishes the Extended ORPort exchange would hold its socket for ever.',
+  },
+  extorPendingConnections: {
+    value: 4_096,
+    unit: 'count',
+    guards: 'Connections that never finish the Extended ORPort exchange would use up the sockets.',
   },
 } as const;
 

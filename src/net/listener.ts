@@ -10,6 +10,8 @@ export interface Listener {
   readonly endpoint: Endpoint;
   /** Stops accepting; connections that stand are not touched. Idempotent. */
   close(): Promise<void>;
+  /** Stops accepting, and destroys every connection that it accepted and that still stands. */
+  abort(): void;
 }
 
 /**
@@ -24,6 +26,7 @@ export async function listenTcp(
   endpoint: Endpoint,
   onConnection: (socket: Socket) => void,
 ): Promise<Listener> {
+  const accepted = new Set<Socket>();
   const server = createServer(
     {
       allowHalfOpen: true,
@@ -34,6 +37,8 @@ export async function listenTcp(
     (socket) => {
       // A reset before anyone listens must not end the process; the stream's users see 'close'.
       socket.on('error', () => {});
+      accepted.add(socket);
+      socket.once('close', () => accepted.delete(socket));
       onConnection(socket);
     },
   );
@@ -50,6 +55,10 @@ export async function listenTcp(
     endpoint: { host: address, port },
     // Not awaited: `server.close` calls back only when the last connection has ended.
     close: async () => void server.close(),
+    abort() {
+      server.close();
+      for (const socket of accepted) socket.destroy();
+    },
   };
 }
 

@@ -1,0 +1,68 @@
+import { limits } from '../limits.ts';
+import type { LogSeverity } from '../pt/messages.ts';
+
+/** One line of a log. */
+export interface LogEntry {
+  readonly severity: LogSeverity;
+  readonly text: string;
+}
+
+/**
+ * Log entries on their way to something slow: a parent that may not read, a disk that may be full.
+ *
+ * One entry is written at a time, and past the limit new ones are dropped and counted: a log must
+ * never hold up traffic, nor grow without end (a parent that does not drain its child's stdout has
+ * stalled whole proxies: tor bug 26360).
+ */
+export class LogQueue {
+  readonly #write: (entry: LogEntry) => Promise<void>;
+  readonly #entries: LogEntry[] = [];
+  #dropped = 0;
+  #isOpen = false;
+  #running: Promise<void> | undefined;
+
+  /** @param write hands one entry on; may not reject */
+  constructor(write: (entry: LogEntry) => Promise<void>) {
+    this.#write = write;
+  }
+
+  /** Takes an entry, or counts it as dropped. */
+  push(entry: LogEntry): void {
+    if (this.#entries.length >= limits.logBacklogLines) this.#dropped += 1;
+    else this.#entries.push(entry);
+    this.#pump();
+  }
+
+  /** Lets entries through from now on; until then they wait. */
+  open(): void {
+    this.#isOpen = true;
+    this.#pump();
+  }
+
+  /** Resolves when nothing waits any more. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  #pump(): void {
+    if (this.#isOpen) this.#running ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (;;) {
+      const entry = this.#entries.shift() ?? this.#takeDropped();
+      if (entry === undefined) break;
+      await this.#write(entry);
+    }
+    // In the same turn as the look at the empty list: no entry can slip in between.
+    this.#running = undefined;
+  }
+
+  /** The entry that tells how many there would have been. */
+  #takeDropped(): LogEntry | undefined {
+    if (this.#dropped === 0) return undefined;
+    const text = `${this.#dropped} log lines were dropped because nobody took them`;
+    this.#dropped = 0;
+    return { severity: 'warning', text };
+  }
+}

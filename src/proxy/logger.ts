@@ -1,0 +1,77 @@
+import type { Clock } from '../clock.ts';
+import { PosternError } from '../errors.ts';
+import { logSeverities, type LogSeverity } from '../pt/messages.ts';
+import { scrubAddresses } from '../pt/scrub.ts';
+import type { StateStore } from '../transports/contract.ts';
+import { LogQueue, type LogEntry } from './log-queue.ts';
+
+/** One method for each severity of the LOG message. */
+export type Logger = Readonly<Record<LogSeverity, (text: string) => void>>;
+
+/** Where log entries go. */
+export type LogSink = (entry: LogEntry) => void;
+
+/** How much is logged, and how frankly. */
+export interface LogOptions {
+  /** The least grave severity that is logged. */
+  readonly level: LogSeverity;
+  /** Whether addresses stay in the text (PT 4: by default no client's address is ever logged). */
+  readonly unsafe: boolean;
+}
+
+/** A logger over sinks. */
+export function createLogger(sinks: readonly LogSink[], { level, unsafe }: LogOptions): Logger {
+  const log = (severity: LogSeverity, text: string): void => {
+    if (logSeverities.indexOf(severity) > logSeverities.indexOf(level)) return;
+    const entry = { severity, text: unsafe ? text : scrubAddresses(text) };
+    for (const sink of sinks) sink(entry);
+  };
+  return Object.fromEntries(
+    logSeverities.map((severity) => [severity, (text: string) => log(severity, text)]),
+  ) as Logger;
+}
+
+/**
+ * A log file in the state directory, the only place where files may be written (PT 3.2.1). When it
+ * cannot be written, `onFailure` hears of it once and the file is given up.
+ */
+export function createLogFile(
+  state: StateStore,
+  file: string,
+  clock: Clock,
+  onFailure: (error: unknown) => void,
+): LogQueue {
+  let isGivenUp = false;
+  const queue = new LogQueue(async ({ severity, text }) => {
+    if (isGivenUp) return;
+    const line = `${new Date(clock.epochMs()).toISOString()} [${severity}] ${toOneLine(text)}\n`;
+    try {
+      await state.append(file, Buffer.from(line));
+    } catch (error) {
+      isGivenUp = true;
+      onFailure(error);
+    }
+  });
+  queue.open();
+  return queue;
+}
+
+/** Whether a log file's name stays in the state directory. */
+export function isPlainFileName(name: string): boolean {
+  return /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(name);
+}
+
+/** What went wrong and what to do about it, for a log: never an address, never a secret. */
+export function describeError(error: unknown): string {
+  if (error instanceof PosternError) {
+    const cause = error.cause instanceof PosternError ? `: ${error.cause.message}` : '';
+    return `${error.message}${cause} (${error.code}). ${error.remedy}`;
+  }
+  // Not thrown on purpose: whoever mends it needs the stack.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `defect, please report it: ${text}`;
+}
+
+function toOneLine(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, ' | ');
+}

@@ -1,0 +1,23 @@
+/** What the client's and the server's half of the program have in common. */
+import type { listenTcp } from '../net/listener.ts';
+import type { Environment } from '../transports/contract.ts';
+import type { TransportRegistry } from '../transports/registry.ts';
+import type { Logger } from './logger.ts';
+import type { Reporter } from './reporter.ts';
+
+/** What a role is given. */
+export interface RoleContext {
+  readonly registry: TransportRegistry;
+  readonly environment: Environment;
+  readonly reporter: Reporter;
+  readonly logger: Logger;
+  readonly listen: typeof listenTcp;
+}
+
+/** A proxy whose start-up is reported. */
+export interface RunningProxy {
+  /** Stops accepting; resolves when the last connection that carries payload has ended. */
+  drain(): Promise<void>;
+  /** Closes every socket at once and saves what transports still hold. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,146 @@
+/** The PT program: workflow 1 to 7 of the specification, in order (PT 3). */
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { systemClock, type Clock } from '../clock.ts';
+import { systemRng, type Rng } from '../crypto/rng.ts';
+import { PosternError } from '../errors.ts';
+import { listenTcp } from '../net/listener.ts';
+import { openStateDirectory, type StateDirectory } from '../net/state-directory.ts';
+import type { LogSeverity } from '../pt/messages.ts';
+import {
+  parseProxyEnvironment,
+  type Environment,
+  type ProxyConfiguration,
+} from '../pt/proxy-environment.ts';
+import type { TransportRegistry } from '../transports/registry.ts';
+import { startClient } from './client.ts';
+import { openDestination } from './destination.ts';
+import { watchEnds, type EndSources, type Ends } from './ends.ts';
+import type { LogQueue } from './log-queue.ts';
+import { createLogFile, createLogger, describeError, isPlainFileName } from './logger.ts';
+import { Reporter } from './reporter.ts';
+import type { RoleContext, RunningProxy } from './role.ts';
+import { startServer } from './server.ts';
+
+/** The world as the program sees it: everything it would otherwise reach for is handed in. */
+export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 'parentPid'> {
+  readonly env: Environment;
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly registry: TransportRegistry;
+  /** The least grave severity that is logged; `notice` when absent. */
+  readonly logLevel?: LogSeverity;
+  /** The name of a log file in the state directory; none when absent. */
+  readonly logFile?: string;
+  /** Whether addresses stay in log lines. */
+  readonly unsafeLogging?: boolean;
+  readonly rng?: Rng;
+  readonly clock?: Clock;
+  /** How client transports listen. */
+  readonly listen?: typeof listenTcp;
+}
+
+/**
+ * Runs a managed proxy from its environment to its end. Every line on stdout is out when it
+ * resolves, and no socket, timer or file of its own is left to keep the process alive.
+ *
+ * @returns the exit code: 0 after a graceful end, 1 after VERSION-ERROR, ENV-ERROR or PROXY-ERROR
+ */
+export async function runManagedProxy(options: ManagedProxyOptions): Promise<number> {
+  const reporter = new Reporter(options.stdout);
+
+  // Steps 2 to 4.
+  const { messages, configuration } = parseProxyEnvironment(options.env);
+  for (const message of messages) {
+    if (message.kind !== 'LOG') reporter.report(message);
+  }
+  if (configuration === undefined) {
+    await reporter.flush();
+    return 1;
+  }
+
+  const ends = watchEnds({
+    ...options,
+    exitOnStdinClose: configuration.exitOnStdinClose,
+    stdoutBroken: reporter.broken,
+  });
+  try {
+    return await run(options, configuration, reporter, ends);
+  } finally {
+    ends[Symbol.dispose]();
+  }
+}
+
+async function run(
+  options: ManagedProxyOptions,
+  configuration: ProxyConfiguration,
+  reporter: Reporter,
+  ends: Ends,
+): Promise<number> {
+  const { registry, rng = systemRng, clock = systemClock, listen = listenTcp } = options;
+  const state = openStateDirectory(configuration.stateLocation);
+  const { logger, logFile } = openLog(options, reporter, state, clock);
+  const context = { registry, environment: { rng, clock }, reporter, logger, listen };
+
+  let proxy: RunningProxy;
+  try {
+    proxy = await startRole(configuration, context, state, options.logFile);
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    reporter.report({ kind: 'ENV-ERROR', text: describeError(error) });
+    await reporter.flush();
+    return 1;
+  }
+  reporter.startLogging();
+
+  // Step 6, until step 7.
+  if (!ends.now.aborted && !ends.drain.aborted) {
+    await Promise.race([once(ends.now, 'abort'), once(ends.drain, 'abort')]);
+  }
+  if (!ends.now.aborted) {
+    logger.notice('no new connections from now on; ends when the last one has ended');
+    await Promise.race([once(ends.now, 'abort'), proxy.drain()]);
+  }
+  const why = ends.now.aborted ? (ends.now.reason as Error).message : 'the last connection ended';
+  logger.notice(`ends: ${why}`);
+  await proxy.close();
+  await logFile?.idle();
+  await state.close();
+  await reporter.flush();
+  return 0;
+}
+
+/** Step 5. @throws PosternError for what is still wrong with the environment */
+async function startRole(
+  configuration: ProxyConfiguration,
+  context: RoleContext,
+  state: StateDirectory,
+  logFile: string | undefined,
+): Promise<RunningProxy> {
+  if (logFile !== undefined && !isPlainFileName(logFile)) {
+    // PT 3.2.1 [PT-3.2.1-11]: nothing is written outside the state directory.
+    throw new PosternError('ERR_PT_ENVIRONMENT', 'the log file must be a name without directories');
+  }
+  if (configuration.role === 'client') return startClient(configuration, context);
+  const destination = await openDestination(configuration, context.environment.rng);
+  return startServer(configuration, { ...context, state, destination });
+}
+
+function openLog(
+  { logFile: file, logLevel = 'notice', unsafeLogging = false }: ManagedProxyOptions,
+  reporter: Reporter,
+  state: StateDirectory,
+  clock: Clock,
+): { readonly logger: ReturnType<typeof createLogger>; readonly logFile?: LogQueue } {
+  const logOptions = { level: logLevel, unsafe: unsafeLogging };
+  const stdout = (entry: Parameters<Reporter['log']>[0]): void => reporter.log(entry);
+  if (file === undefined || !isPlainFileName(file)) {
+    return { logger: createLogger([stdout], logOptions) };
+  }
+  const toParent = createLogger([stdout], logOptions);
+  const logFile = createLogFile(state, file, clock, (error) => {
+    toParent.warning(`no log file from now on: ${describeError(error)}`);
+  });
+  const logger = createLogger([stdout, (entry) => logFile.push(entry)], logOptions);
+  return { logger, logFile };
+}

@@ -1,0 +1,75 @@
+/** Small TCP servers and clients for tests. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { createDirectDialer } from '../../src/net/direct-dialer.ts';
+import { listenTcp, type Listener } from '../../src/net/listener.ts';
+import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
+import { splitForUserPass } from '../../src/pt/socks-arguments.ts';
+import { createSocksClient } from '../../src/socks/client.ts';
+
+interface Cleanup {
+  after(callback: () => void | Promise<void>): void;
+}
+
+/** Connects directly. */
+export const dial: ReturnType<typeof createDirectDialer> = createDirectDialer();
+
+/** Listens on a loopback port until the test has ended. */
+export async function listen(
+  t: Cleanup,
+  onConnection: (socket: Socket) => void,
+  host = '127.0.0.1',
+): Promise<Listener & { readonly text: string }> {
+  const listener = await listenTcp({ host, port: 0 }, onConnection);
+  t.after(() => listener.abort());
+  return { ...listener, text: formatEndpoint(listener.endpoint) };
+}
+
+/** Sends back what it gets; ends when the peer ends. */
+export function echo(socket: Duplex): void {
+  socket.pipe(socket);
+}
+
+/** Connects to a target through a SOCKS5 proxy, with encoded PT arguments or none. */
+export async function socksConnect(proxy: Endpoint, target: Endpoint, args = ''): Promise<Duplex> {
+  const stream = await dial(proxy);
+  const credentials = args === '' ? undefined : splitForUserPass(Buffer.from(args));
+  const options = { version: 'socks5', target, ...(credentials && { credentials }) } as const;
+  await runClientHandshake(stream, createSocksClient(options));
+  return stream;
+}
+
+/** All bytes until the end of the stream. */
+export async function readAll(stream: Duplex): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** Exactly `count` bytes; what came behind them is put back. */
+export async function readBytes(stream: Duplex, count: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  while (length < count) {
+    const chunk = stream.read() as Buffer | null;
+    if (chunk === null) {
+      if (stream.readableEnded || stream.destroyed) throw new Error(`ended after ${length} bytes`);
+      await Promise.race([once(stream, 'readable'), once(stream, 'close')]);
+      continue;
+    }
+    chunks.push(chunk);
+    length += chunk.length;
+  }
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length > count) stream.unshift(bytes.subarray(count));
+  return bytes.subarray(0, count);
+}
+
+/** A port on which nothing listens. */
+export async function closedPort(): Promise<Endpoint> {
+  const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, () => {});
+  await listener.close();
+  return listener.endpoint;
+}
