@@ -22,6 +22,18 @@ const table = {
     guards: 'A child that prints without a newline would fill the parent’s memory.',
   },
 
+  // src/crypto
+  replayFilterEntries: {
+    value: 102_400,
+    unit: 'count',
+    guards: 'Handshakes that must not be accepted twice would fill the memory.',
+  },
+  replayFilterTtlMs: {
+    value: 3 * 3_600_000,
+    unit: 'ms',
+    guards: 'Handshakes would be remembered long after their epoch hour makes them worthless.',
+  },
+
   // src/socks
   socksUserIdBytes: {
     value: 4096,

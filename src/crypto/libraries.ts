@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module';
+import type * as NobleSalsa from '@noble/ciphers/salsa.js';
+import type * as NobleCurve from '@noble/curves/ed25519.js';
 
 /** The part of libsodium that is used here; `out` parameters come first, as in C. */
 export interface Sodium {
@@ -41,11 +43,11 @@ function loadSodium(): Sodium | undefined {
 // The fallbacks are loaded when they are needed: together they cost 50 ms and 14 MB at the start.
 
 /** XSalsa20-Poly1305 in JavaScript. */
-export function loadNobleSalsa(): typeof import('@noble/ciphers/salsa.js') {
-  return require('@noble/ciphers/salsa.js') as typeof import('@noble/ciphers/salsa.js');
+export function loadNobleSalsa(): typeof NobleSalsa {
+  return require('@noble/ciphers/salsa.js') as typeof NobleSalsa;
 }
 
 /** Curve25519 in JavaScript. */
-export function loadNobleCurve(): typeof import('@noble/curves/ed25519.js') {
-  return require('@noble/curves/ed25519.js') as typeof import('@noble/curves/ed25519.js');
+export function loadNobleCurve(): typeof NobleCurve {
+  return require('@noble/curves/ed25519.js') as typeof NobleCurve;
 }

@@ -13,9 +13,14 @@ export const BOX_OVERHEAD = 16;
 export interface Secretbox {
   readonly name: 'sodium-native' | '@noble/ciphers';
   /** Writes the box of `message` into all of `box`, which is 16 bytes longer. */
-  seal(box: Uint8Array, message: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
+  readonly seal: (box: Uint8Array, message: Uint8Array, nonce: Uint8Array, key: Uint8Array) => void;
   /** Writes the message into all of `message`; false, and nothing written, if the tag is wrong. */
-  open(message: Uint8Array, box: Uint8Array, nonce: Uint8Array, key: Uint8Array): boolean;
+  readonly open: (
+    message: Uint8Array,
+    box: Uint8Array,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ) => boolean;
 }
 
 /** Boxes by libsodium: 860 MB/s a core. */

@@ -10,11 +10,11 @@ import { loadNobleCurve, sodium, type Sodium } from './libraries.ts';
 /** One way of computing in the group. */
 export interface Curve25519 {
   /** X25519 of a private key and a peer's public key; undefined when the result is all zero. */
-  x25519(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
+  readonly x25519: (privateKey: Uint8Array, publicKey: Uint8Array) => Uint8Array | undefined;
   /** X25519 of a private key and the base point. */
-  x25519PublicKey(privateKey: Uint8Array): Uint8Array;
+  readonly x25519PublicKey: (privateKey: Uint8Array) => Uint8Array;
   /** The Edwards point (private key) * B + `summand`, both encoded as in RFC 8032. */
-  edwardsPublicPointPlus(privateKey: Uint8Array, summand: Uint8Array): Uint8Array;
+  readonly edwardsPublicPointPlus: (privateKey: Uint8Array, summand: Uint8Array) => Uint8Array;
 }
 
 /** The group by libsodium. */
