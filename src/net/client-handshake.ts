@@ -17,11 +17,13 @@ export function runClientHandshake(
   { signal, timeoutMs = limits.tunnelTimeoutMs }: DialOptions & { readonly timeoutMs?: number } = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    let settled = false;
     const settle = (settlement: () => void): void => {
+      settled = true;
       clearTimeout(deadline);
       abortion?.[Symbol.dispose]();
-      stream.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onError);
-      stream.pause();
+      stream.off('readable', onReadable).off('end', onEnd);
+      stream.off('close', onClose).off('error', onError);
       settlement();
     };
     const fail = (error: unknown): void => {
@@ -40,7 +42,14 @@ export function runClientHandshake(
     };
     const closed = (cause?: Error): PosternError =>
       new PosternError('ERR_TUNNEL_CLOSED', 'the proxy broke the connection off', { cause });
-    const onData = (chunk: Buffer): void => run(handshake.receive(chunk));
+    // 'readable' and not 'data': when its listener goes, the stream is as if nobody had listened,
+    // and not paused, so that its next reader may be of any kind.
+    const onReadable = (): void => {
+      let chunk: Buffer | null;
+      while (!settled && (chunk = stream.read() as Buffer | null) !== null) {
+        run(handshake.receive(chunk));
+      }
+    };
     const onEnd = (): void => run(handshake.receiveEnd());
     const onError = (error: Error): void => fail(closed(error));
     const onClose = (): void => fail(closed());
@@ -49,7 +58,7 @@ export function runClientHandshake(
       timeoutMs,
     );
     const abortion = signal && addAbortListener(signal, () => fail(signal.reason));
-    stream.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
+    stream.on('readable', onReadable).on('end', onEnd).on('error', onError).on('close', onClose);
     run(handshake.start());
   });
 }

@@ -101,6 +101,7 @@ class TransportStream extends Duplex {
     wire.on('drain', () => this.#continueWriting());
     wire.on('error', (error) => this.#fail(error));
     wire.on('close', () => this.#wireClosed());
+    wire.resume();
     this.#run(this.#session.start());
   }
 

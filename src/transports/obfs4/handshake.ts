@@ -1,0 +1,238 @@
+/**
+ * obfs4's handshake: ntor over Elligator representatives, hidden in random padding.
+ *
+ * client: X'(32) ‖ padding(77..8128) ‖ mark(16) ‖ MAC(16)
+ * server: Y'(32) ‖ AUTH(32) ‖ padding(0..8051) ‖ mark(16) ‖ MAC(16), then at once a seed frame
+ *
+ * mark = HMAC(representative), MAC = HMAC(all before it ‖ epoch hour in decimal), both under
+ * B ‖ NODEID and cut to 16 bytes. Where obfs4's specification differs from obfs4proxy, this follows
+ * obfs4proxy.
+ */
+import { ByteQueue } from '../../bytes/queue.ts';
+import type { Clock } from '../../clock.ts';
+import { representativeToPublicKey, type ElligatorKeyPair } from '../../crypto/elligator2.ts';
+import { equalInConstantTime, MacKey } from '../../crypto/hash.ts';
+import { ntorClient, ntorServer } from '../../crypto/ntor.ts';
+import { randomBytes, randomInteger } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import type { Environment } from '../contract.ts';
+import { DIRECTION_KEY_BYTES } from './frames.ts';
+import type { BridgeIdentity, ServerIdentity } from './identity.ts';
+
+const REPRESENTATIVE_BYTES = 32;
+const AUTH_BYTES = 32;
+const MARK_BYTES = 16;
+const MAC_BYTES = 16;
+const TAIL_BYTES = MARK_BYTES + MAC_BYTES;
+/** Neither side's handshake is longer than this. */
+const MAX_HANDSHAKE_BYTES = 8192;
+/** The seed frame that follows the server's handshake in the same write. */
+const SEED_FRAME_BYTES = 45;
+
+const CLIENT_MIN_PADDING_BYTES: number =
+  REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES + SEED_FRAME_BYTES - (REPRESENTATIVE_BYTES + TAIL_BYTES);
+const CLIENT_MAX_PADDING_BYTES: number = MAX_HANDSHAKE_BYTES - (REPRESENTATIVE_BYTES + TAIL_BYTES);
+const SERVER_MAX_PADDING_BYTES: number =
+  MAX_HANDSHAKE_BYTES - (REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES + SEED_FRAME_BYTES);
+
+/** The key material of both directions, 72 bytes each. */
+export interface SessionKeys {
+  readonly clientToServer: Uint8Array;
+  readonly serverToClient: Uint8Array;
+}
+
+/** What both ends key their marks and MACs with. */
+function macKey({ publicKey, nodeId }: BridgeIdentity): MacKey {
+  return new MacKey(Buffer.concat([publicKey, nodeId]));
+}
+
+function epochHour(clock: Clock): number {
+  return Math.floor(clock.epochMs() / 3_600_000);
+}
+
+/** Appends the mark and the MAC to what a handshake begins with. */
+function finishMessage(parts: readonly Uint8Array[], mark: Uint8Array, key: MacKey, hour: number): Buffer {
+  const message = Buffer.concat([...parts, mark]);
+  const mac = key.mac128(message, Buffer.from(String(hour)));
+  return Buffer.concat([message, mac]);
+}
+
+function rejected(message: string): PosternError {
+  return new PosternError('ERR_HANDSHAKE_REJECTED', message);
+}
+
+/** The client's half. */
+export class ClientHandshake {
+  readonly #bridge: BridgeIdentity;
+  readonly #keyPair: ElligatorKeyPair;
+  readonly #environment: Environment;
+  readonly #macKey: MacKey;
+  readonly #received = new ByteQueue();
+  #hour = 0;
+  /** The mark that ends the server's padding, once its representative has come. */
+  #serverMark: Uint8Array | undefined;
+
+  /** @param keyPair made before the connection was, so that its making cannot be timed */
+  constructor(bridge: BridgeIdentity, keyPair: ElligatorKeyPair, environment: Environment) {
+    this.#bridge = bridge;
+    this.#keyPair = keyPair;
+    this.#environment = environment;
+    this.#macKey = macKey(bridge);
+  }
+
+  /** The client's message; owned. */
+  request(): Buffer {
+    const { rng, clock } = this.#environment;
+    const { representative } = this.#keyPair;
+    const paddingBytes = randomInteger(rng, CLIENT_MIN_PADDING_BYTES, CLIENT_MAX_PADDING_BYTES);
+    this.#hour = epochHour(clock);
+    return finishMessage(
+      [representative, randomBytes(rng, paddingBytes)],
+      this.#macKey.mac128(representative),
+      this.#macKey,
+      this.#hour,
+    );
+  }
+
+  /**
+   * Takes bytes of the server's message.
+   *
+   * @returns the keys and what came behind the message, owned; undefined while more is needed
+   * @throws PosternError `ERR_HANDSHAKE_REJECTED`
+   */
+  receive(chunk: Uint8Array): { keys: SessionKeys; leftover: Buffer } | undefined {
+    const received = this.#received;
+    received.push(chunk);
+    if (received.length < REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES) return undefined;
+    const message = received.peek(0, MAX_HANDSHAKE_BYTES);
+    const representative = message.subarray(0, REPRESENTATIVE_BYTES);
+    this.#serverMark ??= this.#macKey.mac128(representative);
+    const markAt = message.indexOf(this.#serverMark, REPRESENTATIVE_BYTES + AUTH_BYTES);
+    if (markAt === -1 || markAt + TAIL_BYTES > message.length) {
+      if (message.length < MAX_HANDSHAKE_BYTES) return undefined;
+      throw rejected('the bridge’s handshake has no mark: it does not hold the key of this cert');
+    }
+    const macAt = markAt + MARK_BYTES;
+    const mac = this.#macKey.mac128(message.subarray(0, macAt), Buffer.from(String(this.#hour)));
+    const end = macAt + MAC_BYTES;
+    if (!equalInConstantTime(mac, message.subarray(macAt, end))) {
+      throw rejected('the MAC of the bridge’s handshake is wrong: its clock may be hours off');
+    }
+    const keys = this.#agree(
+      representative,
+      message.subarray(REPRESENTATIVE_BYTES, REPRESENTATIVE_BYTES + AUTH_BYTES),
+    );
+    received.skip(end);
+    return { keys, leftover: received.take() };
+  }
+
+  #agree(representative: Uint8Array, auth: Uint8Array): SessionKeys {
+    const result = ntorClient({
+      keyPair: this.#keyPair,
+      serverPublicKey: representativeToPublicKey(representative),
+      identityPublicKey: this.#bridge.publicKey,
+      nodeId: this.#bridge.nodeId,
+    });
+    if (result === undefined || !equalInConstantTime(result.auth, auth)) {
+      throw rejected('the bridge failed to authenticate itself: the cert is not its own');
+    }
+    return splitKeys(result.keyMaterial);
+  }
+}
+
+/** The server's half. */
+export class ServerHandshake {
+  readonly #identity: ServerIdentity;
+  readonly #keyPair: ElligatorKeyPair;
+  readonly #isReplay: (mac: Uint8Array) => boolean;
+  readonly #environment: Environment;
+  readonly #macKey: MacKey;
+  readonly #received = new ByteQueue();
+  #clientMark: Uint8Array | undefined;
+
+  /**
+   * @param keyPair made before the connection was, so that its making cannot be timed
+   * @param isReplay whether a valid MAC was seen before; remembers it
+   */
+  constructor(
+    identity: ServerIdentity,
+    keyPair: ElligatorKeyPair,
+    isReplay: (mac: Uint8Array) => boolean,
+    environment: Environment,
+  ) {
+    this.#identity = identity;
+    this.#keyPair = keyPair;
+    this.#isReplay = isReplay;
+    this.#environment = environment;
+    this.#macKey = macKey(identity);
+  }
+
+  /**
+   * Takes bytes of the client's message.
+   *
+   * @returns the keys and the response to send, owned; undefined while more is needed
+   * @throws PosternError `ERR_HANDSHAKE_REJECTED`
+   */
+  receive(chunk: Uint8Array): { keys: SessionKeys; response: Buffer } | undefined {
+    const received = this.#received;
+    received.push(chunk);
+    const { length } = received;
+    // A client has nothing to say until it has the keys, so its message ends where its bytes do.
+    if (length >= REPRESENTATIVE_BYTES + CLIENT_MIN_PADDING_BYTES + TAIL_BYTES) {
+      const message = received.peek();
+      const representative = message.subarray(0, REPRESENTATIVE_BYTES);
+      this.#clientMark ??= this.#macKey.mac128(representative);
+      const macAt = length - MAC_BYTES;
+      const mark = message.subarray(macAt - MARK_BYTES, macAt);
+      if (length <= MAX_HANDSHAKE_BYTES && equalInConstantTime(mark, this.#clientMark)) {
+        return this.#answer(message, macAt);
+      }
+    }
+    if (length >= MAX_HANDSHAKE_BYTES) throw rejected('the client’s handshake has no mark');
+    return undefined;
+  }
+
+  #answer(message: Buffer, macAt: number): { keys: SessionKeys; response: Buffer } {
+    const { rng } = this.#environment;
+    const mac = message.subarray(macAt);
+    const hour = this.#matchingHour(message.subarray(0, macAt), mac);
+    if (hour === undefined) {
+      throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
+    }
+    if (this.#isReplay(mac)) {
+      throw rejected('the client’s handshake was seen before: someone replays it');
+    }
+    const result = ntorServer({
+      keyPair: this.#keyPair,
+      clientPublicKey: representativeToPublicKey(message.subarray(0, REPRESENTATIVE_BYTES)),
+      identity: this.#identity,
+      nodeId: this.#identity.nodeId,
+    });
+    if (result === undefined) throw rejected('the client’s key is degenerate');
+
+    const { representative } = this.#keyPair;
+    const padding = randomBytes(rng, randomInteger(rng, 0, SERVER_MAX_PADDING_BYTES));
+    const mark = this.#macKey.mac128(representative);
+    const response = finishMessage([representative, result.auth, padding], mark, this.#macKey, hour);
+    return { keys: splitKeys(result.keyMaterial), response };
+  }
+
+  /** The hour that the client's MAC was made in; all three are tried, whichever matches. */
+  #matchingHour(authenticated: Uint8Array, mac: Uint8Array): number | undefined {
+    const now = epochHour(this.#environment.clock);
+    let matching: number | undefined;
+    for (const hour of [now, now - 1, now + 1]) {
+      const expected = this.#macKey.mac128(authenticated, Buffer.from(String(hour)));
+      if (equalInConstantTime(expected, mac)) matching = hour;
+    }
+    return matching;
+  }
+}
+
+/** The specification says it the other way round; this is what obfs4proxy does. */
+function splitKeys(keyMaterial: Uint8Array): SessionKeys {
+  return {
+    clientToServer: keyMaterial.subarray(0, DIRECTION_KEY_BYTES),
+    serverToClient: keyMaterial.subarray(DIRECTION_KEY_BYTES, 2 * DIRECTION_KEY_BYTES),
+  };
+}

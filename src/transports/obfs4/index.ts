@@ -1,0 +1,56 @@
+import { generateElligatorKeyPair } from '../../crypto/elligator2.ts';
+import { GoRand } from '../../crypto/go-rand.ts';
+import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
+import type { Transport } from '../contract.ts';
+import { ServerHandshake } from './handshake.ts';
+import { parseClientArguments } from './identity.ts';
+import { ReplayLog } from './replay-log.ts';
+import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
+import { Shaper } from './shaping.ts';
+import { clientArguments, loadServerState } from './state.ts';
+
+/** A rejected connection lives this much longer than the handshake may take, at most. */
+const MAX_CLOSE_DELAY_SECONDS = 60;
+
+/**
+ * obfs4: looks like random bytes, authenticates the bridge, resists active probing by whoever does
+ * not hold the bridge line. Compatible with obfs4proxy.
+ */
+export const obfs4: Transport = {
+  name: 'obfs4',
+  summary:
+    'random-looking bytes; a prober without the bridge line learns nothing, a classifier of entropy may still suspect it',
+
+  client(args, environment) {
+    const { bridge, iatMode } = parseClientArguments(args);
+    return () => {
+      const keyPair = generateElligatorKeyPair(environment.rng);
+      return new ClientSession(bridge, iatMode, keyPair, environment);
+    };
+  },
+
+  async server(options, environment) {
+    const state = await loadServerState(options, environment);
+    const replays = await ReplayLog.open(environment);
+    const { rng } = environment;
+    const { identity, drbgSeed: seed, iatMode } = state;
+    const shaping = { shaper: new Shaper(seed, rng), seed, iatMode };
+    // Fixed for the bridge's life and drawn as obfs4proxy draws it: one and the same bridge must not
+    // close after another time when its operator swaps the program.
+    const closeDelayMs = new GoRand(new SipHashDrbg(seed)).intn(MAX_CLOSE_DELAY_SECONDS) * 1000;
+    return {
+      clientArguments: clientArguments(state),
+      rejectAfterMs: SERVER_TIMEOUT_MS + closeDelayMs,
+      createSession() {
+        const handshake = new ServerHandshake(
+          identity,
+          generateElligatorKeyPair(rng),
+          (mac) => replays.testAndSet(mac),
+          environment,
+        );
+        return new ServerSession(handshake, shaping, rng);
+      },
+      close: () => replays.close(),
+    };
+  },
+};

@@ -1,0 +1,103 @@
+/**
+ * Length and time shaping: what obfs4 does to the sizes of its bursts and the gaps between them.
+ *
+ * Everyone behind one bridge draws from the distributions that its seed gives, derived exactly as
+ * obfs4proxy derives them: to be the same crowd.
+ */
+import { sha256 } from '../../crypto/hash.ts';
+import type { Rng } from '../../crypto/rng.ts';
+import {
+  createWeightedDistribution,
+  type WeightedDistribution,
+} from '../../crypto/weighted-distribution.ts';
+import {
+  FRAME_OVERHEAD,
+  MAX_FRAME_BYTES,
+  MAX_PAYLOAD_BYTES,
+  PRNG_SEED_BYTES,
+} from './frames.ts';
+
+/** `iat-mode`: what a sender does to the sizes and times of its writes. */
+export const IatMode = { none: 0, enabled: 1, paranoid: 2 } as const;
+export type IatMode = (typeof IatMode)[keyof typeof IatMode];
+
+/** The longest delay between two writes, in steps of 100 µs. */
+const MAX_DELAY_STEPS = 100;
+
+/** Draws burst lengths and delays. Holds nothing of a connection: a server has one for all. */
+export class Shaper {
+  readonly #rng: Rng;
+  #seed: Uint8Array;
+  #lengths: WeightedDistribution | undefined;
+  #delays: WeightedDistribution | undefined;
+
+  /** @param seed the bridge's 24-byte seed, or a random one until the bridge has sent it */
+  constructor(seed: Uint8Array, rng: Rng) {
+    this.#rng = rng;
+    this.#seed = seed;
+  }
+
+  /** Takes another seed, as a client does when the bridge has sent its own. */
+  reseed(seed: Uint8Array): void {
+    this.#seed = seed;
+    this.#lengths = this.#delays = undefined;
+  }
+
+  /** The length that a burst's last segment is padded to: 0..1448. */
+  sampleLength(): number {
+    this.#lengths ??= distribution(this.#seed, MAX_FRAME_BYTES);
+    return this.#lengths.sample(this.#rng);
+  }
+
+  /**
+   * A length to write: 1..1448.
+   *
+   * The bridge chooses the seed, and a distribution may hold 0, of which a bad one may hold nothing
+   * else: obfs4proxy 0.0.14 crashes there. We draw again, and a full segment is what is left.
+   */
+  sampleWriteLength(): number {
+    for (let tries = 0; tries < 16; tries += 1) {
+      const length = this.sampleLength();
+      if (length > 0) return length;
+    }
+    return MAX_FRAME_BYTES;
+  }
+
+  /** The pause after a write, in milliseconds: 0..10 in steps of 0.1. */
+  sampleDelayMs(): number {
+    this.#delays ??= distribution(
+      sha256(this.#seed).subarray(0, PRNG_SEED_BYTES),
+      MAX_DELAY_STEPS,
+    );
+    return this.#delays.sample(this.#rng) / 10;
+  }
+}
+
+/**
+ * Deriving a table costs half a millisecond, and connections to one bridge share theirs. A client's
+ * random seed is rarely drawn from: the bridge's own comes with its handshake.
+ */
+function distribution(seed: Uint8Array, maximum: number): WeightedDistribution {
+  const key = `${maximum} ${Buffer.from(seed).toString('base64')}`;
+  const known = recent.get(key);
+  if (known !== undefined) return known;
+  const made = createWeightedDistribution(seed, 0, maximum);
+  if (recent.size === MAX_RECENT) recent.delete(recent.keys().next().value!);
+  recent.set(key, made);
+  return made;
+}
+
+const recent = new Map<string, WeightedDistribution>();
+const MAX_RECENT = 64;
+
+/** The padding packets, by the padding bytes in each, that bring a burst to its sampled length. */
+export function burstPadding(burstBytes: number, targetBytes: number): readonly number[] {
+  const tailBytes = burstBytes % MAX_FRAME_BYTES;
+  const missing =
+    targetBytes >= tailBytes ? targetBytes - tailBytes : MAX_FRAME_BYTES - tailBytes + targetBytes;
+  if (missing === 0) return [];
+  if (missing > FRAME_OVERHEAD) return [missing - FRAME_OVERHEAD];
+  // Too little for a frame of its own. obfs4proxy then adds a full frame and one of `missing` more
+  // than the overhead, so the burst overshoots by 21; whoever does better stands out.
+  return [MAX_PAYLOAD_BYTES, missing];
+}
