@@ -27,7 +27,7 @@ interface Pair {
   readonly client: Managed;
   readonly server: Managed;
   /** Connects through both. */
-  connect(): Promise<Duplex>;
+  readonly connect: () => Promise<Duplex>;
 }
 
 /** A client and a server, the server in front of what handles `onConnection`. */

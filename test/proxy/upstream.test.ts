@@ -51,7 +51,7 @@ async function startHttpUpstream(t: TestContext, seen: Seen[]): Promise<string> 
     seen.push({ target, credentials: Buffer.from(basic, 'base64').toString() });
     void join(socket, target, () => socket.write('HTTP/1.1 200 Fine\r\n\r\n'));
   });
-  t.after(() => void server.close().closeAllConnections());
+  t.after(() => server.close().closeAllConnections());
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
