@@ -84,6 +84,7 @@ export function startProcess(
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk).forEach(handlers.onStdout));
   child.stdout.on('error', () => {}).once('close', handlers.onStdoutEnd);
   const stderrLines = keepLastLines(child, handlers.onStderr);
+  const pipesClosed = Promise.all([closed(child.stdout), closed(child.stderr)]);
 
   const exited = new Promise<ProcessEnd>((resolve) => {
     child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
@@ -92,7 +93,13 @@ export function startProcess(
     pid: child.pid,
     exited,
     ended: exited.then(async (end) => {
-      await pipesClosed(child, timers);
+      // A grandchild may hold the pipes of a dead process open: after a while we close our end.
+      const cancel = timers.after(limits.childDrainMs, () => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      });
+      await pipesClosed;
+      cancel();
       return end;
     }),
     stderrLines,
@@ -154,23 +161,7 @@ function keepLastLines(
   return lines;
 }
 
-/**
- * Waits until all that a dead process wrote has been read. A grandchild may hold the pipes open: after a
- * while they are closed at our end.
- */
-async function pipesClosed(child: ChildProcessWithoutNullStreams, timers: Timers): Promise<void> {
-  const cancel = timers.after(limits.childDrainMs, () => {
-    child.stdout.destroy();
-    child.stderr.destroy();
-  });
-  await Promise.all([child.stdout, child.stderr].map((stream) => closed(stream)));
-  cancel();
-  child.stdin.destroy();
-}
-
-function closed(stream: NodeJS.ReadableStream & { readonly closed: boolean }): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.closed) resolve();
-    else stream.once('close', resolve);
-  });
+/** Resolves at the stream's 'close': all that was written to it has been read. */
+function closed(stream: NodeJS.ReadableStream): Promise<void> {
+  return new Promise((resolve) => void stream.once('close', resolve));
 }

@@ -109,12 +109,12 @@ async function authenticate(
 async function denialOf(
   metadata: ExtOrMetadata,
   admit: NonNullable<ExtOrListenOptions['admit']>,
-): Promise<unknown> {
+): Promise<PosternError | undefined> {
   try {
     if (await admit(metadata)) return undefined;
     return new PosternError('ERR_EXTOR_DENIED', 'the connection was denied');
-  } catch (error) {
-    return error ?? new PosternError('ERR_EXTOR_DENIED', 'the hook that admits clients failed');
+  } catch (cause) {
+    return new PosternError('ERR_EXTOR_DENIED', 'the hook that admits clients failed', { cause });
   }
 }
 
@@ -124,14 +124,16 @@ function closedEarly(): PosternError {
 
 type Done = Extract<ExtOrServerAction, { type: 'done' }>;
 
-/** Runs the machine over the socket up to DONE, and leaves the socket paused. */
+/** Runs the machine over the socket up to DONE; the socket is then as if nobody had read from it. */
 function exchange(
   socket: Socket,
   step: (chunk?: Uint8Array) => readonly ExtOrServerAction[],
 ): Promise<Done> {
   return new Promise((resolve, reject) => {
+    let isSettled = false;
     const settle = (settlement: () => void): void => {
-      socket.off('data', onData).off('end', onClose).off('close', onClose).pause();
+      isSettled = true;
+      socket.off('readable', onReadable).off('end', onClose).off('close', onClose);
       settlement();
     };
     const run = (actions: readonly ExtOrServerAction[]): void => {
@@ -141,9 +143,13 @@ function exchange(
         else settle(() => resolve(action));
       }
     };
-    const onData = (chunk: Buffer): void => run(step(chunk));
+    // 'readable' and not 'data': the stream's next reader may then be of any kind.
+    const onReadable = (): void => {
+      let chunk: Buffer | null;
+      while (!isSettled && (chunk = socket.read() as Buffer | null) !== null) run(step(chunk));
+    };
     const onClose = (): void => settle(() => reject(closedEarly()));
-    socket.on('data', onData).on('end', onClose).on('close', onClose);
+    socket.on('readable', onReadable).on('end', onClose).on('close', onClose);
     run(step());
   });
 }

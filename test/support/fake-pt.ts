@@ -4,7 +4,6 @@
  * `fakePt(script)` is the command to launch. Run as a program, this file takes the script from its first
  * argument, writes what it says, and then stays until stdin ends, a signal comes or the script ends it.
  */
-import { writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { argv, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -17,11 +16,14 @@ export interface FakePtScript {
   readonly connectTo?: number;
   /** Writes `X-DUMP` and its environment and parent's process number as JSON, in one line. */
   readonly dump?: boolean;
-  readonly stderr?: string;
-  /** Writes so many bytes without a newline, and then one. */
+  /** Writes so many bytes without a newline, and then one, to stderr and to stdout. */
   readonly floodBytes?: number;
+  /** Written to stderr as it is. */
+  readonly stderr?: string;
   /** Written to stdout as it is. */
   readonly stdout?: string;
+  /** The same flood again, after all else. */
+  readonly lastFloodBytes?: number;
   /** Exits with this code, or ends by this signal, once all is written. */
   readonly end?: number | NodeJS.Signals;
   /** What the end of stdin does: exit with this code after so long; by default 0 at once. */
@@ -65,13 +67,20 @@ async function run(script: FakePtScript): Promise<void> {
     };
     await write(`X-DUMP ${JSON.stringify(dump)}\n`);
   }
-  if (script.stderr !== undefined) writeSync(2, script.stderr);
-  if (script.floodBytes !== undefined) await write(`${'x'.repeat(script.floodBytes)}\n`);
+  if (script.floodBytes !== undefined) await flood(script.floodBytes);
+  if (script.stderr !== undefined) await write(script.stderr, process.stderr);
   if (script.stdout !== undefined) await write(script.stdout);
+  if (script.lastFloodBytes !== undefined) await flood(script.lastFloodBytes);
   if (typeof script.end === 'number') process.exit(script.end);
   if (script.end !== undefined) process.kill(process.pid, script.end);
 }
 
-function write(text: string): Promise<void> {
-  return new Promise((resolve) => process.stdout.write(text, () => resolve()));
+async function flood(bytes: number): Promise<void> {
+  const text = `${'x'.repeat(bytes)}\n`;
+  await write(text, process.stderr);
+  await write(text);
+}
+
+function write(text: string, stream: NodeJS.WritableStream = process.stdout): Promise<void> {
+  return new Promise((resolve) => void stream.write(text, () => resolve()));
 }
