@@ -5,6 +5,7 @@ import { limits } from '../limits.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import type { Listener } from '../net/listener.ts';
+import { relay } from '../net/relay.ts';
 import { throughTransport } from '../net/transport-stream.ts';
 import { createUpstreamDialer } from '../net/upstream-dialer.ts';
 import type { KeyValues } from '../pt/key-value.ts';
@@ -93,7 +94,9 @@ class ForwardProxy {
       const { request, reply } = await pending.finally(() => {
         this.#pendingRequests -= 1;
       });
-      await this.#connect(socket, transport, createSession!, request.target, reply);
+      await this.connections.serve(() =>
+        this.#connect(socket, transport, createSession!, request.target, reply),
+      );
     } catch (error) {
       this.#logFailure(transport, error);
     }
@@ -114,7 +117,7 @@ class ForwardProxy {
       const dial = throughTransport(this.#dial, createSession);
       const stream = await dial(target, { signal: gaveUp.signal });
       socket.off('close', onClose).write(reply(SocksReply.succeeded));
-      const failure = await this.connections.carry(socket, stream);
+      const failure = await relay(socket, stream);
       if (failure !== undefined) {
         this.#context.logger.info(`${transport.name}: connection broken: ${failure.message}`);
       }

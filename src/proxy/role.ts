@@ -16,7 +16,10 @@ export interface RoleContext {
 
 /** A proxy whose start-up is reported. */
 export interface RunningProxy {
-  /** Stops accepting; resolves when the last connection that carries payload has ended. */
+  /**
+   * Stops accepting; resolves when the last connection has ended that a SOCKS client has asked for
+   * or that has proven itself. Others do not count: they may never come to anything.
+   */
   drain(): Promise<void>;
   /** Closes every socket at once and saves what transports still hold. Idempotent. */
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 /** Step 7: all the ways in which a proxy ends, in this process. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { PassThrough, Writable, type Duplex } from 'node:stream';
 import { mock, test, type TestContext } from 'node:test';
 import { limits } from '../../src/limits.ts';
@@ -117,6 +118,23 @@ test('the first SIGINT drains: no new connections, the one that stands goes on a
   stream.end();
   await readAll(stream);
   assert.deepEqual(await Promise.all([client.exitCode, server.exitCode]), [0, 0]);
+});
+
+test('a drain waits for a connection that is still being made', async (t) => {
+  let accept: ((socket: Socket) => void) | undefined;
+  const accepted = new Promise<Socket>((resolve) => (accept = resolve));
+  const bridge = await listen(t, (socket) => accept!(socket));
+  const client = startManaged(t, clientEnv(temporaryDirectory(t)));
+  const connecting = socksConnect(await client.endpoint(), bridge.endpoint, 'key=1');
+  const wire = await accepted;
+  client.drain.abort();
+  await client.line(/^LOG SEVERITY=notice MESSAGE="no new connections/);
+  wire.write('PL');
+  const stream = await connecting;
+  stream.end();
+  wire.end();
+  await readAll(stream);
+  assert.equal(await client.exitCode, 0);
 });
 
 test('a drain does not wait for clients that say nothing; the second SIGINT does not wait for anyone', async (t) => {

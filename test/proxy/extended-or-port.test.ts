@@ -5,10 +5,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { test, type TestContext } from 'node:test';
+import { mock, test, type TestContext } from 'node:test';
 import { systemRng } from '../../src/crypto/rng.ts';
 import { encodeCookieFile } from '../../src/extor/cookie-file.ts';
 import { createExtOrServer, type ExtOrMetadata } from '../../src/extor/server.ts';
+import { limits } from '../../src/limits.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import {
   clientEnv,
@@ -190,6 +191,28 @@ test('an extended port that refuses, closes early or talks nonsense costs its ow
     stream.destroy();
     await server.line(/^LOG SEVERITY=warning MESSAGE="rot: cannot forward to the parent/);
   }
+});
+
+test('an extended port that never answers: the connection ends when its time is up', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  let accepted: (() => void) | undefined;
+  const isAccepted = new Promise<void>((resolve) => (accepted = resolve));
+  const hanging = await listen(t, (socket) => {
+    // The list of authentication types, and never its end.
+    socket.write(Buffer.of(1));
+    accepted!();
+  });
+  const { server } = startServer(t, hanging.text);
+  const stream = await connect(t, server);
+  await isAccepted;
+  // The proxy's end of that connection may lag behind ours by a turn or two.
+  const closed = readAll(stream);
+  const clock = setInterval(() => mock.timers.tick(limits.tunnelTimeoutMs), 5);
+  assert.equal((await closed).length, 0);
+  clearInterval(clock);
+  stream.destroy();
+  await server.line(/^LOG SEVERITY=warning MESSAGE="rot: cannot forward .*ERR_TUNNEL_TIMED_OUT/);
 });
 
 test('an extended port that never answers: the client may leave, and the proxy ends', async (t) => {
