@@ -13,7 +13,7 @@ import type { Timers } from './timers.ts';
  * user's language and trust certificates. Secrets that happen to stand in ours stay here, and so do
  * TOR_PT_* variables that were meant for us.
  */
-export const inheritedVariables: readonly string[] = [
+const inheritedVariables: readonly string[] = [
   'PATH',
   'HOME',
   'LANG',
@@ -42,7 +42,7 @@ export interface ProcessHandlers {
 }
 
 /** How a process ended. */
-export interface ProcessEnd {
+interface ProcessEnd {
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
   /** Why it could not be started; undefined when it ran. */

@@ -23,7 +23,10 @@ export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfigurati
   readonly command: readonly [program: string, ...args: string[]];
   /** What the program is to do, as `TOR_PT_*` variables will say it. */
   readonly configuration: L;
-  /** What `inheritedVariables` are taken from; by default our own environment. */
+  /**
+   * Where the few variables come from that a child inherits: PATH, HOME, the language, time zone,
+   * temporary directory, library path and certificates. By default our own environment.
+   */
   readonly env?: Environment;
   /** How long the start may take. */
   readonly startTimeoutMs?: number;
@@ -83,12 +86,7 @@ export interface Child<M> {
 export async function launch<L extends LaunchConfiguration>(
   options: LaunchOptions<L>,
 ): Promise<Child<MethodOf<L>>> {
-  const {
-    configuration,
-    signal,
-    startTimeoutMs = limits.childStartMs,
-    timers = systemTimers,
-  } = options;
+  const { signal, startTimeoutMs = limits.childStartMs, timers = systemTimers } = options;
   signal?.throwIfAborted();
   const start = createStart(options, timers);
   const cancelTimeout = timers.after(startTimeoutMs, () =>
@@ -109,7 +107,7 @@ export async function launch<L extends LaunchConfiguration>(
     cancelTimeout();
     signal?.removeEventListener('abort', onAbort);
   }
-  return start.child(configuration) as Child<MethodOf<L>>;
+  return start.child() as Child<MethodOf<L>>;
 }
 
 /** Some faults of exec are thrown instead of reported, such as an argument that is too long. */
@@ -137,6 +135,7 @@ class Start {
   readonly #process: RunningProcess;
   readonly #options: LaunchOptions;
   readonly #timers: Timers;
+  readonly #requested: readonly string[];
   readonly #closed: Promise<ChildEnd>;
   #stopped: Promise<ChildEnd> | undefined;
   #succeed!: () => void;
@@ -152,13 +151,13 @@ class Start {
     const { command, configuration, env = process.env } = options;
     this.#options = options;
     this.#timers = timers;
+    this.#requested = configuration.transports.map((transport) =>
+      typeof transport === 'string' ? transport : transport.name,
+    );
     this.#machine = new ChildMachine({
       role: configuration.role,
       versions: configuration.versions ?? supportedVersions,
-      transports:
-        configuration.role === 'client'
-          ? configuration.transports
-          : configuration.transports.map(({ name }) => name),
+      transports: this.#requested,
       hasUpstreamProxy:
         configuration.role === 'client' && configuration.upstreamProxy !== undefined,
     });
@@ -195,16 +194,13 @@ class Start {
   }
 
   /** The handle of a child that is ready. */
-  child(configuration: LaunchConfiguration): Child<CmethodMessage | SmethodMessage> {
+  child(): Child<CmethodMessage | SmethodMessage> {
     const { methods, failures } = this.#machine;
-    const names = configuration.transports.map((transport) =>
-      typeof transport === 'string' ? transport : transport.name,
-    );
     return {
       pid: this.#process.pid!,
       methods,
       failures,
-      missing: names.filter((name) => !methods.has(name) && !failures.has(name)),
+      missing: this.#requested.filter((name) => !methods.has(name) && !failures.has(name)),
       closed: this.#closed,
       close: () => this.stop(),
       abort: () => {

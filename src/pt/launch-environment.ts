@@ -20,7 +20,7 @@ export interface ClientLaunch extends LaunchCommon, LaunchOf<ClientConfiguration
 export interface ServerLaunch extends LaunchCommon, LaunchOf<ServerConfiguration> {}
 
 /** What every launch has; whether stdin is used is not a question here: it always is (PT 3.4). */
-export interface LaunchCommon {
+interface LaunchCommon {
   /** The specification versions on offer; by default those that we speak. */
   readonly versions?: readonly string[];
 }

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { execPath } from 'node:process';
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { limits } from '../../src/limits.ts';
 import { ChildError } from '../../src/parent/child-error.ts';
 import { launch, type ChildEvent, type LaunchOptions } from '../../src/parent/launch.ts';
 import type {
@@ -205,6 +206,23 @@ describe('launching a PT program', { concurrency: 4 }, () => {
     const error = await failed;
     assert.equal(error.code, 'ERR_PARENT_START_TIMED_OUT');
     assert.deepEqual([error.end.exitCode, error.end.stage], [5, 'versionAgreed']);
+  });
+
+  test('a grandchild that holds the pipes open does not hold up the report', async () => {
+    const timers = new HandTimers();
+    let grandchild = 0;
+    const failed = failureOf({
+      command: ['/bin/sh', '-c', 'sleep 60 & echo "X-PID $!"; exit 6'],
+      configuration: client,
+      timers,
+      onEvent: (event) => {
+        if (event.type === 'line') grandchild = Number(event.line.split(' ')[1]);
+      },
+    });
+    await timers.fire(limits.childDrainMs);
+    const error = await failed;
+    assert.deepEqual([error.code, error.end.exitCode], ['ERR_PARENT_START_ENDED', 6]);
+    process.kill(grandchild, 'SIGKILL');
   });
 
   test('[PT-3-01] a program that cannot be executed is a launch error', async () => {

@@ -9,6 +9,7 @@ import {
   type StagedKind,
 } from '../../src/parent/machine.ts';
 import { parseLine } from '../../src/pt/decode.ts';
+import { LineSplitter } from '../../src/pt/line-splitter.ts';
 import { holds } from '../support/properties.ts';
 
 const client: ChildRequest = {
@@ -376,6 +377,33 @@ test('random lines in random order give one verdict at most, and never an except
       (request, lines) => {
         const { machine, verdict } = play(request, lines.join('\n'));
         assert.equal(machine.reached === 'ready', verdict === 'ready');
+      },
+    ),
+    2000,
+  );
+});
+
+test('mutated output of a child, as bytes: bounded, total, and ready only after DONE', () => {
+  const session = Buffer.from(
+    [start, ...clientLines, 'CMETHODS DONE', 'LOG SEVERITY=info MESSAGE="x"', ''].join('\n'),
+  );
+  holds(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(session.length - 1), fc.nat(255)), { maxLength: 4 }),
+      fc.nat(session.length),
+      (changes, cut) => {
+        const bytes = Buffer.from(session);
+        for (const [at, value] of changes) bytes[at] = value;
+        const splitter = new LineSplitter(64);
+        const machine = new ChildMachine(client);
+        const actions = [bytes.subarray(0, cut), bytes.subarray(cut)]
+          .flatMap((chunk) => splitter.push(chunk))
+          .flatMap((event) =>
+            event.kind === 'line' ? machine.receive(parseLine(event.bytes)) : [],
+          );
+        const isReady = actions.some(({ type }) => type === 'ready');
+        assert.equal(isReady, machine.reached === 'ready');
+        if (isReady) assert.match(bytes.toString('latin1'), /^CMETHODS DONE\r?$/m);
       },
     ),
     2000,
