@@ -21,7 +21,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 function client(transports: readonly string[]): ClientLaunch {
-  return { role: 'client', stateLocation: join(folder, 'client'), transports, outboundBind: {} };
+  return { role: 'client', stateLocation: join(folder, 'client'), transports };
 }
 
 describe(

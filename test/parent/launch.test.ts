@@ -19,7 +19,6 @@ const client: ClientLaunch = {
   role: 'client',
   stateLocation: '/nonexistent/state',
   transports: ['obfs3', 'obfs4'],
-  outboundBind: {},
 };
 const server: ServerLaunch = {
   role: 'server',

@@ -52,7 +52,6 @@ describe('real programs on the ladder', { concurrency: 4 }, () => {
         role: 'client',
         stateLocation: '/nonexistent',
         transports: ['obfs4'],
-        outboundBind: {},
       },
       stopWaits: { stdinWaitMs: 11, termWaitMs: 22 },
       timers,
