@@ -71,7 +71,8 @@ async function show(
   if (!isIntact) return ExitCode.failed;
   if (once) return ExitCode.ok;
   const bridgeLine = formatBridgeLine({ ...published, transport });
-  return serveLive(context, display, { dial, bridgeLine, children: [bridge, client] });
+  // Awaited, or everything would be disposed of while it runs.
+  return await serveLive(context, display, { dial, bridgeLine, children: [bridge, client] });
 }
 
 function parseMegabytes(text: string): number {

@@ -1,0 +1,12 @@
+/** `postern/transports`: what a transport is, and those that there are. */
+export type { KeyValues } from '../pt/key-value.ts';
+export type {
+  Action,
+  Environment,
+  ServerEnvironment,
+  Session,
+  StateStore,
+  Transport,
+  TransportServer,
+} from './contract.ts';
+export { builtinTransports, TransportRegistry } from './registry.ts';
