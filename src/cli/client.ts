@@ -5,6 +5,7 @@ import { PosternError } from '../errors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { parseBridgeLine } from '../pt/bridge-line.ts';
+import { relay } from '../net/relay.ts';
 import { Connections } from '../proxy/connections.ts';
 import { closeGently, readSocksRequest } from '../proxy/socks-request.ts';
 import { SocksReply } from '../socks/messages.ts';
@@ -45,7 +46,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
       if (!entrance.isSocks) socket.destroy();
       return;
     }
-    await connections.carry(socket, stream);
+    await connections.serve(() => relay(socket, stream));
   };
 
   let listener: Listener;

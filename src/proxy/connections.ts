@@ -4,10 +4,10 @@ export class Connections {
   #count = 0;
 
   /** Serves one connection, which counts until `task` settles. */
-  async serve(task: () => Promise<void>): Promise<void> {
+  async serve<T>(task: () => Promise<T>): Promise<T> {
     this.#count += 1;
     try {
-      await task();
+      return await task();
     } finally {
       this.#count -= 1;
       if (this.#count === 0) for (const callback of this.#onEmpty.splice(0)) callback();
