@@ -12,7 +12,7 @@ import type { KeyValues } from '../pt/key-value.ts';
 import type { ClientConfiguration } from '../pt/proxy-environment.ts';
 import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import { SocksReply, type SocksCredentials } from '../socks/messages.ts';
-import type { Session, Transport } from '../transports/contract.ts';
+import type { Transport } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
 import { describeError } from './logger.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
@@ -84,7 +84,7 @@ class ForwardProxy {
       return;
     }
     this.#pendingRequests += 1;
-    let createSession: (() => Session) | undefined;
+    let createSession: ReturnType<Transport['client']> | undefined;
     const pending = readSocksRequest(socket, (credentials) => {
       // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
       // anything is dialled.
@@ -106,7 +106,7 @@ class ForwardProxy {
   async #connect(
     socket: Socket,
     transport: Transport,
-    createSession: () => Session,
+    createSession: ReturnType<Transport['client']>,
     target: Parameters<Dialer>[0],
     reply: (code: number) => Uint8Array,
   ): Promise<void> {
