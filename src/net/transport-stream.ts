@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events';
 import { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Action, Session } from '../transports/contract.ts';
+import type { Action, Session, SessionFactory } from '../transports/contract.ts';
 import type { Dialer } from './dialer.ts';
 import { FineTimer } from './fine-timer.ts';
 
@@ -51,10 +51,11 @@ export function openTransportStream(
 }
 
 /** A dialer that reaches its targets through a transport, whose other end decides what they mean. */
-export function throughTransport(dial: Dialer, createSession: () => Session): Dialer {
+export function throughTransport(dial: Dialer, createSession: SessionFactory): Dialer {
   return async (target, options = {}) => {
+    await createSession.ready;
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
-    const session = createSession();
+    const session = createSession(target);
     return openTransportStream(await dial(target, options), session, options);
   };
 }
