@@ -2,9 +2,11 @@
 export type { KeyValues } from '../pt/key-value.ts';
 export type {
   Action,
+  ClientEnvironment,
   Environment,
   ServerEnvironment,
   Session,
+  SessionFactory,
   StateStore,
   Transport,
   TransportServer,

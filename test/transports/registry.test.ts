@@ -29,5 +29,6 @@ test('a name that nobody registered is undefined to ask for, and an error to rel
 });
 
 test('the transports that come with it', () => {
-  for (const name of ['obfs3', 'obfs4']) assert.equal(builtinTransports.get(name).name, name);
+  for (const name of ['obfs2', 'obfs3', 'obfs4', 'scramblesuit'])
+    assert.equal(builtinTransports.get(name).name, name);
 });
