@@ -161,7 +161,10 @@ test('a packet that claims more than its frame holds, or that has no header, fai
 test('a bad length is no oracle: the failure comes where some frame could have ended', () => {
   const distances = new Set<number>();
   for (let run = 0; run < 40; run += 1) {
-    const wire = Buffer.concat([new FrameSealer(keys).sealBurst(pattern(600), []), Buffer.alloc(1500)]);
+    const wire = Buffer.concat([
+      new FrameSealer(keys).sealBurst(pattern(600), []),
+      Buffer.alloc(1500),
+    ]);
     wire[0]! ^= 0x80;
     const opener = new FrameOpener(keys, systemRng);
     let fed = 0;
