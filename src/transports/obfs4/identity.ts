@@ -36,7 +36,10 @@ function parseCert(text: string): BridgeIdentity {
 }
 
 /** The client's arguments: `cert`, or the older pair `node-id` and `public-key`; and `iat-mode`. */
-export function parseClientArguments(args: KeyValues): { bridge: BridgeIdentity; iatMode: IatMode } {
+export function parseClientArguments(args: KeyValues): {
+  bridge: BridgeIdentity;
+  iatMode: IatMode;
+} {
   const values = new Map(args);
   const cert = values.get('cert');
   const bridge =
