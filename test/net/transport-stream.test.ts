@@ -167,6 +167,20 @@ test('a session that queues holds the application until the queue is empty', asy
   assert.equal((await readAll(far)).toString(), '.'.repeat(20));
 });
 
+test('a session that fails in the chunk that establishes it ends nothing but its connection', async (t) => {
+  const error = new PosternError('ERR_FRAME_MALFORMED', 'no');
+  const [near, far] = await socketPair(t);
+  far.write('HELLOgarbage');
+  const failing = session({
+    receive: () => [{ type: 'established' }, { type: 'failed', error }],
+  });
+  const stream = await openTransportStream(near, failing);
+  // Its error came before anyone could listen, and would have been thrown.
+  assert.ok(stream.closed);
+  assert.equal(stream.errored, error);
+  assert.ok(near.destroyed);
+});
+
 test('a session that throws costs its own connection and nothing else', async (t) => {
   const [near, far] = await socketPair(t);
   far.write('HELLO');
