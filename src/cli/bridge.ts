@@ -75,7 +75,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   await untilAborted(context.stop.drain);
   say(context, 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.');
   const closed = bridge.close();
-  context.stop.now.addEventListener('abort', bridge.abort);
+  context.stop.now.addEventListener('abort', () => bridge.abort());
   if (context.stop.now.aborted) bridge.abort();
   await closed;
   return ExitCode.ok;
