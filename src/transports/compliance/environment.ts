@@ -1,0 +1,82 @@
+/** The world that checks are run in: servers with state in memory, clients of them. */
+import type { Clock } from '../../clock.ts';
+import type { Rng } from '../../crypto/rng.ts';
+import type { KeyValues } from '../../pt/key-value.ts';
+import type { Session, StateStore, Transport, TransportServer } from '../contract.ts';
+import { Link, type LinkOptions } from './link.ts';
+
+/** One server of the transport under test, and what makes clients of it. */
+export class Bridge {
+  readonly server: TransportServer;
+  readonly #createSession: () => Session;
+
+  private constructor(server: TransportServer, createSession: () => Session) {
+    this.server = server;
+    this.#createSession = createSession;
+  }
+
+  /** Starts a server with empty state, and reads the arguments that it publishes as its client. */
+  static async start(transport: Transport, setup: BridgeSetup): Promise<Bridge> {
+    const { rng, clock, serverOptions = [], clientArguments = [] } = setup;
+    const server = await transport.server(serverOptions, {
+      rng,
+      clock,
+      state: new MemoryStateStore(),
+      notify: () => {},
+    });
+    const published = server.clientArguments.filter(
+      ([key]) => !clientArguments.some(([own]) => own === key),
+    );
+    const environment = { rng, clock };
+    const createSession = transport.client([...published, ...clientArguments], environment);
+    return new Bridge(server, () => createSession());
+  }
+
+  clientSession(): Session {
+    return this.#createSession();
+  }
+
+  serverSession(): Session {
+    return this.server.createSession();
+  }
+
+  /** A new connection, on which nothing has happened yet. */
+  connect(options: LinkOptions = {}): Link {
+    return new Link(this.clientSession(), this.serverSession(), options);
+  }
+}
+
+/** What a bridge is made with. */
+export interface BridgeSetup {
+  readonly rng: Rng;
+  readonly clock: Clock;
+  readonly serverOptions?: KeyValues | undefined;
+  readonly clientArguments?: KeyValues | undefined;
+}
+
+/** A state store in memory. */
+class MemoryStateStore implements StateStore {
+  readonly #files = new Map<string, Uint8Array>();
+
+  async read(file: string): Promise<Uint8Array | undefined> {
+    return this.#files.get(file);
+  }
+
+  readPrevious(file: string): Promise<Uint8Array | undefined> {
+    return this.read(`${file}.previous`);
+  }
+
+  async write(file: string, content: Uint8Array): Promise<void> {
+    const current = this.#files.get(file);
+    if (current !== undefined) this.#files.set(`${file}.previous`, current);
+    this.#files.set(file, Uint8Array.from(content));
+  }
+
+  async append(file: string, content: Uint8Array): Promise<void> {
+    this.#files.set(file, Buffer.concat([this.#files.get(file) ?? new Uint8Array(0), content]));
+  }
+
+  describe(file: string): string {
+    return `memory:${file}`;
+  }
+}
