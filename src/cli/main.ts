@@ -1,4 +1,5 @@
 /** The process: hands the world to the command and keeps its exit code. */
+import './small-heap.ts';
 import { runCommand } from './program.ts';
 import { stopRequestsOf } from './stop-requests.ts';
 

@@ -67,12 +67,17 @@ function buildProgram(
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
     .option('-V, --version', 'print the version')
+    .option('--plugin <module>', 'add the transports of a module; may be repeated', collect)
     .option('--logLevel, --log-level <level>', 'managed: error, warning, notice, info or debug')
     .option('--log-file <name>', 'managed: write a log of that name into the state directory')
     .option('--enableLogging', 'managed: the same with the name postern.log')
     .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
     .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
     .allowExcessArguments()
+    .hook('preAction', async () => {
+      const { plugin = [] } = program.opts<{ plugin?: readonly string[] }>();
+      for (const specifier of plugin) await addPlugin(specifier);
+    })
     .action(async (options: ManagedOptions & { version?: true }, { args }: Command) => {
       if (args.length > 0) throw new UsageError(`there is no verb ${args[0]}; see postern --help`);
       if (options.version === true) {
@@ -138,6 +143,16 @@ function buildProgram(
     });
   }
   return program;
+}
+
+function collect(value: string, values: readonly string[] = []): readonly string[] {
+  return [...values, value];
+}
+
+/** Before the verb is run: from then on its transports are like any other. */
+async function addPlugin(specifier: string): Promise<void> {
+  const { loadPlugin } = await import('./plugin.ts');
+  for (const transport of await loadPlugin(specifier)) builtinTransports.register(transport);
 }
 
 function transportsHelp(): string {
