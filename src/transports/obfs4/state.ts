@@ -114,7 +114,10 @@ function parseState(content: Uint8Array): ServerState | string {
   if (typeof json !== 'object' || json === null) return 'is not the state of an obfs4 server';
   const fields = json as Readonly<Record<string, unknown>>;
   try {
-    return parseFields((name) => (fields[name] === undefined ? undefined : String(fields[name])));
+    return parseFields((name) => {
+      const field = fields[name];
+      return typeof field === 'string' || typeof field === 'number' ? String(field) : undefined;
+    });
   } catch (error) {
     if (error instanceof PosternError) return `is damaged: ${error.message}`;
     throw error;
