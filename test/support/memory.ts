@@ -7,6 +7,8 @@ const collectGarbage = runInNewContext('gc') as () => void;
 /** What JavaScript holds on to, its buffers included, in bytes. */
 export function measureMemory(): number {
   collectGarbage();
+  // The memory of dead buffers is freed behind our back, until the next collection at the latest.
+  collectGarbage();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }

@@ -76,8 +76,8 @@ export interface ComplianceOptions {
   /** How much memory `memory` grants a session, or a pair of them: 64 KiB by default. */
   readonly sessionBytes?: number;
   /**
-   * The bytes of memory that are in use, after a full garbage collection. Without it, `memory` is not
-   * applicable.
+   * The bytes of memory that are in use, buffers included, after a full garbage collection (two of
+   * them: V8 frees dead buffers in the background). Without it, `memory` is not applicable.
    */
   readonly measureMemory?: () => number;
   readonly rng?: Rng;

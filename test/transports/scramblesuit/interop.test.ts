@@ -17,6 +17,7 @@ import {
   startOwnServer,
 } from '../../support/interop.ts';
 import { temporaryDirectory } from '../../support/managed.ts';
+import { postern, startPtClient } from '../../support/pt-programs.ts';
 import { dial, echo } from '../../support/sockets.ts';
 
 const CONNECTIONS = 20;
@@ -93,3 +94,22 @@ test(
     assert.equal(ticketsTaken(), 2);
   },
 );
+
+test('our own managed client keeps its tickets in its state directory', async (t) => {
+  const ticketsTaken = countTickets(t);
+  const { endpoint, clientArguments } = await startOwnServer(t, scramblesuit, echo);
+  const path = temporaryDirectory(t);
+  for (const expected of [1, 3]) {
+    const ends: (() => void | Promise<void>)[] = [];
+    const run = {
+      after(end: () => void | Promise<void>) {
+        ends.push(end);
+        t.after(end);
+      },
+    };
+    const { dialer } = await startPtClient(run, postern, 'scramblesuit', path);
+    for (let count = 0; count < 2; count += 1) await useOnce(dialer(clientArguments), endpoint);
+    assert.equal(ticketsTaken(), expected);
+    for (const end of ends) await end();
+  }
+});
