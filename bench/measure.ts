@@ -12,7 +12,7 @@ const PARALLEL = 8;
 const SETTLE_MS = 2000;
 
 /** What both processes of a pair used. */
-export interface Usage {
+interface Usage {
   client: number;
   server: number;
 }
