@@ -19,6 +19,7 @@ export function openStateDirectory(path: string): StateDirectory {
   if (!isAbsolute(path)) throw stateError('the state directory must be an absolute path');
   const appenders = new Map<string, Promise<FileHandle>>();
   const pathOf = (file: string): string => join(path, file);
+  const makeDirectory = (): Promise<unknown> => mkdir(path, { recursive: true, mode: 0o700 });
 
   return {
     read: (file) => readIfThere(pathOf(file)),
@@ -27,7 +28,7 @@ export function openStateDirectory(path: string): StateDirectory {
 
     async write(file, content) {
       try {
-        await mkdir(path, { recursive: true, mode: 0o700 });
+        await makeDirectory();
         await closeAppender(appenders, file);
         await copyIfThere(pathOf(file), pathOf(previousOf(file)));
         await replaceFile(pathOf(file), content);
@@ -38,8 +39,9 @@ export function openStateDirectory(path: string): StateDirectory {
 
     async append(file, content) {
       try {
-        await mkdir(path, { recursive: true, mode: 0o700 });
-        const handle = appenders.get(file) ?? open(pathOf(file), 'a', 0o600);
+        // The directory is made once and not for each record: a server appends at every handshake.
+        const handle =
+          appenders.get(file) ?? makeDirectory().then(() => open(pathOf(file), 'a', 0o600));
         appenders.set(file, handle);
         await (await handle).writeFile(content);
       } catch (error) {
