@@ -139,6 +139,22 @@ describe('postern bridge and postern client', () => {
     assert.ok(!client.stderr.text.includes(gone.text), 'the address of the bridge is not shown');
   });
 
+  test('an upstream proxy that is gone fails the connection, and nothing goes around it', async (t) => {
+    let connections = 0;
+    const bridge = await listen(t, () => (connections += 1));
+    const gone = await listen(t, () => {});
+    gone.abort();
+    const upstream = ['--upstream', `socks5://user:secret@${gone.text}`];
+    const args = ['--forward-from', '127.0.0.1:0', ...upstream];
+    const { client, endpoint } = await startClient(t, `obfs3 ${bridge.text}`, ...args);
+    const stream = await dial(endpoint);
+    await over(stream);
+    stream.destroy();
+    await client.stderr.match(/cannot connect through the bridge: .*\(ERR_TUNNEL_UNREACHABLE\)/);
+    assert.equal(connections, 0);
+    assert.ok(!client.stderr.text.includes('secret'));
+  });
+
   test('a port in use is named, and so is the remedy', async (t) => {
     const taken = await listen(t, () => {});
     for (const args of [

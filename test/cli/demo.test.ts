@@ -86,3 +86,10 @@ test('Ctrl-C in the middle of the transfer ends everything', async (t) => {
   // Asked to stop before the check was through: it did not succeed.
   assert.equal(await demo.exitCode, 1);
 });
+
+test('a reader who leaves, as in `postern demo | head`, ends everything', async (t) => {
+  const demo = startDemo(t, '--mb', '1');
+  await noteBridge(demo);
+  demo.process.stdout!.destroy();
+  await demo.exitCode;
+});
