@@ -94,7 +94,8 @@ ${table}
 - *seconds*: all pairings run at the same time; with \`iat-mode\` 1 and 2 a write is followed by a pause
   of 5 ms on average, so the time is theirs by design.
 - Every bridge has the same identity, whose length distribution holds no 0: obfs4proxy 0.0.14 panics
-  on that with \`iat-mode\` 2. Postern draws again.
+  on that with \`iat-mode\` 2. Its client draws from a distribution of its own until it has read the
+  bridge's, so there the server's side speaks first. Postern draws again when it has drawn a 0.
 
 \`npm test\` does the same at a smaller size, and more: tor as the parent of both sides, state
 directories that change hands, ssh and curl through the command, and what an observer of the wire can
