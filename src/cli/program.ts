@@ -115,6 +115,7 @@ function buildProgram(
     .option('--forward-from <address:port>', 'listen for plain TCP connections')
     .option('--pt <command>', "run another program's transport instead of ours, like obfs4proxy")
     .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
+    .option('--state <directory>', 'where tickets are kept (default: by transport and port)')
     .addHelpText(
       'after',
       '\nWhere a connection ends is decided by the bridge alone (its --forward). With --socks, any\n' +

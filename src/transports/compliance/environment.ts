@@ -2,7 +2,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
-import type { Session, StateStore, Transport, TransportServer } from '../contract.ts';
+import type { Session, Transport, TransportServer } from '../contract.ts';
+import { MemoryState } from '../memory-state.ts';
 import { Link, type LinkOptions } from './link.ts';
 
 /** One server of the transport under test, and what makes clients of it. */
@@ -21,7 +22,7 @@ export class Bridge {
     const server = await transport.server(serverOptions, {
       rng,
       clock,
-      state: new MemoryStateStore(),
+      state: new MemoryState(),
       notify: () => {},
     });
     const published = server.clientArguments.filter(
@@ -52,31 +53,4 @@ export interface BridgeSetup {
   readonly clock: Clock;
   readonly serverOptions?: KeyValues | undefined;
   readonly clientArguments?: KeyValues | undefined;
-}
-
-/** A state store in memory. */
-class MemoryStateStore implements StateStore {
-  readonly #files = new Map<string, Uint8Array>();
-
-  async read(file: string): Promise<Uint8Array | undefined> {
-    return this.#files.get(file);
-  }
-
-  readPrevious(file: string): Promise<Uint8Array | undefined> {
-    return this.read(`${file}.previous`);
-  }
-
-  async write(file: string, content: Uint8Array): Promise<void> {
-    const current = this.#files.get(file);
-    if (current !== undefined) this.#files.set(`${file}.previous`, current);
-    this.#files.set(file, Uint8Array.from(content));
-  }
-
-  async append(file: string, content: Uint8Array): Promise<void> {
-    this.#files.set(file, Buffer.concat([this.#files.get(file) ?? new Uint8Array(0), content]));
-  }
-
-  describe(file: string): string {
-    return `memory:${file}`;
-  }
 }
