@@ -89,9 +89,9 @@ on ${new Date().toISOString().slice(0, 10)} with Postern ${version}, ${firstLine
 and Linux ${release()}.
 
 ${table}
-- *MB each way*: on one connection, both directions at the same time, compared by SHA-256 at both ends.
-- *handshakes*: further connections, four at a time, that carry a byte each way.
-- *seconds*: all pairings run at the same time; with \`iat-mode\` 1 and 2 a write is followed by a pause
+- _MB each way_: on one connection, both directions at the same time, compared by SHA-256 at both ends.
+- _handshakes_: further connections, four at a time, that carry a byte each way.
+- _seconds_: all pairings run at the same time; with \`iat-mode\` 1 and 2 a write is followed by a pause
   of 5 ms on average, so the time is theirs by design.
 - Every bridge has the same identity, whose length distribution holds no 0: obfs4proxy 0.0.14 panics
   on that with \`iat-mode\` 2. Its client draws from a distribution of its own until it has read the
