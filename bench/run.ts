@@ -29,7 +29,11 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
-    transport: { type: 'string', multiple: true, default: ['obfs4', 'obfs3'] },
+    transport: {
+      type: 'string',
+      multiple: true,
+      default: ['obfs4', 'scramblesuit', 'obfs3', 'obfs2'],
+    },
   },
 });
 
@@ -89,7 +93,7 @@ async function compare(transport: string): Promise<readonly Row[]> {
       await measureMemory(pair, measured[index]!, IDLE_CONNECTIONS);
     }
   });
-  return createRows(transport, measured[0]!, measured[1]!);
+  return createRows(transport, measured[0]!, measured[1]!, onlyWeServe(transport));
 }
 
 /** Runs a pair of each program as long as `work` takes. */
@@ -100,14 +104,18 @@ async function withPairs(
   const pairs: Pair[] = [];
   try {
     for (const program of programs) {
-      // obfs4proxy has no server of scramblesuit: there the clients are compared, before ours.
-      const server = transport === 'scramblesuit' ? postern : program;
+      const server = onlyWeServe(transport) ? postern : program;
       pairs.push(await startPair(program, transport, target.endpoint, server));
     }
     await work(pairs);
   } finally {
     for (const pair of pairs) pair.stop();
   }
+}
+
+/** obfs4proxy has no server of scramblesuit: there the clients are compared, before ours. */
+function onlyWeServe(transport: string): boolean {
+  return transport === 'scramblesuit';
 }
 
 async function warmUp(pair: Pair): Promise<void> {
@@ -151,5 +159,6 @@ ${table}
 - *memory per idle connection*: what a process that has just started grows by (proportional set size)
   with ${IDLE_CONNECTIONS} connections open.
 - *round trip*: 64 bytes to an echo behind the server, one after another.
+- obfs4proxy has no server of scramblesuit, so both clients are measured before Postern's.
 `;
 }

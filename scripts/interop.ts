@@ -96,6 +96,7 @@ ${table}
 - Every bridge has the same identity, whose length distribution holds no 0: obfs4proxy 0.0.14 panics
   on that with \`iat-mode\` 2. Its client draws from a distribution of its own until it has read the
   bridge's, so there the server's side speaks first. Postern draws again when it has drawn a 0.
+- obfs4proxy has no server of scramblesuit, so both clients are before Postern's.
 
 \`npm test\` does the same at a smaller size, and more: tor as the parent of both sides, state
 directories that change hands, ssh and curl through the command, and what an observer of the wire can
