@@ -7,7 +7,7 @@ import type { KeyValues } from '../../../src/pt/key-value.ts';
 import type { Session, TransportServer } from '../../../src/transports/contract.ts';
 import { ServerHandshake } from '../../../src/transports/obfs4/handshake.ts';
 import { obfs4 } from '../../../src/transports/obfs4/index.ts';
-import { Shaper } from '../../../src/transports/obfs4/shaping.ts';
+import { Obfs4Shaper } from '../../../src/transports/obfs4/shaping.ts';
 import { MemoryState } from '../../support/memory-state.ts';
 import {
   byteByByte,
@@ -163,7 +163,7 @@ for (const iatMode of ['1', '2']) {
 
 test('a distribution that holds nothing but 0 does not stop a paranoid client', () => {
   // The bridge chooses the seed, and obfs4proxy 0.0.14 panics on one whose distribution gives 0.
-  class AllZero extends Shaper {
+  class AllZero extends Obfs4Shaper {
     override sampleLength(): number {
       return 0;
     }
