@@ -97,6 +97,9 @@ ${table}
   on that with \`iat-mode\` 2. Its client draws from a distribution of its own until it has read the
   bridge's, so there the server's side speaks first. Postern draws again when it has drawn a 0.
 - obfs4proxy has no server of scramblesuit, so both clients are before Postern's.
+- obfs4proxy's client does not look at what comes together with a bridge's handshake, its own bridge's
+  included, until more comes. A server that speaks first may so wait for ever; Postern's client has no such
+  fault.
 
 \`npm test\` does the same at a smaller size, and more: tor as the parent of both sides, state
 directories that change hands, ssh and curl through the command, and what an observer of the wire can

@@ -6,9 +6,15 @@ import { demoBytes } from '../../src/cli/demo-bytes.ts';
 const COUNT_BYTES = 8;
 const DIGEST_BYTES = 32;
 
-const GREETING_BYTES = 1;
+/** Said by a far end that speaks first, until the near end is heard; and then once. */
+const [GREETING, HEARD] = [0, 1];
+/**
+ * obfs4proxy's client does not look at what came together with the bridge's handshake until more comes:
+ * one greeting alone may never get through.
+ */
+const GREETING_INTERVAL_MS = 100;
 
-/** Who speaks first on a connection: the near end, or the far one with a greeting. */
+/** Who speaks first on a connection: the near end, or the far one with greetings. */
 export type FirstSpeaker = 'near' | 'far';
 
 /**
@@ -17,8 +23,7 @@ export type FirstSpeaker = 'near' | 'far';
  */
 export async function serveExchange(stream: Duplex, first: FirstSpeaker = 'near'): Promise<void> {
   try {
-    if (first === 'far') stream.write(Buffer.alloc(GREETING_BYTES));
-    const count = Number((await readBytes(stream, COUNT_BYTES)).readBigUInt64BE());
+    const count = await (first === 'far' ? greet(stream) : readCount(stream));
     const [received, sent] = await Promise.all([receive(stream, count), send(stream, count)]);
     stream.end(Buffer.concat([received, sent]));
   } catch {
@@ -37,10 +42,11 @@ export async function exchange(
   first: FirstSpeaker = 'near',
 ): Promise<void> {
   stream.on('error', () => {}); // 'close' tells us
-  if (first === 'far') await readBytes(stream, GREETING_BYTES);
+  if (first === 'far') await readBytes(stream, 1);
   const request = Buffer.alloc(COUNT_BYTES);
   request.writeBigUInt64BE(BigInt(count));
   stream.write(request);
+  if (first === 'far') while ((await readBytes(stream, 1))[0] !== HEARD);
   const [received, sent] = await Promise.all([receive(stream, count), send(stream, count)]);
   const digests = await readBytes(stream, 2 * DIGEST_BYTES);
   stream.destroy();
@@ -48,6 +54,22 @@ export async function exchange(
   if (!digests.subarray(DIGEST_BYTES).equals(received)) {
     throw new Error('what came down is damaged');
   }
+}
+
+async function greet(stream: Duplex): Promise<number> {
+  const greeting = setInterval(() => stream.write(Buffer.of(GREETING)), GREETING_INTERVAL_MS);
+  try {
+    stream.write(Buffer.of(GREETING));
+    const count = await readCount(stream);
+    stream.write(Buffer.of(HEARD));
+    return count;
+  } finally {
+    clearInterval(greeting);
+  }
+}
+
+async function readCount(stream: Duplex): Promise<number> {
+  return Number((await readBytes(stream, COUNT_BYTES)).readBigUInt64BE());
 }
 
 async function send(stream: Duplex, count: number): Promise<Buffer> {
