@@ -419,6 +419,35 @@ const table = {
     summary: 'The supervision of a PT program was closed while somebody waited for the program.',
     remedy: 'Nothing to do; start a new one to go on.',
   },
+
+  // src/config
+  ERR_CONFIG_SYNTAX: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A configuration line does not have the form of a torrc line.',
+    remedy: 'Write an option and its value on a line of their own, as in docs/OPTIONS.md.',
+  },
+  ERR_CONFIG_KEY: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A configuration option of that name does not exist.',
+    remedy: 'Look up the option’s spelling in docs/OPTIONS.md; abbreviations are not accepted.',
+  },
+  ERR_CONFIG_VALUE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'An option’s value is malformed, out of range or not possible here.',
+    remedy: 'Correct the value that the message names; docs/OPTIONS.md gives the type of each.',
+  },
+
+  // src/control
+  ERR_ADDRESS_MAP: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'An address cannot be mapped as asked.',
+    remedy:
+      'Map to a real address; remove mappings that are not needed when the range or the table is full.',
+  },
 } as const;
 
 /** The closed union of error codes. */
