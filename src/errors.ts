@@ -35,6 +35,14 @@ const table = {
     remedy: 'See docs/LIMITS.md for the limit and whether it can be raised.',
   },
 
+  // src/crypto
+  ERR_PASSPHRASE_HASH: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A hashed passphrase does not have its format.',
+    remedy: 'Copy the whole line that `postern hash-password` prints, 16: included.',
+  },
+
   // src/pt
   ERR_PT_NAME: {
     side: 'local',
@@ -441,6 +449,62 @@ const table = {
   },
 
   // src/control
+  ERR_CONTROL_TOO_LONG: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control message would be longer than its length field can say.',
+    remedy: 'Ask for fewer keys, or set fewer options, in one request.',
+  },
+  ERR_CONTROL_UNENCODABLE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control request cannot be written in the form of its message.',
+    remedy: 'Correct the key, value or address that the message names.',
+  },
+  ERR_CONTROL_PROTOCOL: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The other end broke the control protocol.',
+    remedy: 'Check that the address is the ControlPort of a server that speaks this protocol.',
+  },
+  ERR_CONTROL_V0_UNSUPPORTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
+    remedy:
+      'Put `Engine tor` into Postern’s torrc and connect to Postern’s ControlPort: it translates.',
+  },
+  ERR_CONTROL_REFUSED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The server answered a control request with an error.',
+    remedy: 'Do what the server’s text says; its log may say more.',
+  },
+  ERR_CONTROL_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The control connection ended before a request was answered.',
+    remedy: 'Check that the server runs, and read its log; then connect again.',
+  },
+  ERR_CONTROL_COOKIE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control cookie file cannot be written, read or trusted.',
+    remedy:
+      'Point to the control_auth_cookie of a running server: 32 bytes, yours, closed to others.',
+  },
+  ERR_CONTROL_UNPROTECTED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control port would be open to other machines without authentication.',
+    remedy: 'Listen on 127.0.0.1, or set CookieAuthentication or HashedControlPassword.',
+  },
+  ERR_CONTROL_SOCKET: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The directory of a control socket is missing, or open to other users.',
+    remedy: 'Make a directory of its own for the socket, with `mkdir -m 700`.',
+  },
   ERR_ADDRESS_MAP: {
     side: 'remote',
     retry: 'never',

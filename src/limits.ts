@@ -163,6 +163,48 @@ const table = {
     unit: 'count',
     guards: 'Connections that never finish the Extended ORPort exchange would use up the sockets.',
   },
+
+  // src/control
+  controlUnauthenticatedBodyBytes: {
+    value: 1_024,
+    unit: 'bytes',
+    guards: 'Anyone who can reach the control port could make each connection hold 64 KiB.',
+  },
+  controlRefusedMessages: {
+    value: 16,
+    unit: 'count',
+    guards: 'A program that never authenticates would be answered without end.',
+  },
+  controlWrongSecrets: {
+    value: 3,
+    unit: 'count',
+    guards: 'One connection could try passphrase after passphrase.',
+  },
+  controlAuthenticationMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'Connections that never authenticate would hold their sockets for ever.',
+  },
+  controlConnections: {
+    value: 128,
+    unit: 'count',
+    guards: 'Controllers, each with up to 16 MiB unread, would use up sockets and memory.',
+  },
+  controlUnsentBytes: {
+    value: 16_777_216,
+    unit: 'bytes',
+    guards: 'A controller that reads nothing while events pour in would fill the memory.',
+  },
+  controlMappings: {
+    value: 65_536,
+    unit: 'count',
+    guards: 'A controller that maps address after address would fill the memory.',
+  },
+  controlClientEvents: {
+    value: 65_536,
+    unit: 'count',
+    guards: 'A server that pours out events before a reply would fill its client’s memory.',
+  },
 } as const;
 
 /** The closed union of limit names. */

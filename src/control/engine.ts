@@ -5,13 +5,7 @@
  * what comes back, or what is thrown, into replies. It never looks behind this interface: the
  * embedded engine and a real Tor are the same to it.
  */
-import type {
-  AddressMapping,
-  ConfEntry,
-  EventStatus,
-  MappedAddress,
-  Signal,
-} from './messages.ts';
+import type { AddressMapping, ConfEntry, EventStatus, MappedAddress, Signal } from './messages.ts';
 
 /**
  * A thing that TC can control. A method may answer at once or take its time: for one connection the

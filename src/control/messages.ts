@@ -1,4 +1,5 @@
 /** TC messages: type numbers, codes, and what each message carries. Numbers are big-endian. */
+import { PosternError } from '../errors.ts';
 
 /** The type numbers of section 2; client to server unless noted. */
 export const MessageType = {
@@ -148,9 +149,17 @@ export type ControlRequest =
   | { readonly type: 'mapAddress'; readonly mapping: AddressMapping }
   | { readonly type: 'getAllMappings' };
 
+/** Why a request was not carried out; a client may meet a `code` that it does not know. */
+export interface ErrorReply {
+  readonly type: 'error';
+  readonly code: number;
+  /** For people; possibly empty. */
+  readonly text: string;
+}
+
 /** What a server sends in answer, body decoded. */
 export type ControlReply =
-  | { readonly type: 'error'; readonly code: number; readonly text: string }
+  | ErrorReply
   | { readonly type: 'done' }
   | { readonly type: 'confValue'; readonly entries: readonly ConfEntry[] }
   | { readonly type: 'addressMapped'; readonly mapping: AddressMapping };
@@ -181,3 +190,17 @@ export type ControlEvent =
   | { readonly type: 'unknown'; readonly code: number; readonly body: Uint8Array }
   /** An event whose body does not have the form of its kind; the session goes on. */
   | { readonly type: 'malformed'; readonly problem: string };
+
+/**
+ * A request that was answered with an ERROR: what the client throws, and what an engine may throw to
+ * choose the code of the ERROR itself.
+ */
+export class ControlRefusal extends PosternError {
+  /** The code of section 3.1, or one that the draft does not know. */
+  readonly replyCode: number;
+
+  constructor(replyCode: number, text: string) {
+    super('ERR_CONTROL_REFUSED', text);
+    this.replyCode = replyCode;
+  }
+}
