@@ -447,6 +447,13 @@ const table = {
     summary: 'An option’s value is malformed, out of range or not possible here.',
     remedy: 'Correct the value that the message names; docs/OPTIONS.md gives the type of each.',
   },
+  ERR_CONFIG_FILE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'The torrc cannot be read, or cannot be saved.',
+    remedy:
+      'Check the path, its permissions and the free space; what a save replaces is kept beside it as `.previous`.',
+  },
 
   // src/control
   ERR_CONTROL_TOO_LONG: {

@@ -164,6 +164,13 @@ const table = {
     guards: 'Connections that never finish the Extended ORPort exchange would use up the sockets.',
   },
 
+  // src/config
+  torrcBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'A torrc that is really something else, such as a disk, would fill the memory.',
+  },
+
   // src/control
   controlUnauthenticatedBodyBytes: {
     value: 1_024,
