@@ -1,23 +1,17 @@
+import type { Network } from '../config/address-values.ts';
 import { randomBytes, type Rng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { bytesToIp, ipToBytes } from '../pt/address.ts';
 import { nullHosts, type AddressMapping, type MappedAddress } from './messages.ts';
 
-/** A range of addresses: those whose first `prefixBits` bits are those of `base`. */
-export interface AddressRange {
-  /** 4 or 16 bytes. */
-  readonly base: Uint8Array;
-  readonly prefixBits: number;
-}
-
 /** Where the addresses come from that stand in for something else. */
 export interface AddressMapOptions {
   readonly rng: Rng;
   /** `VirtualAddrNetworkIPv4`; 127.192.0.0/10 when not given. */
-  readonly ipv4?: AddressRange;
+  readonly ipv4?: Network;
   /** `VirtualAddrNetworkIPv6`; fc00::/7 when not given. */
-  readonly ipv6?: AddressRange;
+  readonly ipv6?: Network;
 }
 
 /**
@@ -29,7 +23,7 @@ export interface AddressMapOptions {
  */
 export class AddressMap {
   readonly #rng: Rng;
-  #ranges: Readonly<Record<'ipv4' | 'ipv6', AddressRange>>;
+  #ranges: Readonly<Record<'ipv4' | 'ipv6', Network>>;
   #configured = new Map<string, AddressMapping>();
   readonly #requested = new Map<string, AddressMapping>();
   /** For each destination, and kind of original, the address that was picked for it last. */
@@ -82,7 +76,7 @@ export class AddressMap {
    */
   configure(
     mappings: readonly AddressMapping[],
-    ranges: Partial<Record<'ipv4' | 'ipv6', AddressRange>> = {},
+    ranges: Partial<Record<'ipv4' | 'ipv6', Network>> = {},
   ): void {
     if (mappings.some(({ original, replacement }) => isNull(original) || isNull(replacement))) {
       throw mapError('the configuration cannot map from or to the null address');
@@ -132,16 +126,12 @@ export class AddressMap {
 }
 
 /** How many addresses a range has, as far as a number can count them. */
-function sizeOf({ base, prefixBits }: AddressRange): number {
+function sizeOf({ base, prefixBits }: Network): number {
   return 2 ** (8 * base.length - prefixBits);
 }
 
 /** The address `offset` places behind `start`, inside the range: it wraps around at the end. */
-function addressIn(
-  { base, prefixBits }: AddressRange,
-  start: Uint8Array,
-  offset: number,
-): Uint8Array {
+function addressIn({ base, prefixBits }: Network, start: Uint8Array, offset: number): Uint8Array {
   const address = Uint8Array.from(start);
   for (let index = address.length - 1, carry = offset; index >= 0 && carry > 0; index -= 1) {
     const sum = address[index]! + (carry % 256);
@@ -153,6 +143,13 @@ function addressIn(
     const hostMask = 0xff >> fixedBits;
     return (base[index]! & ~hostMask) | (byte & hostMask);
   });
+}
+
+/** A host as an address of its kind, for a configuration line or a command. */
+export function mappedAddress(host: string): MappedAddress {
+  const bytes = ipToBytes(host);
+  if (bytes === undefined) return { kind: 'name', host };
+  return { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', host: bytesToIp(bytes) };
 }
 
 /** What two spellings of one host have in common. */
@@ -170,10 +167,10 @@ function mapError(message: string): PosternError {
 }
 
 /** Loopback addresses that nothing listens on by habit: what Tor took later. */
-const DEFAULT_IPV4: AddressRange = { base: Uint8Array.of(127, 192, 0, 0), prefixBits: 10 };
+const DEFAULT_IPV4: Network = { base: Uint8Array.of(127, 192, 0, 0), prefixBits: 10 };
 
 /** Unique local addresses (RFC 4193). */
-const DEFAULT_IPV6: AddressRange = {
+const DEFAULT_IPV6: Network = {
   base: Uint8Array.of(0xfc, ...new Array<number>(15).fill(0)),
   prefixBits: 7,
 };

@@ -45,7 +45,7 @@ export interface ControlClientMachine {
 }
 
 /** What a client machine may be told. */
-export interface ControlClientOptions {
+export interface ControlClientMachineOptions {
   /** The server is a Tor of January 2005: send the signal numbers that it knew. */
   readonly oldTor?: boolean;
 }
@@ -54,18 +54,20 @@ export interface ControlClientOptions {
  * A client machine for one connection. It closes with `ERR_CONTROL_PROTOCOL`, `ERR_CONTROL_CLOSED`,
  * `ERR_CONTROL_V0_UNSUPPORTED`.
  */
-export function createControlClient(options: ControlClientOptions = {}): ControlClientMachine {
+export function createControlClientMachine(
+  options: ControlClientMachineOptions = {},
+): ControlClientMachine {
   return new Machine(options);
 }
 
 class Machine implements ControlClientMachine {
-  readonly #options: ControlClientOptions;
+  readonly #options: ControlClientMachineOptions;
   readonly #queue = new ByteQueue();
   readonly #waiting: ControlRequest[] = [];
   #mappings: AddressMapping[] = [];
   #closed = false;
 
-  constructor(options: ControlClientOptions) {
+  constructor(options: ControlClientMachineOptions) {
     this.#options = options;
   }
 

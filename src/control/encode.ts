@@ -1,4 +1,5 @@
 import { Writer } from '../bytes/writer.ts';
+import { formatSetting } from '../config/torrc.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { ipToBytes } from '../pt/address.ts';
 import type { EngineEvent } from './engine.ts';
@@ -75,21 +76,14 @@ export function encodeRequest(
 }
 
 /**
- * The lines of a SETCONF: `Key Value NL`, or `Key NL` for a return to the default.
+ * The lines of a SETCONF: `Key Value NL`, or `Key NL` for a return to the default. A value that would
+ * not read back as it is, such as one with a `#`, is quoted.
  *
- * @throws PosternError `ERR_CONTROL_UNENCODABLE` for a key with white space or nothing in it, and for
- *   a newline or NUL anywhere
+ * @throws PosternError `ERR_CONFIG_SYNTAX` for a key with white space or nothing in it, and for a
+ *   control character anywhere
  */
 export function formatConfSettings(settings: readonly ConfSetting[]): string {
-  return settings
-    .map(({ key, value }) => {
-      checkKey(key);
-      if (value !== undefined && /[\n\0]/.test(value)) {
-        throw unencodable('a configuration value cannot contain a newline or a NUL');
-      }
-      return value === undefined ? `${key}\n` : `${key} ${value}\n`;
-    })
-    .join('');
+  return settings.map(({ key, value = '' }) => `${formatSetting({ key, value })}\n`).join('');
 }
 
 /**
@@ -173,14 +167,10 @@ function encodeLines(lines: string): Buffer {
 
 function encodeKeys(keys: readonly string[]): Buffer {
   if (keys.length === 0) throw unencodable('GETCONF needs at least one key');
-  for (const key of keys) checkKey(key);
-  return Buffer.from(keys.map((key) => `${key}\n`).join(''), 'utf8');
-}
-
-function checkKey(key: string): void {
-  if (!/^[^\s\0]+$/.test(key)) {
+  if (!keys.every((key) => /^[^\s\0]+$/.test(key))) {
     throw unencodable('a configuration key cannot be empty or contain white space');
   }
+  return Buffer.from(keys.map((key) => `${key}\n`).join(''), 'utf8');
 }
 
 function encodeConfEntries(entries: readonly ConfEntry[]): Buffer {

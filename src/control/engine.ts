@@ -5,6 +5,7 @@
  * what comes back, or what is thrown, into replies. It never looks behind this interface: the
  * embedded engine and a real Tor are the same to it.
  */
+import type { LogLevel } from '../config/log-values.ts';
 import type { AddressMapping, ConfEntry, EventStatus, MappedAddress, Signal } from './messages.ts';
 
 /**
@@ -99,6 +100,3 @@ export type EngineEvent =
   | { readonly type: 'bandwidth'; readonly read: number; readonly written: number }
   /** A log message of any level; only `notice` and above reach a controller. */
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string };
-
-/** Tor's names for the levels of its log, most talkative first. */
-export type LogLevel = 'debug' | 'info' | 'notice' | 'warn' | 'err';

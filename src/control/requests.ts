@@ -20,21 +20,26 @@ export async function performRequest(
   try {
     return { reply: await replyTo(engine, request) };
   } catch (error) {
-    const { code, text } = refusalFor(error);
+    const { code, text } = refusalFor(request, error);
     const reply = encodeReply({ type: 'error', code, text });
     return code === ErrorCode.internal ? { reply, failure: error } : { reply };
   }
 }
 
 /** The code and the text of the ERROR for what an engine threw (TC 3.1). */
-function refusalFor(error: unknown): { readonly code: number; readonly text: string } {
+function refusalFor(
+  { type }: EngineRequest,
+  error: unknown,
+): { readonly code: number; readonly text: string } {
   if (error instanceof ControlRefusal) {
     const known = Object.values<number>(ErrorCode).includes(error.replyCode);
     return { code: known ? error.replyCode : ErrorCode.unspecified, text: error.message };
   }
   if (error instanceof PosternError) {
     const text = `${sentence(error.message)} ${error.remedy}`;
-    return { code: errorCodes[error.code] ?? ErrorCode.internal, text };
+    // A torrc that became wrong before a reload is not this request's syntax or key.
+    const asked = type === 'getConf' || type === 'setConf' || error.code === 'ERR_CONTROL_TOO_LONG';
+    return { code: (asked ? errorCodes[error.code] : undefined) ?? ErrorCode.internal, text };
   }
   return { code: ErrorCode.internal, text: 'Internal error; the log of the server says more.' };
 }

@@ -14,7 +14,7 @@ import {
 } from './messages.ts';
 
 /** What the server's side of one connection needs. */
-export interface ControlServerOptions {
+export interface ControlServerMachineOptions {
   /** Whether the body of an AUTHENTICATE is right at this moment. */
   readonly isAuthentic: (secret: Uint8Array) => boolean;
   /** The operating system has already decided who may connect: no AUTHENTICATE is needed. */
@@ -49,8 +49,8 @@ export interface ControlServerMachine {
   receiveEnd(): readonly ControlServerAction[];
   /** The reply, all of it, to the request that was performed; `ending`: close without one. */
   answer(reply: Uint8Array | 'ending'): readonly ControlServerAction[];
-  /** An event, encoded. */
-  event(kind: EventKind, frame: Uint8Array): readonly ControlServerAction[];
+  /** Whether the controller asked for events of this kind, which then go out as they come. */
+  wants(kind: EventKind): boolean;
   /** The controller had its time to authenticate. */
   expire(): readonly ControlServerAction[];
   /** A request is being carried out: hold back what comes from the wire. */
@@ -58,7 +58,9 @@ export interface ControlServerMachine {
 }
 
 /** A server machine for one connection. */
-export function createControlServer(options: ControlServerOptions): ControlServerMachine {
+export function createControlServerMachine(
+  options: ControlServerMachineOptions,
+): ControlServerMachine {
   return new Machine(options);
 }
 
@@ -73,7 +75,7 @@ class Machine implements ControlServerMachine {
   #refusedMessages = 0;
   #wrongSecrets = 0;
 
-  constructor({ isAuthentic, open = false }: ControlServerOptions) {
+  constructor({ isAuthentic, open = false }: ControlServerMachineOptions) {
     this.#isAuthentic = isAuthentic;
     this.#open = open;
   }
@@ -100,8 +102,8 @@ class Machine implements ControlServerMachine {
     return [send(reply), ...this.#advance()];
   }
 
-  event(kind: EventKind, frame: Uint8Array): readonly ControlServerAction[] {
-    return !this.#closed && this.#events.includes(kind) ? [send(frame)] : [];
+  wants(kind: EventKind): boolean {
+    return !this.#closed && this.#events.includes(kind);
   }
 
   expire(): readonly ControlServerAction[] {
