@@ -123,10 +123,14 @@ function applyLines(lines: Lines, text: string): Lines {
       entries = [];
       fresh.set(home, entries);
     }
-    if (entry !== undefined) entries.push(entry);
+    if (entry === undefined) continue;
+    const head = optionGroups[home]?.head ?? entry.key;
+    if (entries.length === 0 && entry.key !== head) {
+      throw valueFault(`${entry.key} (line ${line}): must come after a ${head}`);
+    }
+    entries.push(entry);
   }
   for (const [home, entries] of fresh) {
-    checkGroup(home, entries);
     if (entries.length > 0) result.set(home, entries);
     else result.delete(home);
   }
@@ -164,13 +168,6 @@ function readSetting(line: number, { key, value }: Setting): { home: string; ent
       throw valueFault(
         `${keyword.name} (line ${line}): takes no value; set its options themselves`,
       );
-  }
-}
-
-function checkGroup(home: string, entries: readonly Line[]): void {
-  const head = optionGroups[home]?.head;
-  if (head !== undefined && entries.length > 0 && entries[0]!.key !== head) {
-    throw valueFault(`${entries[0]!.key}: must come after a ${head}`);
   }
 }
 

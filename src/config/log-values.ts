@@ -23,7 +23,9 @@ export const logType: ValueType<LogLine> = {
     const minimum = findLevel(match?.[1]);
     const maximum = findLevel(match?.[2] ?? 'err');
     if (match === null || minimum === undefined || maximum === undefined) {
-      throw valueFault('must be a severity and where to write, like: notice file /var/log/postern');
+      throw valueFault(
+        'must be a severity and where to write, like: warn file /var/log/postern.log',
+      );
     }
     if (logLevels.indexOf(minimum) > logLevels.indexOf(maximum)) {
       throw valueFault('the first severity of a range must be the lesser one, like info-warn');

@@ -5,7 +5,7 @@
 import { PosternBug, PosternError } from '../errors.ts';
 import { Configuration } from './configuration.ts';
 import { findKeyword } from './options.ts';
-import { formatSetting, parseTorrc, type Setting, type TorrcPiece } from './torrc.ts';
+import { formatSetting, parseTorrc, type Setting } from './torrc.ts';
 
 /**
  * The new text of a torrc.
@@ -43,8 +43,8 @@ interface Progress {
   readonly places: ReadonlyMap<string, readonly number[]>;
   /** How many of the wanted lines have been written. */
   written: number;
-  /** Where in the output the rest of the lines goes: behind the last old line of this option. */
-  end: number;
+  /** Where the last old line of this option stands, or stood: new lines go right behind it. */
+  slot: string[] | undefined;
 }
 
 function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>): string {
@@ -55,39 +55,42 @@ function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>
     if (known !== undefined) return known;
     const lines = wanted.get(home) ?? [];
     const unchanged = JSON.stringify(lines) === JSON.stringify(old.get(home) ?? []);
-    const created = { wanted: lines, unchanged, places: placesOf(lines), written: 0, end: 0 };
+    const created = {
+      wanted: lines,
+      unchanged,
+      places: placesOf(lines),
+      written: 0,
+      slot: undefined,
+    };
     progress.set(home, created);
     return created;
   };
 
-  const output: string[] = [];
-  for (const piece of parseTorrc(text)) {
-    if (piece.setting === undefined) {
-      output.push(piece.raw);
-      continue;
-    }
-    const state = progressOf(homeOf(piece.setting.key));
-    if (state.unchanged) output.push(piece.raw);
-    else carryOver(piece, piece.setting, state, output);
-    state.end = output.length;
+  const output: string[][] = [];
+  for (const { raw, setting } of parseTorrc(text)) {
+    const state = setting === undefined ? undefined : progressOf(homeOf(setting.key));
+    const slot =
+      setting === undefined || state!.unchanged ? [raw] : carryOver(raw, setting, state!);
+    if (state !== undefined) state.slot = slot;
+    output.push(slot);
   }
-
-  // From the end to the beginning, so that the places stay right.
-  const unfinished = [...progress.values()].filter(({ unchanged }) => !unchanged);
-  for (const state of unfinished.toSorted((a, b) => b.end - a.end)) {
-    output.splice(state.end, 0, ...state.wanted.slice(state.written).map(formatLine));
+  for (const { unchanged, slot, wanted: lines, written } of progress.values()) {
+    if (!unchanged) slot!.push(...lines.slice(written).map(formatLine));
   }
   const added = [...wanted].filter(([home]) => !progress.has(home)).flatMap(([, lines]) => lines);
-  return joinLines([...output, ...added.map(formatLine)]);
+  return joinLines([...output.flat(), ...added.map(formatLine)]);
 }
 
-/** Keeps an old line if it is wanted from here on, and writes before it what is wanted before it. */
-function carryOver(piece: TorrcPiece, setting: Setting, state: Progress, output: string[]): void {
+/** What stands in the place of an old line: itself, if it is wanted and its turn comes here. */
+function carryOver(raw: string, setting: Setting, state: Progress): string[] {
   const places = state.places.get(canonicalText(setting)) ?? [];
   const place = places.find((index) => index >= state.written);
-  if (place === undefined) return;
-  output.push(...state.wanted.slice(state.written, place).map(formatLine), piece.raw);
+  if (place === undefined) return [];
+  const before = state.wanted.slice(state.written, place).map(formatLine);
   state.written = place + 1;
+  if (state.slot === undefined) return [...before, raw];
+  state.slot.push(...before);
+  return [raw];
 }
 
 function homeOf(key: string): string {

@@ -29,7 +29,13 @@ export const booleanType: ValueType<boolean> = {
 export function integerType(minimum: number, maximum: number): ValueType<number> {
   return {
     syntax: `a number from ${minimum} to ${maximum}`,
-    parse: (text) => checkRange(Number(/^[0-9]{1,15}$/.test(text) ? text : NaN), minimum, maximum),
+    parse(text) {
+      const value = Number(text);
+      if (!/^[0-9]{1,15}$/.test(text) || value < minimum || value > maximum) {
+        throw valueFault(`must be a number from ${minimum} to ${maximum}`);
+      }
+      return value;
+    },
     format: String,
   };
 }
@@ -115,12 +121,8 @@ function parseQuantity(
   const factor = match?.[3] === '' ? 1 : factors.get(match?.[3]?.toLowerCase() ?? '');
   if (match === null || factor === undefined) throw valueFault(`must be a number of ${kind}`);
   const value = Math.floor(Number(`${match[1]!}.${match[2] ?? '0'}`) * factor);
-  return checkRange(value, minimum, Number.MAX_SAFE_INTEGER);
-}
-
-function checkRange(value: number, minimum: number, maximum: number): number {
-  if (!(value >= minimum && value <= maximum)) {
-    throw valueFault(`must be a number from ${minimum} to ${maximum}`);
+  if (value < minimum || value > Number.MAX_SAFE_INTEGER) {
+    throw valueFault(`must be at least ${minimum} and less than 2^53`);
   }
   return value;
 }
