@@ -27,7 +27,9 @@ if (files.length === 0) {
       `--test-reporter-destination=${join(buildRoot, 'conformance.json')}`,
     );
   }
-  const child = spawn(process.execPath, ['--test', ...reporters, ...files], { stdio: 'inherit' });
+  // A test that hangs is a failure, not a run without an end.
+  const options = ['--test', '--test-timeout=120000', ...reporters];
+  const child = spawn(process.execPath, [...options, ...files], { stdio: 'inherit' });
   child.once('exit', (code, signal) => {
     process.exitCode = signal === null ? (code ?? 1) : 1;
   });

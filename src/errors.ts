@@ -415,6 +415,12 @@ const table = {
     remedy:
       'Read its last stderr lines, which the error carries; allow it more time if it is only slow.',
   },
+  ERR_PARENT_TRANSPORT: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The PT program did not start the transport that is needed.',
+    remedy: 'Use a PT program that has this transport, or read the message, which is its own.',
+  },
   ERR_PARENT_CRASHED: {
     side: 'remote',
     retry: 'later',

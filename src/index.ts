@@ -155,6 +155,8 @@ export async function listen(
     await Promise.all(
       [...streams].map((stream) => new Promise((ended) => void stream.once('close', ended))),
     );
+    // What is left are peers that have not proven themselves.
+    listener.abort();
     await server.close();
     await state.close();
   };
@@ -170,7 +172,7 @@ export async function listen(
     abort() {
       // Whoever wants to hear that the state could not be saved awaits `close`.
       close().catch(() => {});
-      for (const stream of streams) stream.destroy();
+      listener.abort();
     },
     closed,
     [Symbol.asyncDispose]: close,

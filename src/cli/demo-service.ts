@@ -7,10 +7,8 @@ import type { Endpoint } from '../pt/address.ts';
 import { demoBytes } from './demo-bytes.ts';
 
 /** The service, running. */
-export interface DemoService {
+export interface DemoService extends AsyncDisposable {
   readonly endpoint: Endpoint;
-  /** Ends the connections that stand as well. */
-  close(): void;
 }
 
 /** A name of the trailer in which a download carries its own digest. */
@@ -32,9 +30,9 @@ export async function startDemoService(): Promise<DemoService> {
   const { address, port } = server.address() as AddressInfo;
   return {
     endpoint: { host: address, port },
-    close() {
-      server.close();
+    async [Symbol.asyncDispose]() {
       server.closeAllConnections();
+      await server[Symbol.asyncDispose]();
     },
   };
 }

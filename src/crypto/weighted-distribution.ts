@@ -53,7 +53,8 @@ export class WeightedDistribution {
  * The distribution over some integers of `minimum`..`maximum` that a seed gives.
  *
  * obfs4proxy's order of draws: a permutation of the range, how many of its first values to take
- * (1..100), then a uniform weight for each.
+ * (1..100), then a weight for each: uniform for obfs4; for ScrambleSuit biased, where each takes a
+ * random part of what those before it have left.
  *
  * @param seed 24 bytes
  */
@@ -61,12 +62,18 @@ export function createWeightedDistribution(
   seed: Uint8Array,
   minimum: number,
   maximum: number,
+  weighting: 'uniform' | 'biased' = 'uniform',
 ): WeightedDistribution {
   const rand = new GoRand(new SipHashDrbg(seed));
   const span = maximum - minimum + 1;
   const order = rand.perm(span);
   const count = rand.intn(Math.min(span, MAX_VALUES)) + 1;
   const values = order.slice(0, count).map((value) => minimum + value);
-  const weights = new Float64Array(count).map(() => rand.float64());
+  let taken = 0;
+  const weights = new Float64Array(count).map(() => {
+    const weight = (1 - taken) * rand.float64();
+    if (weighting === 'biased') taken += weight;
+    return weight;
+  });
   return new WeightedDistribution(values, weights);
 }

@@ -14,7 +14,10 @@ import type { DialOptions } from './dialer.ts';
 export function runClientHandshake(
   stream: Duplex,
   handshake: ClientHandshake,
-  { signal, timeoutMs = limits.tunnelTimeoutMs }: DialOptions & { readonly timeoutMs?: number } = {},
+  {
+    signal,
+    timeoutMs = limits.tunnelTimeoutMs,
+  }: DialOptions & { readonly timeoutMs?: number } = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let settled = false;

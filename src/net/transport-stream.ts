@@ -1,8 +1,8 @@
 import { addAbortListener } from 'node:events';
 import { Duplex } from 'node:stream';
-import { PosternError } from '../errors.ts';
+import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Action, Session } from '../transports/contract.ts';
+import type { Action, Session, SessionFactory } from '../transports/contract.ts';
 import type { Dialer } from './dialer.ts';
 import { FineTimer } from './fine-timer.ts';
 
@@ -51,10 +51,11 @@ export function openTransportStream(
 }
 
 /** A dialer that reaches its targets through a transport, whose other end decides what they mean. */
-export function throughTransport(dial: Dialer, createSession: () => Session): Dialer {
+export function throughTransport(dial: Dialer, createSession: SessionFactory): Dialer {
   return async (target, options = {}) => {
+    await createSession.ready;
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
-    const session = createSession();
+    const session = createSession(target);
     return openTransportStream(await dial(target, options), session, options);
   };
 }
@@ -96,13 +97,13 @@ class TransportStream extends Duplex {
 
   begin(): void {
     const wire = this.#wire;
-    wire.on('data', (chunk: Buffer) => this.#run(this.#session.receive(chunk)));
-    wire.on('end', () => this.#run(this.#session.receiveEnd()));
+    wire.on('data', (chunk: Buffer) => this.#tell((session) => session.receive(chunk)));
+    wire.on('end', () => this.#tell((session) => session.receiveEnd()));
     wire.on('drain', () => this.#continueWriting());
     wire.on('error', (error) => this.#fail(error));
     wire.on('close', () => this.#wireClosed());
     wire.resume();
-    this.#run(this.#session.start());
+    this.#tell((session) => session.start());
   }
 
   override _read(): void {
@@ -111,13 +112,13 @@ class TransportStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
     this.#waitingWrite = callback;
-    this.#run(this.#session.write(chunk));
+    this.#tell((session) => session.write(chunk));
     this.#continueWriting();
   }
 
   override _final(callback: () => void): void {
     this.#waitingFinal = callback;
-    this.#run(this.#session.writeEnd());
+    this.#tell((session) => session.writeEnd());
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -128,7 +129,18 @@ class TransportStream extends Duplex {
     callback(error);
   }
 
-  #run(actions: readonly Action[]): void {
+  /** Tells the session of an event and does what it asks for. */
+  #tell(event: (session: Session) => readonly Action[]): void {
+    if (this.#over) return;
+    try {
+      this.#perform(event(this.#session));
+    } catch (error) {
+      // A defect of a transport costs this connection and no other.
+      this.#fail(new PosternBug('the transport’s session threw', { cause: error }));
+    }
+  }
+
+  #perform(actions: readonly Action[]): void {
     for (const action of actions) {
       if (this.#over) return;
       switch (action.type) {
@@ -151,7 +163,7 @@ class TransportStream extends Duplex {
           break;
         case 'setTimer':
           this.#timer.set(action.delayMs, () => {
-            this.#run(this.#session.timerFired());
+            this.#tell((session) => session.timerFired());
             this.#continueWriting();
           });
           break;
@@ -180,7 +192,7 @@ class TransportStream extends Duplex {
 
   #fail(error: Error): void {
     this.destroy(
-      this.#established || error instanceof PosternError
+      this.#established || error instanceof PosternError || error instanceof PosternBug
         ? error
         : new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY, { cause: error }),
     );

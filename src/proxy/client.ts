@@ -5,13 +5,14 @@ import { limits } from '../limits.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import type { Listener } from '../net/listener.ts';
+import { relay } from '../net/relay.ts';
 import { throughTransport } from '../net/transport-stream.ts';
 import { createUpstreamDialer } from '../net/upstream-dialer.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { ClientConfiguration } from '../pt/proxy-environment.ts';
 import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import { SocksReply, type SocksCredentials } from '../socks/messages.ts';
-import type { Session, Transport } from '../transports/contract.ts';
+import type { Transport } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
 import { describeError } from './logger.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
@@ -83,7 +84,7 @@ class ForwardProxy {
       return;
     }
     this.#pendingRequests += 1;
-    let createSession: (() => Session) | undefined;
+    let createSession: ReturnType<Transport['client']> | undefined;
     const pending = readSocksRequest(socket, (credentials) => {
       // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
       // anything is dialled.
@@ -93,7 +94,9 @@ class ForwardProxy {
       const { request, reply } = await pending.finally(() => {
         this.#pendingRequests -= 1;
       });
-      await this.#connect(socket, transport, createSession!, request.target, reply);
+      await this.connections.serve(() =>
+        this.#connect(socket, transport, createSession!, request.target, reply),
+      );
     } catch (error) {
       this.#logFailure(transport, error);
     }
@@ -103,7 +106,7 @@ class ForwardProxy {
   async #connect(
     socket: Socket,
     transport: Transport,
-    createSession: () => Session,
+    createSession: ReturnType<Transport['client']>,
     target: Parameters<Dialer>[0],
     reply: (code: number) => Uint8Array,
   ): Promise<void> {
@@ -114,7 +117,7 @@ class ForwardProxy {
       const dial = throughTransport(this.#dial, createSession);
       const stream = await dial(target, { signal: gaveUp.signal });
       socket.off('close', onClose).write(reply(SocksReply.succeeded));
-      const failure = await this.connections.carry(socket, stream);
+      const failure = await relay(socket, stream);
       if (failure !== undefined) {
         this.#context.logger.info(`${transport.name}: connection broken: ${failure.message}`);
       }

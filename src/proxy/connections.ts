@@ -1,18 +1,17 @@
-import type { Duplex } from 'node:stream';
-import { relay } from '../net/relay.ts';
-
-/** The connections that carry payload at the moment: what a draining proxy waits for. */
+/** The connections that are being served: what a draining proxy waits for. */
 export class Connections {
   readonly #onEmpty: (() => void)[] = [];
   #count = 0;
 
-  /** Joins two streams until both directions have ended; resolves then, with what broke them. */
-  async carry(a: Duplex, b: Duplex): Promise<Error | undefined> {
+  /** Serves one connection, which counts until `task` settles. */
+  async serve<T>(task: () => Promise<T>): Promise<T> {
     this.#count += 1;
-    const failure = await relay(a, b);
-    this.#count -= 1;
-    if (this.#count === 0) for (const callback of this.#onEmpty.splice(0)) callback();
-    return failure;
+    try {
+      return await task();
+    } finally {
+      this.#count -= 1;
+      if (this.#count === 0) for (const callback of this.#onEmpty.splice(0)) callback();
+    }
   }
 
   /** Resolves when no connection is left. */

@@ -19,7 +19,8 @@ export class LogQueue {
   readonly #entries: LogEntry[] = [];
   #dropped = 0;
   #isOpen = false;
-  #running: Promise<void> | undefined;
+  #isWriting = false;
+  #running: Promise<void> = Promise.resolve();
 
   /** @param write hands one entry on; may not reject */
   constructor(write: (entry: LogEntry) => Promise<void>) {
@@ -40,12 +41,14 @@ export class LogQueue {
   }
 
   /** Resolves when nothing waits any more. */
-  async idle(): Promise<void> {
-    await this.#running;
+  idle(): Promise<void> {
+    return this.#running;
   }
 
   #pump(): void {
-    if (this.#isOpen) this.#running ??= this.#writeAll();
+    if (!this.#isOpen || this.#isWriting) return;
+    this.#isWriting = true;
+    this.#running = this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -55,7 +58,7 @@ export class LogQueue {
       await this.#write(entry);
     }
     // In the same turn as the look at the empty list: no entry can slip in between.
-    this.#running = undefined;
+    this.#isWriting = false;
   }
 
   /** The entry that tells how many there would have been. */

@@ -80,7 +80,7 @@ async function run(
   const { registry, rng = systemRng, clock = systemClock, listen = listenTcp } = options;
   const state = openStateDirectory(configuration.stateLocation);
   const { logger, logFile } = openLog(options, reporter, state, clock);
-  const context = { registry, environment: { rng, clock }, reporter, logger, listen };
+  const context = { registry, environment: { rng, clock, state }, reporter, logger, listen };
 
   let proxy: RunningProxy;
   try {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Listener } from '../net/listener.ts';
+import { relay } from '../net/relay.ts';
 import type { StateDirectory } from '../net/state-directory.ts';
 import { listenTransport } from '../net/transport-listener.ts';
 import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
@@ -64,7 +65,9 @@ class ReverseProxy implements RunningProxy {
     let listener: Listener | undefined;
     try {
       listener = await listenTransport(bindAddress ?? ANY_ADDRESS, server, {
-        onConnection: (stream, wire) => void this.#forward(name, stream, wire),
+        onConnection: (stream, wire) => {
+          void this.#connections.serve(() => this.#forward(name, stream, wire));
+        },
         // A probe or a scan, most of the time; not worth a line of tor's log.
         onFailedHandshake: (error) => logger.info(`${name}: ${describeError(error)}`),
       });
@@ -110,7 +113,7 @@ class ReverseProxy implements RunningProxy {
       return;
     }
     stream.off('close', onClose);
-    const failure = await this.#connections.carry(stream, onward);
+    const failure = await relay(stream, onward);
     if (failure !== undefined) logger.info(`${transport}: connection broken: ${failure.message}`);
   }
 }

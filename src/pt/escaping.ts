@@ -13,7 +13,7 @@ export function addEscapes(text: string, isSpecial: RegExp): string {
  *
  * @returns undefined when a lone backslash ends the text
  */
-export function removeEscapes(text: string): string | undefined {
+function removeEscapes(text: string): string | undefined {
   let backslashes = 0;
   while (text[text.length - 1 - backslashes] === '\\') backslashes += 1;
   if (backslashes % 2 === 1) return undefined;

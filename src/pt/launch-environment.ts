@@ -14,13 +14,17 @@ import { formatVersionList, supportedVersions } from './versions.ts';
 export type LaunchConfiguration = ClientLaunch | ServerLaunch;
 
 /** A launch as a client-side forward proxy. */
-export interface ClientLaunch extends LaunchCommon, LaunchOf<ClientConfiguration> {}
+export interface ClientLaunch
+  extends
+    LaunchCommon,
+    Omit<LaunchOf<ClientConfiguration>, 'outboundBind'>,
+    Partial<Pick<ClientConfiguration, 'outboundBind'>> {}
 
 /** A launch as a server-side reverse proxy. */
 export interface ServerLaunch extends LaunchCommon, LaunchOf<ServerConfiguration> {}
 
 /** What every launch has; whether stdin is used is not a question here: it always is (PT 3.4). */
-export interface LaunchCommon {
+interface LaunchCommon {
   /** The specification versions on offer; by default those that we speak. */
   readonly versions?: readonly string[];
 }
@@ -45,7 +49,7 @@ export function buildEnvironment(launch: LaunchConfiguration): Record<string, st
 }
 
 function clientVariables(launch: ClientLaunch): Record<string, string> {
-  const { v4, v6 } = launch.outboundBind;
+  const { v4, v6 } = launch.outboundBind ?? {};
   return {
     TOR_PT_CLIENT_TRANSPORTS: formatTransportList(launch.transports),
     // Absent, not empty, when there is none [PT-3.2.2-09].

@@ -19,7 +19,7 @@ export type Message =
   | StatusMessage;
 
 /** `VERSION 1`: the version that was chosen out of those offered. */
-export interface VersionMessage {
+interface VersionMessage {
   readonly kind: 'VERSION';
   readonly version: string;
 }
@@ -31,7 +31,7 @@ export interface ErrorMessage {
 }
 
 /** `PROXY DONE`, `CMETHODS DONE`, `SMETHODS DONE`. */
-export interface DoneMessage {
+interface DoneMessage {
   readonly kind: 'PROXY DONE' | 'CMETHODS DONE' | 'SMETHODS DONE';
 }
 
@@ -53,7 +53,7 @@ export interface SmethodMessage {
 }
 
 /** `CMETHOD-ERROR trebuchet no rocks available`: a transport could not be started. */
-export interface MethodErrorMessage {
+interface MethodErrorMessage {
   readonly kind: 'CMETHOD-ERROR' | 'SMETHOD-ERROR';
   readonly transport: string;
   readonly text: string;
@@ -91,13 +91,13 @@ export interface StatusMessage {
 export type ReceivedMessage = Message | UnknownLine | MalformedLine;
 
 /** A line whose first word is no known keyword: to be ignored (PT 3.3). */
-export interface UnknownLine {
+interface UnknownLine {
   readonly kind: 'unknown';
   readonly line: string;
 }
 
 /** A known keyword with arguments that do not fit it. */
-export interface MalformedLine {
+interface MalformedLine {
   readonly kind: 'malformed';
   readonly keyword: string;
   /** What is wrong, as a phrase that quotes nothing of the line. */

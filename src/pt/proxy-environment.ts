@@ -19,7 +19,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type ProxyConfiguration = ClientConfiguration | ServerConfiguration;
 
 /** What clients and servers are told alike. */
-export interface CommonConfiguration {
+interface CommonConfiguration {
   /** The absolute path of the only directory in which files may be written; may not exist yet. */
   readonly stateLocation: string;
   /** Whether a closed stdin is a request to terminate. */
@@ -37,7 +37,7 @@ export interface ClientConfiguration extends CommonConfiguration {
 }
 
 /** The addresses that connections leave from, for each family. */
-export interface OutboundBind {
+interface OutboundBind {
   readonly v4?: string;
   readonly v6?: string;
 }

@@ -8,6 +8,7 @@
 import type { Clock } from '../clock.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { PosternError } from '../errors.ts';
+import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 
 /** A transport: a name and the two ends. */
@@ -24,10 +25,9 @@ export interface Transport {
   /**
    * Reads the client's per-connection arguments, before anything is dialled.
    *
-   * @returns a factory that makes one session for each connection
    * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, naming the argument and not its value
    */
-  client(args: KeyValues, environment: Environment): () => Session;
+  client(args: KeyValues, environment: ClientEnvironment): SessionFactory;
   /**
    * Reads the server's options and loads the persistent state, or makes it at the first start.
    *
@@ -40,6 +40,20 @@ export interface Transport {
 export interface Environment {
   readonly rng: Rng;
   readonly clock: Clock;
+}
+
+/** What a client is given on top, where there is a place for it. */
+export interface ClientEnvironment extends Environment {
+  /** For what makes later connections better, such as session tickets. Without it they do as well. */
+  readonly state?: StateStore;
+}
+
+/** Makes a client's sessions, one for each connection. */
+export interface SessionFactory {
+  /** @param bridge what the connection leads to, if known: whatever is kept is kept for each bridge */
+  (bridge?: Endpoint): Session;
+  /** Resolves when saved state has been read, which sessions made earlier go without. Never rejects. */
+  readonly ready?: Promise<void>;
 }
 
 /** What a server is given on top: its own place to keep state, and the operator's ear. */

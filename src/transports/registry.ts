@@ -1,8 +1,10 @@
 import { PosternError } from '../errors.ts';
 import { isTransportName } from '../pt/names.ts';
 import type { Transport } from './contract.ts';
+import { obfs2 } from './obfs2/index.ts';
 import { obfs3 } from './obfs3/index.ts';
 import { obfs4 } from './obfs4/index.ts';
+import { scramblesuit } from './scramblesuit/index.ts';
 
 /** The transports that one program knows, by their PT names. */
 export class TransportRegistry implements Iterable<Transport> {
@@ -54,4 +56,9 @@ export class TransportRegistry implements Iterable<Transport> {
 }
 
 /** The transports that come with Postern. */
-export const builtinTransports: TransportRegistry = new TransportRegistry([obfs3, obfs4]);
+export const builtinTransports: TransportRegistry = new TransportRegistry([
+  obfs2,
+  obfs3,
+  obfs4,
+  scramblesuit,
+]);

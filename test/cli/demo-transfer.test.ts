@@ -12,7 +12,7 @@ describe('the transfer of the demo', () => {
   before(async () => {
     service = await startDemoService();
   });
-  after(() => service.close());
+  after(() => service[Symbol.asyncDispose]());
 
   const options = () => {
     const progress: number[] = [];

@@ -26,6 +26,19 @@ test('a seed gives the values and weights that obfs4proxy derives from it', () =
   }
 });
 
+test('biased weights are parts of what those before them have left, as obfs4proxy draws them', () => {
+  for (const { seed, minimum, maximum, values, weights } of distributions) {
+    const biased = createWeightedDistribution(fromHex(seed), minimum, maximum, 'biased');
+    assert.deepEqual([...biased.values], values);
+    let taken = 0;
+    for (const [index, weight] of biased.weights.entries()) {
+      assert.equal(weight, (1 - taken) * weights[index]!);
+      taken += weight;
+    }
+    assert.ok(taken <= 1);
+  }
+});
+
 test('samples come as often as their weights say', () => {
   const draws = 20_000;
   const weights = [0.5, 0.01, 0.2, 1, 0.29];

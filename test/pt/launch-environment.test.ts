@@ -13,7 +13,6 @@ const client: ClientLaunch = {
   role: 'client',
   stateLocation: '/state',
   transports: ['obfs3', 'obfs4'],
-  outboundBind: {},
 };
 const server: ServerLaunch = {
   role: 'server',

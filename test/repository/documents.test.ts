@@ -14,6 +14,7 @@ import { readSource, sourceFiles } from '../support/sources.ts';
 
 const run = promisify(execFile);
 const pages = [readSource('README.md'), ...sourceFiles('docs', '.md')];
+const main = join(buildRoot, 'src', 'cli', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'postern-examples-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -39,7 +40,6 @@ test('every TypeScript block of the documents is a whole file of examples/', () 
 
 test('every command of the documents that is marked to be run works', async () => {
   const command = join(folder, 'postern');
-  const main = join(buildRoot, 'src', 'cli', 'main.js');
   writeFileSync(command, `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`, { mode: 0o755 });
   const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
   for (const { path, text } of pages) {
@@ -72,16 +72,25 @@ describe('examples', () => {
     return file;
   }
 
-  test('server.ts and client.ts talk to each other', async () => {
+  test('server.ts, client.ts and run-any-pt.ts talk to each other', async () => {
     const server = spawn(process.execPath, [prepare('server')], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     try {
-      const [bridgeLine] = (await once(createInterface(server.stdout), 'line')) as [string];
+      const lines = createInterface(server.stdout);
+      const [bridgeLine = ''] = (await Promise.race([
+        once(lines, 'line'),
+        once(lines, 'close'),
+      ])) as [string?];
       assert.match(bridgeLine, /^obfs4 127\.0\.0\.1:\d+ cert=\S+ iat-mode=0$/);
       const { stdout } = await run(process.execPath, [prepare('client'), bridgeLine]);
       assert.equal(stdout, 'Hello through the bridge\n');
+      const other = [prepare('run-any-pt'), bridgeLine, process.execPath, main];
+      assert.deepEqual(
+        (await run(process.execPath, other, { cwd: folder })).stdout,
+        'Hello through another program\n',
+      );
     } finally {
       server.kill();
     }

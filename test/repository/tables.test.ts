@@ -31,6 +31,7 @@ test('every error tells the reader what happened and what to do, in whole senten
 });
 
 test('docs/ERRORS.md and docs/LIMITS.md are what the tables say', () => {
-  assert.equal(readSource('docs/ERRORS.md').text, formatErrors(errorTable), 'run `npm run docs`');
-  assert.equal(readSource('docs/LIMITS.md').text, formatLimits(limitTable), 'run `npm run docs`');
+  const say = 'out of date: run `npm run docs`';
+  assert.ok(readSource('docs/ERRORS.md').text === formatErrors(errorTable), say);
+  assert.ok(readSource('docs/LIMITS.md').text === formatLimits(limitTable), say);
 });

@@ -41,11 +41,13 @@ export async function socksConnect(proxy: Endpoint, target: Endpoint, args = '')
   return stream;
 }
 
-/** All bytes until the end of the stream. */
-export async function readAll(stream: Duplex): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
+/** All bytes until the end of the stream, whose other direction stays open. */
+export function readAll(stream: Duplex): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => void chunks.push(chunk));
+    stream.once('end', () => resolve(Buffer.concat(chunks))).once('error', reject);
+  });
 }
 
 /** Exactly `count` bytes; what came behind them is put back. */

@@ -3,7 +3,7 @@ import { ByteQueue } from '../../bytes/queue.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action } from '../contract.ts';
-import { FrameOpener, FrameSealer, MAX_FRAME_BYTES, PacketType } from './frames.ts';
+import { FrameOpener, MAX_FRAME_BYTES, sealedBytes, type FrameSealer } from './frames.ts';
 import { burstPadding, IatMode, type Shaper } from './shaping.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -56,18 +56,14 @@ export class Established {
   }
 
   write(chunk: Uint8Array): Action[] {
-    const burst = this.#sealer.sealPayload(chunk);
-    if (this.#iatMode === IatMode.paranoid) {
-      this.#queue.push(burst);
-      return this.#sendNext();
-    }
     // One padding a burst; paranoid mode pads each write instead.
-    const padding = this.#padding(burst.length, this.#shaper.sampleLength());
-    if (this.#iatMode === IatMode.none) {
-      const bytes = padding.length === 0 ? burst : Buffer.concat([burst, ...padding]);
-      return [{ type: 'send', bytes }];
-    }
-    for (const part of [burst, ...padding]) this.#queue.push(part);
+    const paddings =
+      this.#iatMode === IatMode.paranoid
+        ? []
+        : burstPadding(sealedBytes(chunk.length), this.#shaper.sampleLength());
+    const burst = this.#sealer.sealBurst(chunk, paddings);
+    if (this.#iatMode === IatMode.none) return [{ type: 'send', bytes: burst }];
+    this.#queue.push(burst);
     return this.#sendNext();
   }
 
@@ -98,14 +94,9 @@ export class Established {
       if (this.#queue.length >= target) return target;
       // Too little is left for this length: pad up to it. Where the padding takes two frames it
       // overshoots, and another length is drawn for what is now there.
-      for (const frame of this.#padding(this.#queue.length, target)) this.#queue.push(frame);
+      const paddings = burstPadding(this.#queue.length, target);
+      this.#queue.push(this.#sealer.sealBurst(NOTHING, paddings));
       if (this.#queue.length === target) return target;
     }
-  }
-
-  #padding(burstBytes: number, targetBytes: number): Buffer[] {
-    return burstPadding(burstBytes, targetBytes).map((paddingBytes) =>
-      this.#sealer.sealPacket(PacketType.payload, NOTHING, paddingBytes),
-    );
   }
 }

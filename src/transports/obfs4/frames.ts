@@ -61,10 +61,10 @@ class DirectionState {
 /*
  * Sealing happens in one slab that all sessions share (nothing here is asynchronous) and that has
  * ready-made views for the place of each full frame: making two views a frame costs a tenth of the
- * whole data path.
+ * whole data path. The slab holds what comes from one read of a socket, with its padding.
  */
 const SLAB_FRAMES = 48;
-const slab = Buffer.alloc(SLAB_FRAMES * MAX_FRAME_BYTES);
+const slab = new Uint8Array(SLAB_FRAMES * MAX_FRAME_BYTES);
 const fullSlots = Array.from({ length: SLAB_FRAMES }, (_, index) => {
   const start = index * MAX_FRAME_BYTES;
   return {
@@ -72,6 +72,12 @@ const fullSlots = Array.from({ length: SLAB_FRAMES }, (_, index) => {
     box: slab.subarray(start + LENGTH_BYTES, start + MAX_FRAME_BYTES),
   };
 });
+const NOTHING = new Uint8Array(0);
+
+/** How long the frames are that carry so much payload. */
+export function sealedBytes(payloadBytes: number): number {
+  return payloadBytes + Math.ceil(payloadBytes / MAX_PAYLOAD_BYTES) * FRAME_OVERHEAD;
+}
 
 /** Seals packets into frames, in order. */
 export class FrameSealer {
@@ -82,58 +88,56 @@ export class FrameSealer {
     this.#state = new DirectionState(keys);
   }
 
-  /** All of `payload` in as few frames as it needs; an owned buffer. */
-  sealPayload(payload: Uint8Array): Buffer {
-    const parts: Buffer[] = [];
-    let at = 0;
-    while (at < payload.length) {
-      let used = 0;
-      while (at < payload.length && used + MAX_FRAME_BYTES <= slab.length) {
-        const end = Math.min(at + MAX_PAYLOAD_BYTES, payload.length);
-        used = this.#seal(used, PacketType.payload, payload, at, end, 0);
-        at = end;
-      }
-      parts.push(Buffer.from(slab.subarray(0, used)));
+  /**
+   * All of `payload` in as few frames as it needs, then an empty packet for each entry of
+   * `paddings`, padded with so many zeros; one owned buffer.
+   */
+  sealBurst(payload: Uint8Array, paddings: readonly number[]): Buffer {
+    const paddingBytes = paddings.reduce((sum, bytes) => sum + bytes + FRAME_OVERHEAD, 0);
+    const burst = Buffer.allocUnsafe(sealedBytes(payload.length) + paddingBytes);
+    let burstEnd = 0;
+    let slabEnd = 0;
+    const makeRoom = (): void => {
+      if (slabEnd + MAX_FRAME_BYTES <= slab.length) return;
+      burst.set(slab.subarray(0, slabEnd), burstEnd);
+      burstEnd += slabEnd;
+      slabEnd = 0;
+    };
+    for (let at = 0; at < payload.length; at += MAX_PAYLOAD_BYTES) {
+      makeRoom();
+      const length = Math.min(MAX_PAYLOAD_BYTES, payload.length - at);
+      const part = new Uint8Array(payload.buffer, payload.byteOffset + at, length);
+      slabEnd = this.#seal(slabEnd, PacketType.payload, part, 0);
     }
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    for (const bytes of paddings) {
+      makeRoom();
+      slabEnd = this.#seal(slabEnd, PacketType.payload, NOTHING, bytes);
+    }
+    burst.set(slab.subarray(0, slabEnd), burstEnd);
+    return burst;
   }
 
-  /** One frame of a packet of any type, with zero padding behind its payload; an owned buffer. */
-  sealPacket(type: number, payload: Uint8Array, paddingBytes: number): Buffer {
-    return Buffer.from(
-      slab.subarray(0, this.#seal(0, type, payload, 0, payload.length, paddingBytes)),
-    );
+  /** One frame with the bridge's seed; an owned buffer. */
+  sealSeed(seed: Uint8Array): Buffer {
+    return Buffer.from(slab.subarray(0, this.#seal(0, PacketType.prngSeed, seed, 0)));
   }
 
   /** Seals one packet at `start` of the slab and returns the frame's end. */
-  #seal(
-    start: number,
-    type: number,
-    source: Uint8Array,
-    from: number,
-    to: number,
-    paddingBytes: number,
-  ): number {
+  #seal(start: number, type: number, payload: Uint8Array, paddingBytes: number): number {
     const state = this.#state;
-    const payloadBytes = to - from;
     const packetAt = start + LENGTH_BYTES + BOX_OVERHEAD;
-    const end = packetAt + HEADER_BYTES + payloadBytes + paddingBytes;
+    const payloadEnd = packetAt + HEADER_BYTES + payload.length;
+    const end = payloadEnd + paddingBytes;
     slab[packetAt] = type;
-    slab[packetAt + 1] = payloadBytes >>> 8;
-    slab[packetAt + 2] = payloadBytes;
-    slab.set(
-      payloadBytes === source.length ? source : source.subarray(from, to),
-      packetAt + HEADER_BYTES,
-    );
-    if (paddingBytes > 0) slab.fill(0, end - paddingBytes, end);
+    slab[packetAt + 1] = payload.length >>> 8;
+    slab[packetAt + 2] = payload.length;
+    slab.set(payload, packetAt + HEADER_BYTES);
+    if (paddingBytes > 0) slab.fill(0, payloadEnd, end);
 
-    const slot =
-      end - start === MAX_FRAME_BYTES ? fullSlots[start / MAX_FRAME_BYTES] : undefined;
-    if (slot !== undefined) seal(slot.box, slot.packet, state.nonce, state.key);
-    else {
-      const packet = slab.subarray(packetAt, end);
-      seal(slab.subarray(start + LENGTH_BYTES, end), packet, state.nonce, state.key);
-    }
+    const slot = end - start === MAX_FRAME_BYTES ? fullSlots[start / MAX_FRAME_BYTES] : undefined;
+    const packet = slot?.packet ?? slab.subarray(packetAt, end);
+    const box = slot?.box ?? slab.subarray(start + LENGTH_BYTES, end);
+    seal(box, packet, state.nonce, state.key);
     state.advance();
 
     const masked = (end - start - LENGTH_BYTES) ^ state.mask.nextMask();
@@ -157,7 +161,7 @@ export interface Opened {
 export class FrameOpener {
   readonly #state: DirectionState;
   readonly #rng: Rng;
-  /** The start of a frame whose rest has not come yet: less than one frame. */
+  /** The start of a length or of a box whose rest has not come yet. */
   readonly #partial = new ByteQueue();
   /** The box length of the frame that comes next; 0 until its two bytes have come. */
   #boxBytes = 0;
@@ -181,40 +185,44 @@ export class FrameOpener {
    * @param chunk borrowed for the call
    */
   open(chunk: Uint8Array): Opened {
-    let input = chunk;
-    if (this.#partial.length > 0) {
-      this.#partial.push(chunk);
-      input = this.#partial.take();
-    }
-    const out = Buffer.allocUnsafe(input.length);
+    const out = Buffer.allocUnsafe(this.#partial.length + chunk.length);
     let outEnd = 0;
     let prngSeed: Uint8Array | undefined;
+    let failure: PosternError | undefined;
     let at = 0;
     for (;;) {
-      if (this.#boxBytes === 0) {
-        if (input.length - at < LENGTH_BYTES) break;
-        this.#readLength((input[at]! << 8) | input[at + 1]!);
-        at += LENGTH_BYTES;
+      // Next comes a length or, once that is known, the box.
+      const unitBytes = this.#boxBytes > 0 ? this.#boxBytes : LENGTH_BYTES;
+      const missing = unitBytes - this.#partial.length;
+      if (chunk.length - at < missing) break;
+      let source = chunk;
+      let offset = at;
+      if (this.#partial.length > 0) {
+        this.#partial.push(chunk.subarray(at, at + missing));
+        source = this.#partial.take();
+        offset = 0;
       }
-      if (input.length - at < this.#boxBytes) break;
-      const packetBytes = this.#openBox(input.subarray(at, at + this.#boxBytes));
-      at += this.#boxBytes;
+      at += missing;
+      if (this.#boxBytes === 0) {
+        this.#readLength((source[offset]! << 8) | source[offset + 1]!);
+        continue;
+      }
       this.#boxBytes = 0;
-
-      const payloadBytes = (packet[1]! << 8) | packet[2]!;
-      if (packetBytes < HEADER_BYTES || payloadBytes > packetBytes - HEADER_BYTES) {
-        return { payload: out.subarray(0, outEnd), prngSeed, failure: malformed() };
+      const box = new Uint8Array(source.buffer, source.byteOffset + offset, unitBytes);
+      const payloadBytes = this.#openBox(box);
+      if (payloadBytes === -1) {
+        failure = new PosternError('ERR_FRAME_MALFORMED', 'an obfs4 frame failed its checks');
+        break;
       }
       if (packet[0] === PacketType.payload) {
-        const full = payloadBytes === MAX_PAYLOAD_BYTES;
-        out.set(full ? fullPayload : packet.subarray(HEADER_BYTES, HEADER_BYTES + payloadBytes), outEnd);
+        out.set(payloadBytes === MAX_PAYLOAD_BYTES ? fullPayload : payloadView(payloadBytes), outEnd);
         outEnd += payloadBytes;
       } else if (packet[0] === PacketType.prngSeed && payloadBytes === PRNG_SEED_BYTES) {
-        prngSeed = Uint8Array.from(packet.subarray(HEADER_BYTES, HEADER_BYTES + PRNG_SEED_BYTES));
+        prngSeed = Uint8Array.from(payloadView(payloadBytes));
       }
     }
-    if (at < input.length) this.#partial.push(input.subarray(at));
-    return { payload: out.subarray(0, outEnd), prngSeed, failure: undefined };
+    if (failure === undefined && at < chunk.length) this.#partial.push(chunk.subarray(at));
+    return { payload: out.subarray(0, outEnd), prngSeed, failure };
   }
 
   #readLength(masked: number): void {
@@ -229,23 +237,24 @@ export class FrameOpener {
     this.#doomed = true;
   }
 
-  /** Opens a box into `packet` and returns the packet's length; -1 when it is not authentic. */
+  /** Opens a box into `packet` and returns the length of its payload; -1 when anything is wrong. */
   #openBox(box: Uint8Array): number {
     const packetBytes = box.length - BOX_OVERHEAD;
     const target = box.length === MAX_BOX_BYTES ? packet : packet.subarray(0, packetBytes);
     const authentic = open(target, box, this.#state.nonce, this.#state.key);
-    if (!authentic || this.#doomed) return -1;
+    if (!authentic || this.#doomed || packetBytes < HEADER_BYTES) return -1;
     this.#state.advance();
-    return packetBytes;
+    const payloadBytes = (packet[1]! << 8) | packet[2]!;
+    return payloadBytes <= packetBytes - HEADER_BYTES ? payloadBytes : -1;
   }
 }
 
 /** A packet of type `prngSeed` carries this much. */
 export const PRNG_SEED_BYTES = 24;
 /** Where packets are opened: shared by all sessions, read before the next frame is opened. */
-const packet = Buffer.alloc(MAX_BOX_BYTES - BOX_OVERHEAD);
+const packet = new Uint8Array(MAX_BOX_BYTES - BOX_OVERHEAD);
 const fullPayload = packet.subarray(HEADER_BYTES);
 
-function malformed(): PosternError {
-  return new PosternError('ERR_FRAME_MALFORMED', 'an obfs4 frame failed its checks');
+function payloadView(payloadBytes: number): Uint8Array {
+  return packet.subarray(HEADER_BYTES, HEADER_BYTES + payloadBytes);
 }

@@ -2,9 +2,9 @@ import { generateElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { GoRand } from '../../crypto/go-rand.ts';
 import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
 import type { Transport } from '../contract.ts';
+import { ReplayLog } from '../replay-log.ts';
 import { ServerHandshake } from './handshake.ts';
 import { parseClientArguments } from './identity.ts';
-import { ReplayLog } from './replay-log.ts';
 import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
 import { Shaper } from './shaping.ts';
 import { clientArguments, loadServerState } from './state.ts';
@@ -31,7 +31,7 @@ export const obfs4: Transport = {
 
   async server(options, environment) {
     const state = await loadServerState(options, environment);
-    const replays = await ReplayLog.open(environment);
+    const replays = await ReplayLog.open('obfs4', environment);
     const { rng } = environment;
     const { identity, drbgSeed: seed, iatMode } = state;
     const shaping = { shaper: new Shaper(seed, rng), seed, iatMode };

@@ -4,7 +4,7 @@ import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action, Environment, Session } from '../contract.ts';
 import { Established } from './established.ts';
-import { FrameSealer, PacketType, PRNG_SEED_BYTES } from './frames.ts';
+import { FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
 import { ClientHandshake, ServerHandshake } from './handshake.ts';
 import type { BridgeIdentity } from './identity.ts';
 import { Shaper, type IatMode } from './shaping.ts';
@@ -146,7 +146,7 @@ export class ServerSession extends Obfs4Session {
       iatMode,
       rng: this.#rng,
     });
-    const seedFrame = sealer.sealPacket(PacketType.prngSeed, seed, 0);
+    const seedFrame = sealer.sealSeed(seed);
     return [
       { type: 'clearTimer' },
       { type: 'send', bytes: Buffer.concat([result.response, seedFrame]) },

@@ -10,8 +10,10 @@ import {
   MAX_FRAME_BYTES,
   MAX_PAYLOAD_BYTES,
   PacketType,
+  sealedBytes,
 } from '../../../src/transports/obfs4/frames.ts';
 
+const NONE = Buffer.alloc(0);
 const keys = Buffer.from(Array.from({ length: 72 }, (_, index) => index));
 
 /** obfs4 framing once more, as slow and as plain as it can be said. */
@@ -55,20 +57,33 @@ test('frames are those of the plain twin, whatever the length of a chunk', () =>
     for (let at = 0; at < length; at += MAX_PAYLOAD_BYTES) {
       packets.push(packet(PacketType.payload, payload.subarray(at, at + MAX_PAYLOAD_BYTES)));
     }
-    assert.deepEqual(new FrameSealer(keys).sealPayload(payload), naiveFrames(packets));
+    assert.deepEqual(new FrameSealer(keys).sealBurst(payload, []), naiveFrames(packets));
   }
 });
 
-test('a sealed packet carries its type and zero padding', () => {
+test('a burst ends in the padding asked for, and its length is known beforehand', () => {
+  for (const length of [0, 10, 65_536, 70_000]) {
+    const payload = pattern(length);
+    const packets: Buffer[] = [];
+    for (let at = 0; at < length; at += MAX_PAYLOAD_BYTES) {
+      packets.push(packet(PacketType.payload, payload.subarray(at, at + MAX_PAYLOAD_BYTES)));
+    }
+    assert.equal(new FrameSealer(keys).sealBurst(payload, []).length, sealedBytes(length));
+    const padded = [...packets, packet(0, NONE, 1427), packet(0, NONE, 3)];
+    assert.deepEqual(new FrameSealer(keys).sealBurst(payload, [1427, 3]), naiveFrames(padded));
+  }
+});
+
+test('the seed travels in a packet of its own type', () => {
   assert.deepEqual(
-    new FrameSealer(keys).sealPacket(PacketType.prngSeed, pattern(24), 100),
-    naiveFrames([packet(PacketType.prngSeed, pattern(24), 100)]),
+    new FrameSealer(keys).sealSeed(pattern(24)),
+    naiveFrames([packet(PacketType.prngSeed, pattern(24))]),
   );
 });
 
 test('frames split anywhere open to the same payload', () => {
   const payload = pattern(4000);
-  const frames = new FrameSealer(keys).sealPayload(payload);
+  const frames = new FrameSealer(keys).sealBurst(payload, []);
   for (let at = 1; at < frames.length; at += 1) {
     const opener = new FrameOpener(keys, systemRng);
     const opened = openAll(opener, [frames.subarray(0, at), frames.subarray(at)]);
@@ -86,7 +101,7 @@ test('random chunks in random pieces come out as they went in', () => {
       fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 20 }),
       (chunks, pieces) => {
         const sealer = new FrameSealer(keys);
-        const wire = Buffer.concat(chunks.map((chunk) => sealer.sealPayload(chunk)));
+        const wire = Buffer.concat(chunks.map((chunk) => sealer.sealBurst(chunk, [])));
         const parts: Uint8Array[] = [];
         for (let at = 0, turn = 0; at < wire.length; turn += 1) {
           const size = pieces[turn % pieces.length]!;
@@ -101,7 +116,7 @@ test('random chunks in random pieces come out as they went in', () => {
 });
 
 test('a chunk that was handed in is neither kept nor changed', () => {
-  const frames = new FrameSealer(keys).sealPayload(pattern(100));
+  const frames = new FrameSealer(keys).sealBurst(pattern(100), []);
   const head = Buffer.from(frames.subarray(0, 60));
   const opener = new FrameOpener(keys, systemRng);
   opener.open(head);
@@ -146,7 +161,10 @@ test('a packet that claims more than its frame holds, or that has no header, fai
 test('a bad length is no oracle: the failure comes where some frame could have ended', () => {
   const distances = new Set<number>();
   for (let run = 0; run < 40; run += 1) {
-    const wire = Buffer.concat([new FrameSealer(keys).sealPayload(pattern(600)), Buffer.alloc(1500)]);
+    const wire = Buffer.concat([
+      new FrameSealer(keys).sealBurst(pattern(600), []),
+      Buffer.alloc(1500),
+    ]);
     wire[0]! ^= 0x80;
     const opener = new FrameOpener(keys, systemRng);
     let fed = 0;

@@ -30,8 +30,20 @@ test('[PT-3.5-01] missing and malformed arguments are errors that name them and 
   const iat: [string, string] = ['iat-mode', '0'];
   const cases: [[string, string][], RegExp][] = [
     [[['cert', cert]], /`iat-mode`/],
-    [[['cert', cert], ['iat-mode', '3']], /`iat-mode`/],
-    [[['cert', cert], ['iat-mode', '00']], /`iat-mode`/],
+    [
+      [
+        ['cert', cert],
+        ['iat-mode', '3'],
+      ],
+      /`iat-mode`/,
+    ],
+    [
+      [
+        ['cert', cert],
+        ['iat-mode', '00'],
+      ],
+      /`iat-mode`/,
+    ],
     [[['cert', cert.slice(0, -1)], iat], /`cert`/],
     [[['cert', `${cert}AAAA`], iat], /`cert`/],
     [[['cert', `!${cert.slice(1)}`], iat], /`cert`/],
@@ -41,13 +53,16 @@ test('[PT-3.5-01] missing and malformed arguments are errors that name them and 
     [[['node-id', `${nodeId.slice(1)}g`], ['public-key', publicKey], iat], /`node-id`/],
   ];
   for (const [args, names] of cases) {
-    assert.throws(() => parseClientArguments(args), (error: Error & { code?: string }) => {
-      assert.equal(error.code, 'ERR_TRANSPORT_ARGUMENT');
-      assert.match(error.message, names);
-      for (const [, value] of args) {
-        assert.ok(value.length < 4 || !error.message.includes(value));
-      }
-      return true;
-    });
+    assert.throws(
+      () => parseClientArguments(args),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'ERR_TRANSPORT_ARGUMENT');
+        assert.match(error.message, names);
+        for (const [, value] of args) {
+          assert.ok(value.length < 4 || !error.message.includes(value));
+        }
+        return true;
+      },
+    );
   }
 });

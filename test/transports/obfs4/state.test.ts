@@ -121,7 +121,11 @@ test('an identity from options is used and does not touch the file', async () =>
   const store = new MemoryState();
   await load(store);
   const before = store.files.get(FILE);
-  const { 'private-key': privateKey, 'node-id': nodeId, 'drbg-seed': seed } = JSON.parse(OBFS4PROXY_STATE);
+  const {
+    'private-key': privateKey,
+    'node-id': nodeId,
+    'drbg-seed': seed,
+  } = JSON.parse(OBFS4PROXY_STATE);
   const options: KeyValues = [
     ['private-key', privateKey],
     ['node-id', nodeId],

@@ -1,25 +1,25 @@
 /**
  * The replay filter's memory across restarts: an append-only file of the handshakes seen.
  *
- * Every other obfs4 forgets them when it stops, so that a recorded handshake works again for up to
+ * Every other implementation forgets them when it stops, so that a recorded handshake works again for up to
  * an hour and a half after a restart, and restarts can be provoked.
  */
-import { Writer } from '../../bytes/writer.ts';
+import { Writer } from '../bytes/writer.ts';
 import {
   REPLAY_FILTER_CAPACITY,
   REPLAY_FILTER_TTL_MS,
   ReplayFilter,
-} from '../../crypto/replay-filter.ts';
-import { PosternError } from '../../errors.ts';
-import type { ServerEnvironment } from '../contract.ts';
+} from '../crypto/replay-filter.ts';
+import { PosternError } from '../errors.ts';
+import type { ServerEnvironment } from './contract.ts';
 
-const FILE = 'obfs4_replay_filter';
 const MAC_BYTES = 16;
 /** A record: the second of the handshake (4 bytes, big-endian), then its MAC. */
 const RECORD_BYTES: number = 4 + MAC_BYTES;
 
 /** The handshakes that a server has seen, in memory and on disk. */
 export class ReplayLog {
+  readonly #transport: string;
   readonly #environment: ServerEnvironment;
   readonly #filter: ReplayFilter;
   /** Records that wait until the append under way is done. */
@@ -27,7 +27,8 @@ export class ReplayLog {
   #appending: Promise<void> | undefined;
   #failed = false;
 
-  private constructor(environment: ServerEnvironment, filter: ReplayFilter) {
+  private constructor(transport: string, environment: ServerEnvironment, filter: ReplayFilter) {
+    this.#transport = transport;
     this.#environment = environment;
     this.#filter = filter;
   }
@@ -37,20 +38,22 @@ export class ReplayLog {
    *
    * A file that is cut or damaged costs its damaged records only: the filter is a second line of
    * defence, and no reason to keep a bridge from starting.
+   *
+   * @param transport whose log it is: the file bears its name
    */
-  static async open(environment: ServerEnvironment): Promise<ReplayLog> {
+  static async open(transport: string, environment: ServerEnvironment): Promise<ReplayLog> {
     const { state, clock } = environment;
     const filter = new ReplayFilter(environment.rng);
-    const saved = Buffer.from((await state.read(FILE)) ?? []);
+    const saved = Buffer.from((await state.read(fileOf(transport))) ?? []);
     const nowMs = clock.epochMs();
     for (let at = 0; at + RECORD_BYTES <= saved.length; at += RECORD_BYTES) {
       const seenAtMs = saved.readUInt32BE(at) * 1000;
       const isCurrent = seenAtMs <= nowMs && nowMs - seenAtMs < REPLAY_FILTER_TTL_MS;
       if (isCurrent) filter.testAndSet(saved.subarray(at + 4, at + RECORD_BYTES), seenAtMs);
     }
-    const log = new ReplayLog(environment, filter);
+    const log = new ReplayLog(transport, environment, filter);
     const records = [...filter.entries()].map(([mac, seenAtMs]) => encodeRecord(mac, seenAtMs));
-    if (saved.length > 0) await state.write(FILE, Buffer.concat(records));
+    if (saved.length > 0) await state.write(fileOf(transport), Buffer.concat(records));
     return log;
   }
 
@@ -80,19 +83,23 @@ export class ReplayLog {
       const records = Buffer.concat(this.#waiting);
       this.#waiting = [];
       try {
-        await state.append(FILE, records);
+        await state.append(fileOf(this.#transport), records);
         this.#failed = false;
       } catch (error) {
         // The bridge goes on with the filter in memory; its operator hears of it once.
         if (!this.#failed) {
           const reason = error instanceof PosternError ? error.message : 'unknown error';
-          notify(`obfs4: handshakes cannot be remembered beyond a restart: ${reason}`);
+          notify(`${this.#transport}: handshakes cannot be remembered beyond a restart: ${reason}`);
         }
         this.#failed = true;
       }
     }
     this.#appending = undefined;
   }
+}
+
+function fileOf(transport: string): string {
+  return `${transport}_replay_filter`;
 }
 
 function encodeRecord(mac: Uint8Array, seenAtMs: number): Buffer {

@@ -1,0 +1,88 @@
+/** A client and a server of one PT program, as two managed proxies on loopback. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import { createPtDialer } from '../src/parent/dial.ts';
+import { parseIpEndpoint, type Endpoint } from '../src/pt/address.ts';
+import { parseLine } from '../src/pt/decode.ts';
+import { buildEnvironment, type LaunchConfiguration } from '../src/pt/launch-environment.ts';
+import { parseSmethodArgs } from '../src/pt/smethod-args.ts';
+
+/** A PT program under test. */
+export interface Program {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+}
+
+/** A pair that runs. */
+export interface Pair {
+  readonly program: Program;
+  readonly clientPid: number;
+  readonly serverPid: number;
+  /** A new connection through both, to what the server forwards to. */
+  connect(): Promise<Duplex>;
+  stop(): void;
+}
+
+/** Starts both processes of a pair. */
+export async function startPair(
+  program: Program,
+  transport: string,
+  forwardTo: Endpoint,
+): Promise<Pair> {
+  const state = mkdtempSync(join(tmpdir(), 'postern-bench-'));
+  const server = launch(program, {
+    role: 'server',
+    stateLocation: join(state, 'server'),
+    transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+    orPort: forwardTo,
+  });
+  // Not by `parseLine`: obfs4proxy prints an `ARGS:` without arguments for obfs3.
+  const smethod = await firstLine(server, 'SMETHOD ');
+  const [, , address, options] = smethod.split(' ');
+  const client = launch(program, {
+    role: 'client',
+    stateLocation: join(state, 'client'),
+    transports: [transport],
+    outboundBind: {},
+  });
+  const cmethod = parseLine(await firstLine(client, 'CMETHOD '));
+  if (cmethod.kind !== 'CMETHOD') throw new Error(`${program.name} gave no CMETHOD`);
+  const args = options?.replace(/^ARGS:/, '') ?? '';
+  const dial = createPtDialer(cmethod, args === '' ? [] : parseSmethodArgs(args));
+  const target = parseIpEndpoint(address!)!;
+  return {
+    program,
+    clientPid: client.pid!,
+    serverPid: server.pid!,
+    connect: () => dial(target),
+    stop() {
+      client.kill('SIGTERM');
+      server.kill('SIGTERM');
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
+
+function launch(
+  { command: [file, ...args] }: Program,
+  configuration: LaunchConfiguration,
+): ChildProcess {
+  const env = buildEnvironment(configuration);
+  return spawn(file, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+}
+
+async function firstLine(child: ChildProcess, start: string): Promise<string> {
+  const seen: string[] = [];
+  for await (const line of createInterface(child.stdout!)) {
+    seen.push(line);
+    if (line.startsWith(start)) {
+      child.stdout!.resume();
+      return line;
+    }
+  }
+  throw new Error(`the program ended without ${start}: ${seen.join(' / ')}`);
+}

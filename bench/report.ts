@@ -1,0 +1,95 @@
+/** What was measured, as rows with ratios and targets, and those as text, Markdown and JSON. */
+import type { Measured } from './measure.ts';
+
+/** One figure of both programs. */
+export interface Row {
+  readonly transport: string;
+  readonly figure: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly theirs: number;
+  /** Ours divided by theirs: less is better for us. */
+  readonly ratio: number;
+  /** What the ratio should not exceed. */
+  readonly target: number;
+}
+
+const HANDSHAKE_TARGETS: Readonly<Record<string, number>> = { obfs4: 1.0, obfs3: 0.6 };
+
+/** The rows of one transport. */
+export function createRows(transport: string, ours: Measured, theirs: Measured): readonly Row[] {
+  const row = (
+    figure: string,
+    unit: string,
+    target: number,
+    value: (measured: Measured) => number,
+  ): Row => {
+    const [a, b] = [value(ours), value(theirs)];
+    return { transport, figure, unit, ours: a, theirs: b, ratio: a / b, target };
+  };
+  const perGb = (cpu: number, { bytes }: Measured): number => cpu / (bytes / 1e9);
+  const handshakeTarget = HANDSHAKE_TARGETS[transport] ?? 1;
+  return [
+    row('CPU per GB, both', 's', 0.65, (m) => perGb(m.cpu.client + m.cpu.server, m)),
+    row('CPU per GB, client', 's', 0.75, (m) => perGb(m.cpu.client, m)),
+    row('CPU per GB, server', 's', 0.75, (m) => perGb(m.cpu.server, m)),
+    row(
+      'CPU per handshake, client',
+      'ms',
+      handshakeTarget,
+      (m) => (1000 * m.handshakeCpu.client) / m.handshakes,
+    ),
+    row(
+      'CPU per handshake, server',
+      'ms',
+      handshakeTarget,
+      (m) => (1000 * m.handshakeCpu.server) / m.handshakes,
+    ),
+    row(
+      'memory per idle connection, client',
+      'KiB',
+      0.3,
+      (m) => m.memory.client / m.connections / 1024,
+    ),
+    row(
+      'memory per idle connection, server',
+      'KiB',
+      0.3,
+      (m) => m.memory.server / m.connections / 1024,
+    ),
+    row('round trip of 64 bytes, median', 'ms', 1.1, (m) => median(m.roundTripsMs)),
+  ];
+}
+
+/** The rows as a Markdown table, which reads well in a terminal too. */
+export function formatTable(rows: readonly Row[], ours: string, theirs: string): string {
+  const lines = [
+    ['transport', 'figure', ours, theirs, 'ratio', 'target', 'reached'],
+    ...rows.map((row) => [
+      row.transport,
+      row.figure,
+      `${digits(row.ours)} ${row.unit}`,
+      `${digits(row.theirs)} ${row.unit}`,
+      row.ratio.toFixed(2),
+      `<= ${row.target.toFixed(2)}`,
+      row.ratio <= row.target ? 'yes' : 'no',
+    ]),
+  ];
+  const widths = lines[0]!.map((_, column) =>
+    Math.max(...lines.map((line) => line[column]!.length)),
+  );
+  const format = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |\n`;
+  const rule = format(widths.map((width) => '-'.repeat(width)));
+  const [head, ...body] = lines;
+  return format(head!) + rule + body.map(format).join('');
+}
+
+function digits(value: number): string {
+  return value.toPrecision(3);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}

@@ -1,0 +1,156 @@
+/**
+ * `npm run bench [-- --quick] [--json] [--write] [--transport NAME]`: Postern against Debian's
+ * obfs4proxy, each as a client and a server on loopback, in turns.
+ *
+ * Reads CPU time and memory of each process from the operating system; nothing passes or fails.
+ * `--quick` measures a tenth, `--write` writes docs/BENCHMARKS.md.
+ */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildRoot, packageRoot } from '../scripts/paths.ts';
+import { secretboxBackend } from '../src/crypto/secretbox.ts';
+import { startTarget } from './load.ts';
+import {
+  measureHandshakes,
+  measureMemory,
+  measureRoundTrips,
+  measureTransfer,
+  nothingMeasured,
+  type Measured,
+} from './measure.ts';
+import { startPair, type Pair, type Program } from './pair.ts';
+import { createRows, formatTable, type Row } from './report.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    transport: { type: 'string', multiple: true, default: ['obfs4', 'obfs3'] },
+  },
+});
+
+const share = options.quick ? 0.1 : 1;
+const ROUNDS = options.quick ? 2 : 5;
+const TRANSFER_BYTES: number = 2e9 * share;
+const HANDSHAKES: number = 2000 * share;
+const ROUND_TRIPS: number = 10_000 * share;
+const IDLE_CONNECTIONS = options.quick ? 200 : 1000;
+/** Before anything is counted: what a just-in-time compiler needs to know the code. */
+const WARM_UP = { bytes: 1e8, handshakes: 300, roundTrips: 500 };
+
+const postern: Program = {
+  name: 'postern',
+  command: [process.execPath, join(buildRoot, 'src', 'cli', 'main.js')],
+};
+const obfs4proxy: Program = { name: 'obfs4proxy', command: ['obfs4proxy'] };
+const programs = [postern, obfs4proxy];
+
+const target = await startTarget();
+const rows: Row[] = [];
+try {
+  for (const transport of options.transport) rows.push(...(await compare(transport)));
+} finally {
+  target.stop();
+}
+const table = formatTable(rows, postern.name, obfs4proxy.name);
+if (options.write) writeFileSync(join(packageRoot, 'docs', 'BENCHMARKS.md'), document(table));
+process.stdout.write(
+  options.json ? `${JSON.stringify({ ...environment(), rows }, null, 2)}\n` : table,
+);
+
+/** Both programs in turns, so that whatever else the machine does hits both. */
+async function compare(transport: string): Promise<readonly Row[]> {
+  const measured = programs.map(() => nothingMeasured());
+  await withPairs(transport, async (pairs) => {
+    const inTurns = async (
+      what: (pair: Pair, into: Measured, amount: number) => Promise<void>,
+      amount: number,
+    ): Promise<void> => {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        for (const [index, pair] of pairs.entries()) {
+          await what(pair, measured[index]!, amount / ROUNDS);
+        }
+      }
+    };
+    progress(`${transport}: warming up`);
+    for (const pair of pairs) await warmUp(pair);
+    progress(`${transport}: transfers`);
+    await inTurns(measureTransfer, TRANSFER_BYTES);
+    progress(`${transport}: handshakes`);
+    await inTurns(measureHandshakes, HANDSHAKES);
+    progress(`${transport}: round trips`);
+    await inTurns(measureRoundTrips, ROUND_TRIPS);
+  });
+  // In fresh processes: what the transfers left behind would hide what connections take.
+  await withPairs(transport, async (pairs) => {
+    progress(`${transport}: memory`);
+    for (const [index, pair] of pairs.entries()) {
+      await measureHandshakes(pair, nothingMeasured(), WARM_UP.handshakes);
+      await measureMemory(pair, measured[index]!, IDLE_CONNECTIONS);
+    }
+  });
+  return createRows(transport, measured[0]!, measured[1]!);
+}
+
+/** Runs a pair of each program as long as `work` takes. */
+async function withPairs(
+  transport: string,
+  work: (pairs: readonly Pair[]) => Promise<void>,
+): Promise<void> {
+  const pairs: Pair[] = [];
+  try {
+    for (const program of programs) {
+      pairs.push(await startPair(program, transport, target.endpoint));
+    }
+    await work(pairs);
+  } finally {
+    for (const pair of pairs) pair.stop();
+  }
+}
+
+async function warmUp(pair: Pair): Promise<void> {
+  const discarded = nothingMeasured();
+  await measureTransfer(pair, discarded, WARM_UP.bytes);
+  await measureHandshakes(pair, discarded, WARM_UP.handshakes);
+  await measureRoundTrips(pair, discarded, WARM_UP.roundTrips);
+}
+
+function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function environment(): Record<string, string> {
+  return {
+    node: process.version,
+    boxes: secretboxBackend,
+    peer: execFileSync('obfs4proxy', ['--version'], { encoding: 'utf8' }).trim(),
+    machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+function document(table: string): string {
+  const facts = Object.entries(environment()).map(([name, value]) => `- ${name}: ${value}\n`);
+  return `# Benchmarks
+
+Postern against Debian's obfs4proxy: each is a client and a server on loopback, in turns, and the
+operating system says what each process has used. A ratio below 1 is in Postern's favour. Made by
+
+\`\`\`sh
+npm run bench -- --write
+\`\`\`
+
+on
+
+${facts.join('')}
+${table}
+- *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down.
+- *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close.
+- *memory per idle connection*: growth of the proportional set size over ${IDLE_CONNECTIONS} connections.
+- *round trip*: 64 bytes to an echo behind the server, one after another.
+`;
+}

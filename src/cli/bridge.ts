@@ -1,0 +1,89 @@
+/** `postern bridge`: a server transport without a parent, which forwards to one place. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { listen, type Listening } from '../index.ts';
+import { createDirectDialer } from '../net/direct-dialer.ts';
+import { relay } from '../net/relay.ts';
+import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
+import { createFailureLog } from './failure-log.ts';
+import { reportError } from './report-error.ts';
+import { untilAborted } from './stop-requests.ts';
+
+/** The options of `postern bridge`. */
+export interface BridgeOptions {
+  readonly listen: string;
+  readonly forward: string;
+  readonly transport: string;
+  readonly option?: readonly string[];
+  readonly state?: string;
+}
+
+export async function run(context: CommandContext, options: BridgeOptions): Promise<number> {
+  const endpoint = parseListenAddress('--listen', options.listen);
+  const target = parseForwardTarget('--forward', options.forward);
+  const transportOptions = parseOptions(options.option ?? []);
+  const stateDir =
+    options.state ??
+    join(stateHome(context), 'postern', `bridge-${options.transport}-${endpoint.port}`);
+
+  const dial = createDirectDialer();
+  const failures = createFailureLog(context);
+  const forward = async (stream: Duplex): Promise<void> => {
+    try {
+      const forwarded = await dial(target, { signal: context.stop.now });
+      await relay(stream, forwarded);
+    } catch (error) {
+      failures.add(`cannot forward to ${options.forward}`, error);
+      stream.destroy();
+    }
+  };
+
+  let bridge: Listening;
+  try {
+    bridge = await listen(
+      {
+        transport: options.transport,
+        ...endpoint,
+        stateDir,
+        options: transportOptions,
+        onNotice: (notice) => say(context, `Note: ${notice}`),
+      },
+      (stream) => void forward(stream),
+    );
+  } catch (error) {
+    return reportError(context, error, `no bridge on ${options.listen}`);
+  }
+
+  context.stdout.write(`${bridge.bridgeLine}\n`);
+  if (isWildcard(bridge.address.host)) {
+    say(
+      context,
+      `Replace ${bridge.address.host} in the bridge line by this machine's public address.`,
+    );
+  }
+  say(
+    context,
+    `The bridge runs and forwards to ${options.forward}; its identity is in ${stateDir}`,
+  );
+  say(context, 'Clients use the line above: postern client BRIDGE-LINE --socks 127.0.0.1:1080');
+
+  await untilAborted(context.stop.drain);
+  say(context, 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.');
+  const closed = bridge.close();
+  context.stop.now.addEventListener('abort', bridge.abort);
+  if (context.stop.now.aborted) bridge.abort();
+  await closed;
+  return ExitCode.ok;
+}
+
+/** The XDG Base Directory specification: an unset, empty or relative value means the default. */
+function stateHome({ env }: CommandContext): string {
+  const configured = env['XDG_STATE_HOME'];
+  return configured?.startsWith('/') === true ? configured : join(homedir(), '.local', 'state');
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}

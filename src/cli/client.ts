@@ -1,0 +1,121 @@
+/** `postern client`: local connections go, disguised, to where a bridge forwards. */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PosternError } from '../errors.ts';
+import { type Listener, listenTcp } from '../net/listener.ts';
+import type { Endpoint } from '../pt/address.ts';
+import { parseBridgeLine } from '../pt/bridge-line.ts';
+import { relay } from '../net/relay.ts';
+import { Connections } from '../proxy/connections.ts';
+import { closeGently, readSocksRequest } from '../proxy/socks-request.ts';
+import { SocksReply } from '../socks/messages.ts';
+import { parseListenAddress } from './arguments.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
+import { createFailureLog } from './failure-log.ts';
+import { openOutlet, type Outlet } from './outlet.ts';
+import { reportError, UsageError } from './report-error.ts';
+import { untilAborted } from './stop-requests.ts';
+
+/** The options of `postern client`. */
+export interface ClientOptions {
+  readonly bridgeLine: string;
+  readonly socks?: string;
+  readonly forwardFrom?: string;
+  readonly pt?: string;
+  readonly upstream?: string;
+}
+
+export async function run(context: CommandContext, options: ClientOptions): Promise<number> {
+  const entrance = parseEntrance(options);
+  const bridge = parseBridgeLine(options.bridgeLine);
+  const outlet = await openOutlet(context, bridge, options);
+  const connections = new Connections();
+  const failures = createFailureLog(context);
+
+  const serve = async (socket: Socket): Promise<void> => {
+    let stream: Duplex;
+    try {
+      stream = await (entrance.isSocks
+        ? answerSocks(socket, outlet)
+        : outlet.dial(leaving(socket)));
+    } catch (error) {
+      // An application that left while it waited is no failure of the bridge.
+      if (!(error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED')) {
+        failures.add('cannot connect through the bridge', error);
+      }
+      if (!entrance.isSocks) socket.destroy();
+      return;
+    }
+    await connections.serve(() => relay(socket, stream));
+  };
+
+  let listener: Listener;
+  try {
+    listener = await listenTcp(entrance.endpoint, (socket) => void serve(socket));
+  } catch (error) {
+    await outlet.close();
+    return reportError(context, error, `cannot listen on ${entrance.text}`);
+  }
+  say(context, `Listening on ${entrance.text} for ${entrance.isSocks ? 'SOCKS' : 'TCP'} clients.`);
+  say(
+    context,
+    entrance.isSocks
+      ? 'Whatever target they ask for, their connections go to where the bridge forwards.'
+      : 'Their connections go to where the bridge forwards.',
+  );
+
+  const lost = await Promise.race([untilAborted(context.stop.drain), outlet.lost]);
+  if (lost === undefined && !context.stop.now.aborted) {
+    say(
+      context,
+      'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.',
+    );
+    await listener.close();
+    await Promise.race([connections.drained(), untilAborted(context.stop.now), outlet.lost]);
+  }
+  listener.abort();
+  await outlet.close();
+  return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');
+}
+
+interface Entrance {
+  readonly isSocks: boolean;
+  readonly endpoint: Endpoint;
+  /** As it was typed. */
+  readonly text: string;
+}
+
+function parseEntrance({ socks, forwardFrom }: ClientOptions): Entrance {
+  if (socks !== undefined && forwardFrom === undefined) {
+    return { isSocks: true, endpoint: parseListenAddress('--socks', socks), text: socks };
+  }
+  if (forwardFrom !== undefined && socks === undefined) {
+    const endpoint = parseListenAddress('--forward-from', forwardFrom);
+    return { isSocks: false, endpoint, text: forwardFrom };
+  }
+  throw new UsageError('one of --socks and --forward-from is needed, and only one');
+}
+
+/** Reads the application's request, connects, and answers with what came of it. */
+async function answerSocks(socket: Socket, outlet: Outlet): Promise<Duplex> {
+  // No password protects a listener that is there for this machine alone; any is accepted.
+  const { reply } = await readSocksRequest(socket, () => {});
+  try {
+    const stream = await outlet.dial(leaving(socket));
+    socket.write(reply(SocksReply.succeeded));
+    return stream;
+  } catch (error) {
+    const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
+    closeGently(socket, reply(code));
+    throw error;
+  }
+}
+
+/** Aborted when the application leaves. */
+function leaving(socket: Socket): AbortSignal {
+  const gone = new AbortController();
+  socket.once('close', () => {
+    gone.abort(new PosternError('ERR_SOCKS_CLOSED', 'the application left while it waited'));
+  });
+  return gone.signal;
+}

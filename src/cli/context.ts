@@ -1,0 +1,45 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** The world as a verb sees it: everything that it would otherwise reach for is handed in. */
+export interface CommandContext {
+  /** The arguments behind `postern`. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable;
+  /** For results and for the PT protocol. Everything that is meant for a person goes to `stderr`. */
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly stop: StopRequests;
+  /** The process ID of whoever started us, at this moment. */
+  readonly parentPid: () => number;
+}
+
+/** The two ways of being asked to end. */
+export interface StopRequests {
+  /** Aborted by the first Ctrl-C (SIGINT): take no new connections, let those that stand finish. */
+  readonly drain: AbortSignal;
+  /** Aborted by SIGTERM, and by the second Ctrl-C: end now. Aborts `drain` as well. */
+  readonly now: AbortSignal;
+}
+
+/** What `postern` exits with; every verb's help lists these. */
+export const ExitCode = {
+  /** It did what was asked, or was asked to stop. */
+  ok: 0,
+  /** It could not do it, or could not go on; stderr says why and what to do. */
+  failed: 1,
+  /** The command line is wrong: an unknown option, a malformed address or bridge line. */
+  usage: 2,
+} as const;
+
+/** The end of every help text. */
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0  it did what was asked, or was asked to stop
+  1  it failed; stderr says why and what to do
+  2  the command line is wrong`;
+
+/** Writes one line for a person. */
+export function say(context: CommandContext, line: string): void {
+  context.stderr.write(`${line}\n`);
+}

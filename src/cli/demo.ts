@@ -1,0 +1,147 @@
+/** `postern demo`: a bridge, a client and their parent on this machine, and a verified transfer. */
+import { fileURLToPath } from 'node:url';
+import { PosternError } from '../errors.ts';
+import type { Dialer } from '../net/dialer.ts';
+import { createPtDialer } from '../parent/dial.ts';
+import { type Child, launch, type MethodOf } from '../parent/launch.ts';
+import { formatBridgeLine } from '../pt/bridge-line.ts';
+import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environment.ts';
+import { type CommandContext, ExitCode } from './context.ts';
+import { serveLive } from './demo-live.ts';
+import { startDemoService } from './demo-service.ts';
+import { download, type TransferResult, upload } from './demo-transfer.ts';
+import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
+import { UsageError } from './report-error.ts';
+import { makeTemporaryDirectory } from './temporary-directory.ts';
+
+/** The options of `postern demo`. */
+export interface DemoOptions {
+  readonly once?: true;
+  readonly mb: string;
+  readonly transport: string;
+}
+
+export async function run(context: CommandContext, options: DemoOptions): Promise<number> {
+  const bytes = parseMegabytes(options.mb) * 1e6;
+  try {
+    return await show(context, options, bytes);
+  } catch (error) {
+    if (!context.stop.drain.aborted) throw error;
+    // Ctrl-C before the check was through: whoever asked for just the check did not get it.
+    return options.once ? ExitCode.failed : ExitCode.ok;
+  }
+}
+
+async function show(
+  context: CommandContext,
+  { transport, once }: DemoOptions,
+  bytes: number,
+): Promise<number> {
+  const display = createDisplay(context.stdout);
+  const stop = context.stop.drain;
+  display.line(
+    'A bridge and a client, each a process of its own, and this process as their parent.',
+  );
+  display.line('');
+
+  // Disposed of from the last to the first, however this ends.
+  await using state = await makeTemporaryDirectory('postern-demo-');
+  await using service = await startDemoService();
+  await using bridge = await startChild('bridge', context, display, {
+    role: 'server',
+    stateLocation: state.path,
+    transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+    orPort: service.endpoint,
+  });
+  const published = methodOf(bridge, transport);
+  await using client = await startChild('client', context, display, {
+    role: 'client',
+    stateLocation: state.path,
+    transports: [transport],
+    outboundBind: {},
+  });
+  const dialPt = createPtDialer(methodOf(client, transport), published.args);
+  const dial: Dialer = (_target, given) => dialPt(published.endpoint, given);
+
+  display.line('');
+  display.line(`${formatMegabytes(bytes)} each way, compared by SHA-256:`);
+  const isIntact =
+    (await carry('up', upload, dial, display, bytes, stop)) &&
+    (await carry('down', download, dial, display, bytes, stop));
+  if (!isIntact) return ExitCode.failed;
+  if (once) return ExitCode.ok;
+  const bridgeLine = formatBridgeLine({ ...published, transport });
+  // Awaited, or everything would be disposed of while it runs.
+  return await serveLive(context, display, { dial, bridgeLine, children: [bridge, client] });
+}
+
+function parseMegabytes(text: string): number {
+  const megabytes = /^[0-9]{1,6}$/.test(text) ? Number(text) : 0;
+  if (megabytes < 1) throw new UsageError('--mb takes a whole number of 1..999999');
+  return megabytes;
+}
+
+/** Launches this very program as a managed proxy, and shows what is said between it and us. */
+function startChild<L extends LaunchConfiguration>(
+  name: string,
+  { env, stop }: CommandContext,
+  display: Display,
+  configuration: L,
+): Promise<Child<MethodOf<L>>> {
+  for (const [key, value] of Object.entries(buildEnvironment(configuration))) {
+    display.line(`parent -> ${name}   ${key}=${value}`);
+  }
+  return launch({
+    command: [process.execPath, fileURLToPath(new URL('main.js', import.meta.url))],
+    configuration,
+    env,
+    signal: stop.drain,
+    onEvent(event) {
+      if (event.type === 'line') display.line(`${name} -> parent   ${event.line}`);
+      if (event.type === 'stderr') display.line(`${name} on stderr  ${event.line}`);
+    },
+  });
+}
+
+function methodOf<M>({ methods, failures }: Child<M>, transport: string): M {
+  const method = methods.get(transport);
+  if (method !== undefined) return method;
+  throw new PosternError(
+    'ERR_PARENT_TRANSPORT',
+    `transport ${transport}: ${failures.get(transport) ?? 'the program does not know it'}`,
+  );
+}
+
+/** One direction, with its progress and its verdict. */
+async function carry(
+  name: string,
+  transfer: typeof upload,
+  dial: Dialer,
+  display: Display,
+  bytes: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  // The bridge decides where a connection goes, and it goes to the service.
+  const stream = await dial(ANYWHERE, { signal });
+  let shownAtMs = 0;
+  const result = await transfer(stream, {
+    bytes,
+    signal,
+    onProgress(done) {
+      const nowMs = performance.now();
+      if (nowMs - shownAtMs < PROGRESS_MS) return;
+      shownAtMs = nowMs;
+      display.status(`  ${name.padEnd(5)}${formatBar(done, bytes)}  ${formatMegabytes(done)}`);
+    },
+  });
+  display.line(`  ${name.padEnd(5)}${describe(result)}`);
+  return result.intact;
+}
+
+function describe({ bytes, seconds, intact }: TransferResult): string {
+  const rate = `${formatMegabytes(bytes)} in ${seconds.toFixed(2)} s, ${formatMegabytes(bytes / seconds)}/s`;
+  return intact ? `${rate}, intact` : `${rate}, NOT INTACT: what arrived is not what was sent`;
+}
+
+const ANYWHERE = { host: '127.0.0.1', port: 1 };
+const PROGRESS_MS = 100;

@@ -1,0 +1,38 @@
+/** `postern` without a verb, started by a parent: a pluggable transport proxy. */
+import { logSeverities, type LogSeverity } from '../pt/messages.ts';
+import { runManagedProxy } from '../proxy/run.ts';
+import { builtinTransports } from '../transports/registry.ts';
+import type { CommandContext } from './context.ts';
+import { UsageError } from './report-error.ts';
+
+/** The options of the managed proxy, as torrc's `exec` line gives them. */
+export interface ManagedOptions {
+  readonly logLevel?: string;
+  readonly logFile?: string;
+  readonly enableLogging?: true;
+  readonly unsafeLogging?: true;
+}
+
+export function run(context: CommandContext, options: ManagedOptions): Promise<number> {
+  const { env, stdin, stdout, stop, parentPid } = context;
+  const logFile = options.logFile ?? (options.enableLogging && 'postern.log');
+  return runManagedProxy({
+    env,
+    stdin,
+    stdout,
+    ...stop,
+    parentPid,
+    registry: builtinTransports,
+    ...(options.logLevel !== undefined && { logLevel: parseLogLevel(options.logLevel) }),
+    ...(logFile !== undefined && { logFile }),
+    unsafeLogging: options.unsafeLogging ?? false,
+  });
+}
+
+/** The specification's severities, and obfs4proxy's names for them (`WARN`, in upper case). */
+function parseLogLevel(text: string): LogSeverity {
+  const name = text.toLowerCase();
+  const level = name === 'warn' ? 'warning' : logSeverities.find((severity) => severity === name);
+  if (level !== undefined) return level;
+  throw new UsageError(`--log-level takes one of ${logSeverities.join(', ')}`);
+}

@@ -1,0 +1,36 @@
+import type { Duplex } from 'node:stream';
+import { bridgeDialer } from '../index.ts';
+import type { BridgeLine } from '../pt/bridge-line.ts';
+import type { CommandContext } from './context.ts';
+
+/** The way to a bridge: our own transport, or another program's. */
+export interface Outlet {
+  /** @throws PosternError what came of it */
+  dial(signal: AbortSignal): Promise<Duplex>;
+  /** Resolves, with the reason, when the way is lost for good. */
+  readonly lost: Promise<Error>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the way to a bridge.
+ *
+ * @throws PosternError for a bridge line or an upstream proxy that cannot be used, and for a program
+ *   that cannot be started
+ */
+export async function openOutlet(
+  context: CommandContext,
+  bridge: BridgeLine,
+  { pt, upstream }: { readonly pt?: string; readonly upstream?: string },
+): Promise<Outlet> {
+  if (pt !== undefined) {
+    const { openChildOutlet } = await import('./child-outlet.ts');
+    return openChildOutlet(context, bridge, pt, upstream);
+  }
+  const dial = bridgeDialer(bridge, upstream);
+  return {
+    dial: (signal) => dial(bridge.endpoint, { signal }),
+    lost: new Promise(() => {}),
+    close: async () => {},
+  };
+}

@@ -1,0 +1,38 @@
+import { type ErrorCode, PosternError } from '../errors.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
+
+/** A command line that cannot be followed; the message says which part of it and why. */
+export class UsageError extends Error {
+  override readonly name: string = 'UsageError';
+}
+
+/** What only a different command line can mend. */
+const usageCodes: ReadonlySet<ErrorCode> = new Set([
+  'ERR_PT_BRIDGE_LINE',
+  'ERR_PT_NAME',
+  'ERR_PT_UPSTREAM_PROXY',
+  'ERR_TRANSPORT_ARGUMENT',
+  'ERR_TRANSPORT_UNKNOWN',
+]);
+
+/**
+ * Tells a person why a verb ended and what to do about it.
+ *
+ * @param what what could not be done, as "cannot listen on 127.0.0.1:80"
+ * @returns the exit code
+ */
+export function reportError(context: CommandContext, error: unknown, what?: string): number {
+  const prefix = what === undefined ? 'postern:' : `postern: ${what}:`;
+  if (error instanceof UsageError) {
+    say(context, `${prefix} ${error.message}`);
+    return ExitCode.usage;
+  }
+  if (error instanceof PosternError) {
+    say(context, `${prefix} ${error.message} (${error.code})`);
+    say(context, `  What to do: ${error.remedy}`);
+    return usageCodes.has(error.code) ? ExitCode.usage : ExitCode.failed;
+  }
+  // Not thrown on purpose: whoever mends it needs the stack.
+  say(context, `${prefix} ${error instanceof Error ? error.stack : String(error)}`);
+  return ExitCode.failed;
+}

@@ -1,0 +1,173 @@
+/**
+ * Keeps a PT program running: starts it again when it ends unasked, later each time, and gives up with a
+ * reason when that does not help.
+ */
+import { randomInteger, systemRng, type Rng } from '../crypto/rng.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { ChildError } from './child-error.ts';
+import type { Child } from './launch.ts';
+import { systemTimers, type Timers } from './timers.ts';
+
+/** How to start, and how patient to be. */
+export interface SuperviseOptions<M> {
+  /** Starts the program once: `(signal) => launch({ …, signal })`. */
+  readonly start: (signal: AbortSignal) => Promise<Child<M>>;
+  /** The wait before the second start; it doubles with each further failure. */
+  readonly firstDelayMs?: number;
+  readonly maxDelayMs?: number;
+  /** A child that ran for so long was healthy: its end counts as the first failure. */
+  readonly stableMs?: number;
+  /** How many failures in a row end the supervision. */
+  readonly maxFailures?: number;
+  readonly onEvent?: (event: SupervisorEvent<M>) => void;
+  readonly timers?: Timers;
+  readonly rng?: Rng;
+}
+
+/** News of a supervised program. */
+export type SupervisorEvent<M> =
+  | { readonly type: 'running'; readonly child: Child<M> }
+  /** A start failed, or the program ended unasked; the next start is due after `delayMs`. */
+  | { readonly type: 'waiting'; readonly error: unknown; readonly delayMs: number }
+  /** There will be no further start. */
+  | { readonly type: 'gaveUp'; readonly error: unknown };
+
+/** A program under supervision. */
+export interface Supervisor<M> {
+  /**
+   * The running child; waits for one while it is being started.
+   *
+   * @throws what the supervision gave up with, or PosternError `ERR_PARENT_CLOSED`
+   */
+  child(): Promise<Child<M>>;
+  /** Resolves when it is all over, with the error it gave up with, or undefined after `close`. */
+  readonly closed: Promise<unknown>;
+  /** Stops the child and the supervision. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts the program and keeps it running. */
+export function supervise<M>(options: SuperviseOptions<M>): Supervisor<M> {
+  return new Supervision(options);
+}
+
+class Supervision<M> implements Supervisor<M> {
+  readonly closed: Promise<unknown>;
+  readonly #options: SuperviseOptions<M>;
+  readonly #timers: Timers;
+  readonly #stop = new AbortController();
+  readonly #waiters = new Set<Waiter<M>>();
+  #child: Child<M> | undefined;
+  #end: { readonly reason: unknown } | undefined;
+
+  constructor(options: SuperviseOptions<M>) {
+    this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
+    this.closed = this.#run();
+  }
+
+  child(): Promise<Child<M>> {
+    if (this.#end !== undefined) return Promise.reject(this.#end.reason);
+    if (this.#child !== undefined) return Promise.resolve(this.#child);
+    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new PosternError('ERR_PARENT_CLOSED', 'the supervision was closed'));
+    await this.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** One turn is one life of the program: start, run, end, wait. */
+  async #run(): Promise<unknown> {
+    const { maxFailures = limits.childFailures } = this.#options;
+    let failures = 0;
+    for (;;) {
+      const { error, wasStable } = await this.#live();
+      if (this.#stop.signal.aborted) return this.#finish(this.#stop.signal.reason, undefined);
+      failures = wasStable ? 1 : failures + 1;
+      // A faulty configuration stays faulty: more starts would only fill the log.
+      const isFinal = error instanceof PosternError && error.retry === 'never';
+      if (isFinal || failures >= maxFailures) {
+        this.#options.onEvent?.({ type: 'gaveUp', error });
+        return this.#finish(error, error);
+      }
+      const delayMs = this.#delayAfter(failures);
+      this.#options.onEvent?.({ type: 'waiting', error, delayMs });
+      await this.#wait(delayMs);
+      if (this.#stop.signal.aborted) return this.#finish(this.#stop.signal.reason, undefined);
+    }
+  }
+
+  /** Resolves when the program has ended, or could not be started. */
+  async #live(): Promise<{ readonly error: unknown; readonly wasStable: boolean }> {
+    const { start, stableMs = 60_000, onEvent } = this.#options;
+    let child: Child<M>;
+    try {
+      child = await start(this.#stop.signal);
+    } catch (error) {
+      return { error, wasStable: false };
+    }
+    let wasStable = false;
+    const cancel = this.#timers.after(stableMs, () => (wasStable = true));
+    const stopChild = (): void => void child.close();
+    this.#stop.signal.addEventListener('abort', stopChild);
+    if (this.#stop.signal.aborted) stopChild();
+    else this.#announce(child, onEvent);
+    const end = await child.closed;
+    this.#child = undefined;
+    this.#stop.signal.removeEventListener('abort', stopChild);
+    cancel();
+    return {
+      error: new ChildError('ERR_PARENT_CRASHED', 'the program ended unasked', end),
+      wasStable,
+    };
+  }
+
+  #announce(child: Child<M>, onEvent: SuperviseOptions<M>['onEvent']): void {
+    this.#child = child;
+    for (const waiter of this.#takeWaiters()) waiter.resolve(child);
+    onEvent?.({ type: 'running', child });
+  }
+
+  #finish(reason: unknown, error: unknown): unknown {
+    this.#end = { reason };
+    for (const waiter of this.#takeWaiters()) waiter.reject(reason);
+    return error;
+  }
+
+  /** Doubles with each failure; a random part keeps many programs from starting at the same moment. */
+  #delayAfter(failures: number): number {
+    const { firstDelayMs = 1_000, maxDelayMs = 60_000, rng = systemRng } = this.#options;
+    const ceiling = Math.min(firstDelayMs * 2 ** (failures - 1), maxDelayMs);
+    return randomInteger(rng, Math.ceil(ceiling / 2), ceiling);
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#stop.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = this.#timers.after(delayMs, done);
+      this.#stop.signal.addEventListener('abort', done);
+    });
+  }
+
+  #takeWaiters(): readonly Waiter<M>[] {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    return waiters;
+  }
+}
+
+interface Waiter<M> {
+  resolve(child: Child<M>): void;
+  reject(reason: unknown): void;
+}

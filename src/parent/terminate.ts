@@ -1,0 +1,45 @@
+import { limits } from '../limits.ts';
+import { systemTimers, type Timers } from './timers.ts';
+
+/** What the ladder needs of a process. */
+export interface Stoppable {
+  /** Resolves when the process is gone; never rejects. */
+  readonly exited: Promise<unknown>;
+  closeStdin(): void;
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+}
+
+/** How long each step is given before the next. */
+export interface StopWaits {
+  readonly stdinWaitMs?: number;
+  readonly termWaitMs?: number;
+}
+
+/**
+ * The stop ladder (PT 3.4): close stdin, wait, SIGTERM, wait, SIGKILL. It stops climbing as soon as the
+ * process is gone.
+ *
+ * @returns resolves when the process is gone
+ */
+export async function terminate(
+  process: Stoppable,
+  { stdinWaitMs = limits.childStdinWaitMs, termWaitMs = limits.childTermWaitMs }: StopWaits = {},
+  timers: Timers = systemTimers,
+): Promise<void> {
+  process.closeStdin();
+  if (await isGoneWithin(process, stdinWaitMs, timers)) return;
+  process.kill('SIGTERM');
+  if (await isGoneWithin(process, termWaitMs, timers)) return;
+  process.kill('SIGKILL');
+  await process.exited;
+}
+
+function isGoneWithin(process: Stoppable, waitMs: number, timers: Timers): Promise<boolean> {
+  return new Promise((resolve) => {
+    const cancel = timers.after(waitMs, () => resolve(false));
+    void process.exited.then(() => {
+      cancel();
+      resolve(true);
+    });
+  });
+}

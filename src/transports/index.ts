@@ -1,0 +1,14 @@
+/** `postern/transports`: what a transport is, and those that there are. */
+export type { KeyValues } from '../pt/key-value.ts';
+export type {
+  Action,
+  ClientEnvironment,
+  Environment,
+  ServerEnvironment,
+  Session,
+  SessionFactory,
+  StateStore,
+  Transport,
+  TransportServer,
+} from './contract.ts';
+export { builtinTransports, TransportRegistry } from './registry.ts';

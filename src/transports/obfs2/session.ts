@@ -1,0 +1,131 @@
+/**
+ * obfs2's session, the same for both ends.
+ *
+ * Each end sends, at once:
+ *   seed(16) ‖ E(padding stream; magic(4) ‖ padding length(4) ‖ padding)
+ * and then data under a stream that both seeds give. Whoever sees the seed can read the rest of the
+ * header: that is why obfs2 is easy to block.
+ */
+import { ByteQueue } from '../../bytes/queue.ts';
+import { Reader } from '../../bytes/reader.ts';
+import { Writer } from '../../bytes/writer.ts';
+import type { AesCtrStream } from '../../crypto/aes-ctr.ts';
+import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import type { Action, Session } from '../contract.ts';
+import type { DeriveStream, Role } from './keys.ts';
+
+const SEED_BYTES = 16;
+const HEADER_BYTES = 8;
+const MAGIC = 0x2bf5_ca7e;
+const MAX_PADDING_BYTES = 8192;
+/** How long either end waits for the other's header. */
+export const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** One connection. */
+export class Obfs2Session implements Session {
+  /** All that is written is sent at once. */
+  readonly queuedBytes: number = 0;
+  readonly #role: Role;
+  readonly #derive: DeriveStream;
+  readonly #seed: Uint8Array;
+  /** Until it is sent. */
+  #greeting: Uint8Array | undefined;
+  readonly #received = new ByteQueue();
+  #peerSeed: Uint8Array | undefined;
+  /** How much of the peer's padding is still to come. */
+  #paddingBytes = 0;
+  /** Undefined until the handshake is done. */
+  #data: { readonly send: AesCtrStream; readonly receive: AesCtrStream } | undefined;
+
+  /** @param role this end's */
+  constructor(role: Role, derive: DeriveStream, rng: Rng) {
+    this.#role = role;
+    this.#derive = derive;
+    this.#seed = randomBytes(rng, SEED_BYTES);
+    const padding = randomBytes(rng, randomInteger(rng, 0, MAX_PADDING_BYTES));
+    const plain = new Writer().uint32(MAGIC).uint32(padding.length).bytes(padding).finish();
+    const header = derive(role, 'obfuscation padding', this.#seed).process(plain);
+    this.#greeting = Buffer.concat([this.#seed, header]);
+  }
+
+  start(): readonly Action[] {
+    const bytes = this.#greeting!;
+    this.#greeting = undefined;
+    return [
+      { type: 'send', bytes },
+      { type: 'setTimer', delayMs: HANDSHAKE_TIMEOUT_MS },
+    ];
+  }
+
+  receive(chunk: Uint8Array): readonly Action[] {
+    if (this.#data !== undefined) {
+      return [{ type: 'deliver', bytes: this.#data.receive.process(chunk) }];
+    }
+    const received = this.#received;
+    received.push(chunk);
+    if (this.#peerSeed === undefined) {
+      if (received.length < SEED_BYTES + HEADER_BYTES) return [];
+      this.#peerSeed = received.take(SEED_BYTES);
+      const peer = peerOf(this.#role);
+      const padding = this.#derive(peer, 'obfuscation padding', this.#peerSeed);
+      const header = new Reader(padding.process(received.take(HEADER_BYTES)));
+      if (header.uint32() !== MAGIC) return [this.#failure('has a wrong magic value')];
+      this.#paddingBytes = header.uint32();
+      if (this.#paddingBytes > MAX_PADDING_BYTES) {
+        return [this.#failure('announces too much padding')];
+      }
+    }
+    const skipped = Math.min(this.#paddingBytes, received.length);
+    received.skip(skipped);
+    this.#paddingBytes -= skipped;
+    return this.#paddingBytes > 0 ? [] : this.#establish(this.#peerSeed);
+  }
+
+  write(chunk: Uint8Array): readonly Action[] {
+    return [{ type: 'send', bytes: this.#data!.send.process(chunk) }];
+  }
+
+  timerFired(): readonly Action[] {
+    return [this.#failure('did not come in time', 'ERR_HANDSHAKE_TIMED_OUT')];
+  }
+
+  receiveEnd(): readonly Action[] {
+    if (this.#data !== undefined) return [{ type: 'deliverEnd' }];
+    const error = new PosternError('ERR_HANDSHAKE_CLOSED', 'the peer closed during the handshake');
+    return [{ type: 'failed', error }];
+  }
+
+  writeEnd(): readonly Action[] {
+    return [{ type: 'sendEnd' }];
+  }
+
+  #establish(peerSeed: Uint8Array): readonly Action[] {
+    const isInitiator = this.#role === 'Initiator';
+    const seeds = isInitiator ? [this.#seed, peerSeed] : [peerSeed, this.#seed];
+    const both = Buffer.concat(seeds);
+    this.#data = {
+      send: this.#derive(this.#role, 'obfuscated data', both),
+      receive: this.#derive(peerOf(this.#role), 'obfuscated data', both),
+    };
+    const actions: Action[] = [{ type: 'clearTimer' }, { type: 'established' }];
+    const leftover = this.#received.take();
+    if (leftover.length > 0) {
+      actions.push({ type: 'deliver', bytes: this.#data.receive.process(leftover) });
+    }
+    return actions;
+  }
+
+  /** A server says nothing to a peer that it does not understand. */
+  #failure(
+    what: string,
+    code: 'ERR_HANDSHAKE_REJECTED' | 'ERR_HANDSHAKE_TIMED_OUT' = 'ERR_HANDSHAKE_REJECTED',
+  ): Action {
+    const error = new PosternError(code, `the peer’s obfs2 header ${what}`);
+    return { type: this.#role === 'Initiator' ? 'failed' : 'rejected', error };
+  }
+}
+
+function peerOf(role: Role): Role {
+  return role === 'Initiator' ? 'Responder' : 'Initiator';
+}

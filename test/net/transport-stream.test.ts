@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { mock, test, type TestContext } from 'node:test';
+import { PosternError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
+import { createDirectDialer } from '../../src/net/direct-dialer.ts';
+import { FineTimer } from '../../src/net/fine-timer.ts';
+import { relay } from '../../src/net/relay.ts';
+import { openTransportStream, throughTransport } from '../../src/net/transport-stream.ts';
+import type { Action, Session } from '../../src/transports/contract.ts';
+import { listen, readAll } from '../support/sockets.ts';
+
+/** A session that passes bytes through once `HELLO` has come; each test overrides what it needs. */
+function session(overrides: Partial<Session> = {}): Session {
+  let established = false;
+  const plain: Session = {
+    start: () => [],
+    receive(chunk) {
+      const bytes = Buffer.from(chunk);
+      if (established) return [{ type: 'deliver', bytes }];
+      established = true;
+      const rest = bytes.subarray(5);
+      const early: Action[] = rest.length > 0 ? [{ type: 'deliver', bytes: rest }] : [];
+      return [{ type: 'established' }, ...early];
+    },
+    write: (chunk) => [{ type: 'send', bytes: Buffer.from(chunk) }],
+    timerFired: () => [],
+    receiveEnd: () => [{ type: 'deliverEnd' }],
+    writeEnd: () => [{ type: 'sendEnd' }],
+    queuedBytes: 0,
+  };
+  // Not by spreading: `queuedBytes` may be a getter.
+  return Object.defineProperties(plain, Object.getOwnPropertyDescriptors(overrides));
+}
+
+/** Two connected sockets. */
+async function socketPair(t: TestContext): Promise<[near: Socket, far: Socket]> {
+  let onAccept!: (socket: Socket) => void;
+  const far = new Promise<Socket>((resolve) => (onAccept = resolve));
+  const { endpoint } = await listen(t, (socket) => onAccept(socket));
+  const near = (await createDirectDialer()(endpoint)) as Socket;
+  t.after(() => void near.destroy());
+  return [near, await far];
+}
+
+test('bytes behind the last byte of the handshake reach the application', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.end('HELLOearly');
+  const stream = await openTransportStream(near, session());
+  assert.equal((await readAll(stream)).toString(), 'early');
+});
+
+test('[PT-3-11] each direction ends by itself', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.write('HELLO');
+  const stream = await openTransportStream(near, session());
+  stream.end('request');
+  assert.equal((await readAll(far)).toString(), 'request');
+  far.end('answer after the end of the request');
+  assert.equal((await readAll(stream)).toString(), 'answer after the end of the request');
+  await finished(stream);
+});
+
+test('a wire that breaks during the handshake rejects with ERR_HANDSHAKE_CLOSED', async (t) => {
+  const [near, far] = await socketPair(t);
+  const opening = openTransportStream(near, session());
+  far.destroy();
+  near.destroy();
+  await assert.rejects(opening, { code: 'ERR_HANDSHAKE_CLOSED' });
+});
+
+test('an abort gives the handshake up and closes the wire', async (t) => {
+  const [near] = await socketPair(t);
+  const controller = new AbortController();
+  const opening = openTransportStream(near, session(), { signal: controller.signal });
+  const reason = new Error('changed my mind');
+  controller.abort(reason);
+  await assert.rejects(opening, reason);
+  assert.ok(near.destroyed);
+});
+
+test('a session that fails closes the wire and gives its error', async (t) => {
+  const error = new PosternError('ERR_HANDSHAKE_REJECTED', 'no');
+  const [near, far] = await socketPair(t);
+  far.write('anything');
+  const failing = session({ receive: () => [{ type: 'failed', error }] });
+  await assert.rejects(openTransportStream(near, failing), error);
+  await finished(far.resume(), { writable: false }).catch(() => {});
+});
+
+test('a rejected wire hears nothing, is read on, and is closed by time with a FIN', async (t) => {
+  const error = new PosternError('ERR_HANDSHAKE_REJECTED', 'no');
+  const [near, far] = await socketPair(t);
+  far.write('probe');
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const rejecting = session({ receive: () => [{ type: 'rejected', error }] });
+  await assert.rejects(openTransportStream(near, rejecting, { rejectAfterMs: 45_000 }), error);
+  // It goes on reading: far more than any socket buffer holds.
+  for (let sent = 0; sent < 16; sent += 1) {
+    if (!far.write(Buffer.alloc(1 << 20))) await once(far, 'drain');
+  }
+  while (near.bytesRead < 16 << 20) await new Promise(setImmediate);
+  assert.equal(near.destroyed, false);
+  t.mock.timers.tick(44_000);
+  assert.equal(near.destroyed, false);
+  const [bytes] = await Promise.all([readAll(far), t.mock.timers.tick(1000)]);
+  assert.equal(bytes.length, 0, 'a FIN, not a reset, and no byte before it');
+});
+
+test('a rejected peer that closes is let go at once', async (t) => {
+  const error = new PosternError('ERR_HANDSHAKE_REJECTED', 'no');
+  const [near, far] = await socketPair(t);
+  far.write('probe');
+  const rejecting = session({ receive: () => [{ type: 'rejected', error }] });
+  await assert.rejects(openTransportStream(near, rejecting, { rejectAfterMs: 45_000 }), error);
+  far.end();
+  await finished(near.resume()).catch(() => {});
+});
+
+test('a peer that reads nothing stops the application from writing', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.pause();
+  far.write('HELLO');
+  const stream = await openTransportStream(near, session());
+  let written = 0;
+  while (stream.write(Buffer.alloc(65_536))) {
+    written += 65_536;
+    await new Promise(setImmediate);
+    assert.ok(written < 64 << 20, 'back-pressure never came');
+  }
+  assert.ok(near.writableLength + stream.writableLength < 2 * limits.streamBufferBytes + 131_072);
+});
+
+test('an application that reads nothing stops the wire', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.write('HELLO');
+  const stream = await openTransportStream(near, session());
+  while (far.write(Buffer.alloc(65_536))) await new Promise(setImmediate);
+  assert.ok(stream.readableLength <= limits.streamBufferBytes + 65_536);
+  far.end();
+  assert.ok((await readAll(stream)).length >= 65_536, 'and goes on when the application reads');
+});
+
+test('a session that queues holds the application until the queue is empty', async (t) => {
+  const [near, far] = await socketPair(t);
+  let queued = 0;
+  const queueing = session({
+    write(chunk) {
+      queued = chunk.length;
+      return [{ type: 'setTimer', delayMs: 0.1 }];
+    },
+    timerFired() {
+      queued = 0;
+      return [{ type: 'send', bytes: Buffer.from('.') }];
+    },
+    get queuedBytes() {
+      return queued;
+    },
+  });
+  far.write('HELLO');
+  const stream = await openTransportStream(near, queueing);
+  for (let count = 0; count < 20; count += 1) stream.write('x');
+  stream.end();
+  assert.equal((await readAll(far)).toString(), '.'.repeat(20));
+});
+
+test('a session that throws costs its own connection and nothing else', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.write('HELLO');
+  const broken = session({
+    write() {
+      throw new Error('a defect');
+    },
+  });
+  const stream = await openTransportStream(near, broken);
+  const failed = once(stream, 'error') as Promise<[Error]>;
+  stream.write('x');
+  const [error] = await failed;
+  assert.equal(error.name, 'PosternBug');
+  assert.match(String(error.cause), /a defect/);
+  assert.ok(near.destroyed);
+});
+
+test('the session is made before the connection is', async () => {
+  const order: string[] = [];
+  const dial = throughTransport(
+    async () => {
+      order.push('dial');
+      throw new Error('enough');
+    },
+    () => {
+      order.push('session');
+      return session();
+    },
+  );
+  await assert.rejects(dial({ host: '192.0.2.1', port: 1 }), /enough/);
+  assert.deepEqual(order, ['session', 'dial']);
+});
+
+test('a relay carries both directions, the end of one while the other goes on', async (t) => {
+  const [a, farA] = await socketPair(t);
+  const [b, farB] = await socketPair(t);
+  const over = relay(a, b);
+  farA.end('ping');
+  assert.equal((await readAll(farB)).toString(), 'ping');
+  farB.end('pong');
+  assert.equal((await readAll(farA)).toString(), 'pong');
+  assert.equal(await over, undefined);
+});
+
+test('a relay ends both sides when one breaks, and says why', async (t) => {
+  const [a] = await socketPair(t);
+  const [b, farB] = await socketPair(t);
+  const over = relay(a, b);
+  const failure = new Error('broken');
+  a.destroy(failure);
+  assert.equal(await over, failure);
+  await finished(farB.resume(), { writable: false }).catch(() => {});
+});
+
+test('a relay of streams that are over already still ends', async () => {
+  const ended = (): PassThrough => {
+    const stream = new PassThrough();
+    stream.resume().end();
+    return stream;
+  };
+  await relay(ended(), ended());
+});
+
+test('a fine timer waits for fractions of a millisecond, and the last setting wins', async () => {
+  const timer = new FineTimer();
+  const never = mock.fn();
+  timer.set(0.3, never);
+  timer.set(50, never);
+  for (const delayMs of [0, 0.1, 0.9, 1.5, 3.7]) {
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => timer.set(delayMs, resolve));
+    assert.ok(performance.now() - startMs >= delayMs);
+  }
+  timer.set(1, never);
+  timer.clear();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(never.mock.callCount(), 0);
+});

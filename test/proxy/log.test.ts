@@ -1,0 +1,203 @@
+/** What is logged and where: to the parent without holding anything up, to disk without addresses. */
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { test } from 'node:test';
+import { PosternError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
+import { openStateDirectory } from '../../src/net/state-directory.ts';
+import { LogQueue, type LogEntry } from '../../src/proxy/log-queue.ts';
+import { createLogFile, createLogger, describeError } from '../../src/proxy/logger.ts';
+import { Reporter } from '../../src/proxy/reporter.ts';
+import {
+  clientEnv,
+  Managed,
+  serverEnv,
+  startManaged,
+  temporaryDirectory,
+} from '../support/managed.ts';
+import { closedPort, dial, readAll, socksConnect } from '../support/sockets.ts';
+
+const clock = { epochMs: () => 0 };
+
+test('entries wait until the queue is open, then come in order', async () => {
+  const written: string[] = [];
+  const queue = new LogQueue(async ({ text }) => void written.push(text));
+  queue.push({ severity: 'notice', text: 'a' });
+  queue.push({ severity: 'notice', text: 'b' });
+  await queue.idle();
+  assert.deepEqual(written, []);
+  queue.open();
+  await queue.idle();
+  queue.push({ severity: 'notice', text: 'c' });
+  await queue.idle();
+  assert.deepEqual(written, ['a', 'b', 'c']);
+});
+
+test('what a reader does not take is dropped past the limit, and counted', async () => {
+  const written: LogEntry[] = [];
+  const held: (() => void)[] = [];
+  const queue = new LogQueue((entry) => {
+    written.push(entry);
+    return new Promise((resolve) => void held.push(resolve));
+  });
+  queue.open();
+  for (let index = 0; index < limits.logBacklogLines + 11; index += 1) {
+    queue.push({ severity: 'info', text: String(index) });
+  }
+  const idle = queue.idle();
+  for (let index = 0; index < limits.logBacklogLines + 2; index += 1) {
+    held[index]!();
+    await new Promise(setImmediate);
+  }
+  await idle;
+  // One was on its way, the limit's worth waited, ten were too many.
+  assert.equal(written.length, limits.logBacklogLines + 2);
+  assert.equal(written.at(-2)?.text, String(limits.logBacklogLines));
+  assert.match(written.at(-1)!.text, /^10 log lines were dropped/);
+});
+
+test('protocol lines pass a parent that does not read LOG lines; memory stays bounded', async () => {
+  const stuck = new Writable({ write() {} });
+  const reporter = new Reporter(stuck);
+  reporter.startLogging();
+  for (let index = 0; index < 100_000; index += 1) {
+    reporter.log({ severity: 'notice', text: 'x'.repeat(100) });
+  }
+  assert.ok(stuck.writableLength < 1000);
+  reporter.report({ kind: 'CMETHODS DONE' });
+  assert.ok(stuck.writableLength < 1000);
+});
+
+test('a line is one write, and LOG lines wait until the start-up is reported', async () => {
+  const writes: string[] = [];
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      writes.push(chunk.toString());
+      callback();
+    },
+  });
+  const reporter = new Reporter(stdout);
+  reporter.log({ severity: 'warning', text: 'say "hi"\nand more' });
+  reporter.report({ kind: 'VERSION', version: '1' });
+  reporter.report({ kind: 'CMETHODS DONE' });
+  reporter.startLogging();
+  await reporter.flush();
+  assert.deepEqual(
+    writes.filter((text) => text !== ''),
+    ['VERSION 1\n', 'CMETHODS DONE\n', 'LOG SEVERITY=warning MESSAGE="say \\"hi\\"\\nand more"\n'],
+  );
+});
+
+test('[PT-4-02] a logger keeps to its level and scrubs addresses unless told otherwise', () => {
+  const entries: LogEntry[] = [];
+  const push = (entry: LogEntry): void => void entries.push(entry);
+  const safe = createLogger([push], { level: 'warning', unsafe: false });
+  safe.error('from 198.51.100.7:9');
+  safe.warning('from [2001:db8::7]:9');
+  safe.notice('not said');
+  createLogger([push], { level: 'debug', unsafe: true }).debug('from 198.51.100.7:9');
+  assert.deepEqual(entries, [
+    { severity: 'error', text: 'from [scrubbed]' },
+    { severity: 'warning', text: 'from [scrubbed]' },
+    { severity: 'debug', text: 'from 198.51.100.7:9' },
+  ]);
+});
+
+test('an error is described with its remedy; a defect with its stack', () => {
+  const inner = new PosternError('ERR_DIAL_REFUSED', 'refused');
+  const outer = new PosternError('ERR_TUNNEL_UNREACHABLE', 'no way', { cause: inner });
+  assert.equal(describeError(outer), `no way: refused (ERR_TUNNEL_UNREACHABLE). ${outer.remedy}`);
+  assert.match(describeError(new TypeError('x')), /^defect, please report it: TypeError: x\n +at /);
+  assert.equal(describeError('x'), 'defect, please report it: x');
+});
+
+test('the log file: one line each, in the state directory; a failure is told once', async (t) => {
+  const path = temporaryDirectory(t);
+  const state = openStateDirectory(path);
+  const failures: unknown[] = [];
+  const file = createLogFile(state, 'a.log', clock, (error) => void failures.push(error));
+  file.push({ severity: 'notice', text: 'two\n lines' });
+  await file.idle();
+  await state.close();
+  assert.equal(
+    readFileSync(join(path, 'a.log'), 'utf8'),
+    '1970-01-01T00:00:00.000Z [notice] two | lines\n',
+  );
+  const full = { ...state, append: () => Promise.reject(new Error('ENOSPC')) };
+  const failing = createLogFile(full, 'b.log', clock, (error) => void failures.push(error));
+  failing.push({ severity: 'notice', text: 'a' });
+  failing.push({ severity: 'notice', text: 'b' });
+  await failing.idle();
+  assert.equal(failures.length, 1);
+});
+
+test('[PT-3.2.1-11] a log file’s name cannot lead out of the state directory', async (t) => {
+  for (const logFile of ['../x', '/tmp/x', 'a/b', '', '.', '..']) {
+    const managed = new Managed(clientEnv(temporaryDirectory(t)), { logFile });
+    assert.equal(await managed.exitCode, 1);
+    assert.deepEqual(managed.lines.slice(0, 1), ['VERSION 1']);
+    assert.match(managed.lines[1]!, /^ENV-ERROR the log file must be a name/);
+  }
+});
+
+test('a log file that cannot be written is told to the parent, and the proxy goes on', async (t) => {
+  const path = temporaryDirectory(t);
+  writeFileSync(join(path, 'file'), '');
+  const env = clientEnv(join(path, 'file'));
+  const managed = startManaged(t, env, { logFile: 'a.log' });
+  await managed.line(/^CMETHODS DONE$/);
+  await assert.rejects(socksConnect(await managed.endpoint(), { host: '::1', port: 9 }, 'bad'));
+  await managed.line(/^LOG SEVERITY=warning MESSAGE="no log file from now on: /);
+  (await dial(await managed.endpoint())).destroy();
+});
+
+test('[PT-4-01] [PT-4-02] [PT-4-05] no address, destination or argument reaches stdout or the log file', async (t) => {
+  const state = temporaryDirectory(t);
+  const options = { logFile: 'a.log', logLevel: 'debug' } as const;
+  const { port } = await closedPort();
+  const server = startManaged(t, serverEnv(state, { TOR_PT_ORPORT: `127.0.0.1:${port}` }), options);
+  const client = startManaged(t, clientEnv(state), { ...options, logFile: 'b.log' });
+  const proxy = await client.endpoint();
+  const { port: serverPort, ...host } = await server.endpoint();
+  // A handshake that fails, one that cannot be forwarded, targets and arguments that are wrong.
+  const probe = await dial({ ...host, port: serverPort });
+  probe.end('GET /');
+  await readAll(probe);
+  const good = await server.socksArguments();
+  const stream = await socksConnect(proxy, { ...host, port: serverPort }, good);
+  await readAll(stream);
+  stream.destroy();
+  for (const [target, args] of [
+    [{ host: '127.0.0.1', port }, 'key=5;secret=SESAME'],
+    [{ host: 'hidden-bridge.invalid', port: 1 }, 'key=5'],
+    [{ host: '127.0.0.1', port }, 'SESAME'],
+    [{ host: '127.0.0.1', port }, 'key=SESAME'],
+  ] as const) {
+    await assert.rejects(socksConnect(proxy, target, args));
+  }
+  await Promise.all([server.stop(), client.stop()]);
+  const methods = /^[CS]METHOD .*$/gm;
+  const texts = [
+    server.output.replaceAll(methods, ''),
+    client.output.replaceAll(methods, ''),
+    readFileSync(join(state, 'a.log'), 'utf8'),
+    readFileSync(join(state, 'b.log'), 'utf8'),
+  ];
+  for (const text of texts) {
+    assert.match(text, /ERR_/);
+    assert.doesNotMatch(text, /127\.0\.0\.1|hidden-bridge|SESAME/);
+    assert.ok(!text.includes(`:${port}`) && !text.includes(`:${serverPort}`));
+  }
+});
+
+test('[PT-3.2.1-10] an unwritable state directory stops only what needs it', async (t) => {
+  const path = temporaryDirectory(t);
+  chmodSync(path, 0o500);
+  // Root may write anywhere: then the directory does not count as unwritable.
+  const isRoot = process.getuid?.() === 0;
+  const managed = startManaged(t, serverEnv(path));
+  await managed.line(/^SMETHODS DONE$/);
+  assert.match(managed.lines[1]!, isRoot ? /^SMETHOD rot / : /^SMETHOD-ERROR rot .*EACCES/);
+});

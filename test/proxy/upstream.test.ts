@@ -1,0 +1,180 @@
+/** TOR_PT_PROXY: everything through the upstream proxy, or not at all. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { mock, test, type TestContext } from 'node:test';
+import { formatEndpoint, parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
+import { limits } from '../../src/limits.ts';
+import { encodeRequest4 } from '../../src/socks/encode.ts';
+import { createSocksServer } from '../../src/socks/server.ts';
+import {
+  clientEnv,
+  serverEnv,
+  startManaged,
+  temporaryDirectory,
+  type Managed,
+} from '../support/managed.ts';
+import {
+  closedPort,
+  dial,
+  echo,
+  listen,
+  readAll,
+  readBytes,
+  socksConnect,
+} from '../support/sockets.ts';
+
+/** What an upstream proxy saw. */
+interface Seen {
+  readonly target: Endpoint;
+  readonly credentials: string;
+}
+
+/** A SOCKS proxy that records what it is asked for; names lead to loopback. */
+async function startSocksUpstream(t: TestContext, seen: Seen[]): Promise<string> {
+  const listener = await listen(t, (socket: Socket) => {
+    const server = createSocksServer({ accept: () => {} });
+    socket.on('data', function onData(chunk: Buffer) {
+      for (const action of server.receive(chunk)) {
+        if (action.type === 'send') socket.write(action.bytes);
+        if (action.type !== 'request') continue;
+        socket.off('data', onData).pause();
+        const { target, credentials } = action.request;
+        const fields = Object.values(credentials).slice(1) as Uint8Array[];
+        const text = fields.map((field) => Buffer.from(field).toString()).join(':');
+        seen.push({ target, credentials: text });
+        void join(socket, target, () => socket.write(server.reply(0)));
+      }
+    });
+  });
+  return listener.text;
+}
+
+/** An HTTP proxy that records what it is asked for; names lead to loopback. */
+async function startHttpUpstream(t: TestContext, seen: Seen[]): Promise<string> {
+  const server = createServer().on('connect', ({ url = '', headers }, socket: Duplex) => {
+    const port = Number(url.slice(url.lastIndexOf(':') + 1));
+    const target = parseIpEndpoint(url) ?? { host: url.slice(0, url.lastIndexOf(':')), port };
+    const basic = headers['proxy-authorization']?.replace(/^Basic /, '') ?? '';
+    seen.push({ target, credentials: Buffer.from(basic, 'base64').toString() });
+    void join(socket, target, () => socket.write('HTTP/1.1 200 Fine\r\n\r\n'));
+  });
+  t.after(() => server.close().closeAllConnections());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function join(near: Duplex, target: Endpoint, answer: () => void): Promise<void> {
+  const host = parseIpEndpoint(formatEndpoint(target)) === undefined ? '127.0.0.1' : target.host;
+  const far = await dial({ host, port: target.port });
+  answer();
+  near.on('error', () => {}).pipe(far);
+  far.on('error', () => {}).pipe(near);
+}
+
+/** A server of the test transport with key 5, in front of an echo. */
+async function startServer(t: TestContext): Promise<Managed> {
+  const app = await listen(t, echo);
+  const extra = {
+    TOR_PT_ORPORT: app.text,
+    TOR_PT_SERVER_TRANSPORT_OPTIONS: 'rot:key=5',
+  };
+  return startManaged(t, serverEnv(temporaryDirectory(t), extra));
+}
+
+// First of all: a timer of an earlier test that is cleared under the mock would stay.
+test('[PT-4-04] an upstream proxy that hangs: an error reply when its time is up, and nobody else waits', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  let asked: (() => void) | undefined;
+  const isAsked = new Promise<void>((resolve) => (asked = resolve));
+  const hanging = await listen(t, (socket) => void socket.once('data', () => asked!()));
+  const uri = `socks5://${hanging.text}`;
+  const client = startManaged(t, clientEnv(temporaryDirectory(t), { TOR_PT_PROXY: uri }));
+  const endpoint = await client.endpoint();
+  const target = { host: '192.0.2.1', port: 443 };
+  // By hand, for the driver's own deadline would be over at the same time.
+  const waiting = await dial(endpoint);
+  const request = encodeRequest4('socks4', target, Buffer.from('key=5'));
+  waiting.write(request);
+  await isAsked;
+  await assert.rejects(socksConnect(endpoint, target, 'nonsense'), {
+    code: 'ERR_TUNNEL_AUTH_REJECTED',
+  });
+  mock.timers.tick(limits.tunnelTimeoutMs);
+  assert.deepEqual([...(await readBytes(waiting, 2))], [0, 0x5b]);
+  waiting.destroy();
+  await client.line(/^LOG SEVERITY=warning MESSAGE="rot: .*ERR_TUNNEL_TIMED_OUT/);
+});
+
+test('[PT-3.2.2-04] [PT-3.2.2-06] [PT-3.2.2-07] each type of upstream proxy, with and without credentials', async (t) => {
+  const target = await (await startServer(t)).endpoint();
+  const seen: Seen[] = [];
+  const socks = await startSocksUpstream(t, seen);
+  const http = await startHttpUpstream(t, seen);
+  for (const [uri, credentials] of [
+    [`socks5://${socks}`, ''],
+    [`socks5://tor:test1234@${socks}`, 'tor:test1234'],
+    [`socks5://us%40er:p%3Aw@${socks}`, 'us@er:p:w'],
+    [`socks4a://${socks}`, ''],
+    [`http://${http}`, ''],
+    [`http://tor:p%40ss@${http}`, 'tor:p@ss'],
+  ] as const) {
+    const client = startManaged(t, clientEnv(temporaryDirectory(t), { TOR_PT_PROXY: uri }));
+    const stream = await socksConnect(await client.endpoint(), target, 'key=5');
+    stream.end('through');
+    assert.equal((await readAll(stream)).toString(), 'through');
+    assert.deepEqual(seen.pop(), { target, credentials });
+    assert.equal(seen.length, 0);
+  }
+});
+
+test('[PT-4-03] a host name goes to the upstream proxy as it is', async (t) => {
+  const { port } = await (await startServer(t)).endpoint();
+  const seen: Seen[] = [];
+  const socks = await startSocksUpstream(t, seen);
+  const http = await startHttpUpstream(t, seen);
+  for (const uri of [`socks5://${socks}`, `socks4a://${socks}`, `http://${http}`]) {
+    const client = startManaged(t, clientEnv(temporaryDirectory(t), { TOR_PT_PROXY: uri }));
+    // No resolver knows this name: had the client asked one, the connection would have failed.
+    const target = { host: 'bridge.invalid', port };
+    const stream = await socksConnect(await client.endpoint(), target, 'key=5');
+    stream.destroy();
+    assert.deepEqual(seen.pop()?.target, target);
+  }
+});
+
+test('[PT-4-04] [PT-3.2.2-04] an upstream proxy that is down, refuses or breaks off: an error reply, and nothing goes around it', async (t) => {
+  let direct = 0;
+  const target = await listen(t, (socket) => {
+    direct += 1;
+    socket.destroy();
+  });
+  const answering = async (answer: string | undefined): Promise<string> => {
+    const listener = await listen(t, (socket) => {
+      socket.once('data', () => (answer === undefined ? socket.destroy() : socket.end(answer)));
+    });
+    return listener.text;
+  };
+  const down = formatEndpoint(await closedPort());
+  const breaking = await answering(undefined);
+  const garbage = await answering('what?\r\n\r\n');
+  const refusingHttp = await answering('HTTP/1.1 407 No\r\n\r\n');
+  const refusingSocks = await answering('\x05\xff');
+  for (const uri of [
+    ...['socks5', 'socks4a', 'http'].flatMap((type) =>
+      [down, breaking, garbage].map((address) => `${type}://${address}`),
+    ),
+    `http://${refusingHttp}`,
+    `socks5://${refusingSocks}`,
+  ]) {
+    const client = startManaged(t, clientEnv(temporaryDirectory(t), { TOR_PT_PROXY: uri }));
+    await assert.rejects(socksConnect(await client.endpoint(), target.endpoint, 'key=5'), {
+      code: /^ERR_(TUNNEL|DIAL)_/,
+    });
+    await client.line(/^LOG SEVERITY=warning MESSAGE="rot: .*proxy.*ERR_TUNNEL_/);
+  }
+  assert.equal(direct, 0);
+});

@@ -1,0 +1,112 @@
+/** Foreign PT programs as the other end of our transports, over loopback. */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/clock.ts';
+import { systemRng } from '../../src/crypto/rng.ts';
+import type { Dialer } from '../../src/net/dialer.ts';
+import { openStateDirectory } from '../../src/net/state-directory.ts';
+import { listenTransport } from '../../src/net/transport-listener.ts';
+import { createPtDialer } from '../../src/parent/dial.ts';
+import { launch } from '../../src/parent/launch.ts';
+import { parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
+import type { KeyValues } from '../../src/pt/key-value.ts';
+import { buildEnvironment } from '../../src/pt/launch-environment.ts';
+import type { Transport } from '../../src/transports/contract.ts';
+import { temporaryDirectory } from './managed.ts';
+import { peerProgram } from './peers.ts';
+
+const path = peerProgram('obfs4proxy');
+
+/** For `skip` of a test: why it cannot run, or false. */
+export const obfs4proxyMissing: string | false =
+  path === undefined ? 'obfs4proxy is not installed' : false;
+
+/** Starts obfs4proxy as a client; makes dialers with the arguments of one bridge. */
+export async function startObfs4proxyClient(
+  t: TestContext,
+  transport: string,
+  stateLocation: string = temporaryDirectory(t),
+): Promise<(args: KeyValues) => Dialer> {
+  const child = await launch({
+    command: [path!],
+    configuration: { role: 'client', stateLocation, transports: [transport], outboundBind: {} },
+  });
+  t.after(() => child.close());
+  return (args) => createPtDialer(child.methods.get(transport)!, args);
+}
+
+/** Starts obfs4proxy as a server that forwards to `orPort`, and says where it listens. */
+export async function startObfs4proxyServer(
+  t: TestContext,
+  transport: string,
+  orPort: Endpoint,
+): Promise<Endpoint> {
+  // Not by `launch`: obfs4proxy prints `ARGS:` without a pair for transports that have none, which a
+  // parent must refuse [PT-3.3.3-08].
+  const transports = [
+    { name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] },
+  ];
+  const stateLocation = temporaryDirectory(t);
+  const env = buildEnvironment({ role: 'server', stateLocation, transports, orPort });
+  const child = spawn(path!, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+  t.after(() => void child.stdin.end());
+  for await (const line of createInterface(child.stdout)) {
+    const [keyword, , address] = line.split(' ');
+    if (keyword === 'SMETHOD') return parseIpEndpoint(address!)!;
+  }
+  throw new Error('obfs4proxy ended before its SMETHOD');
+}
+
+/** One of our servers, which hands its streams to `onConnection`. */
+export interface OwnServer {
+  readonly endpoint: Endpoint;
+  readonly clientArguments: KeyValues;
+}
+
+/** Runs one of our servers until the test has ended. */
+export async function startOwnServer(
+  t: TestContext,
+  transport: Transport,
+  onConnection: (stream: Duplex) => void,
+  options: KeyValues = [],
+): Promise<OwnServer> {
+  const state = openStateDirectory(temporaryDirectory(t));
+  const environment = { rng: systemRng, clock: systemClock, state, notify: () => {} };
+  const server = await transport.server(options, environment);
+  const listener = await listenTransport({ host: '127.0.0.1', port: 0 }, server, {
+    onConnection(stream) {
+      stream.on('error', () => {});
+      onConnection(stream);
+    },
+  });
+  t.after(async () => {
+    listener.abort();
+    await server.close();
+    await state.close();
+  });
+  return { endpoint: listener.endpoint, clientArguments: server.clientArguments };
+}
+
+/**
+ * Sends random bytes and waits for the echo of all of them.
+ *
+ * @throws Error when what comes back is not what was sent
+ */
+export async function checkEcho(stream: Duplex, byteCount: number): Promise<void> {
+  const sent = randomBytes(byteCount);
+  let received = 0;
+  stream.on('data', (chunk: Buffer) => {
+    if (!chunk.equals(sent.subarray(received, received + chunk.length))) {
+      stream.destroy(new Error(`the echo differs behind byte ${received}`));
+    }
+    received += chunk.length;
+    if (received === byteCount) stream.emit('whole echo');
+  });
+  const whole = once(stream, 'whole echo');
+  stream.write(sent);
+  await whole;
+}

@@ -1,0 +1,176 @@
+/** Debian's tor over loopback, which runs us as its pluggable transport. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
+import { temporaryDirectory } from './managed.ts';
+import { peerProgram } from './peers.ts';
+import { postern } from './pt-programs.ts';
+import { closedPort, listen } from './sockets.ts';
+
+interface Cleanup {
+  after(callback: () => void | Promise<void>): void;
+}
+
+const tor = peerProgram('tor');
+
+/** For `skip` of a test: why it cannot run, or false. */
+export const torMissing: string | false = tor === undefined ? 'tor is not installed' : false;
+
+/** What our proxy is run with under tor. */
+export const torTransports = ['obfs3', 'obfs4'] as const;
+
+/** A tor whose log is read as it is written. */
+export class Tor {
+  readonly process: ChildProcess;
+  readonly dataDirectory: string;
+  readonly log: string[] = [];
+  #wake: () => void = () => {};
+  #ended = false;
+
+  constructor(t: Cleanup, torrc: readonly string[]) {
+    this.dataDirectory = join(temporaryDirectory(t), 'data');
+    mkdirSync(this.dataDirectory, { mode: 0o700 });
+    const file = join(this.dataDirectory, 'torrc');
+    const lines = [
+      `DataDirectory ${this.dataDirectory}`,
+      // What tor says about its pluggable transports, whole; of the rest what matters.
+      'Log [pt]info notice stdout',
+      // No authority of the real network may ever be asked: this one is a closed port of our own.
+      `DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(39)}2`,
+      'UseDefaultFallbackDirs 0',
+      // Reading the real tables takes longer than all the rest of a start.
+      'GeoIPFile /dev/null',
+      'GeoIPv6File /dev/null',
+      ...torrc,
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    this.process = spawn(tor!, ['--defaults-torrc', '/dev/null', '-f', file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => void this.process.kill('SIGKILL'));
+    const reader = createInterface({ input: this.process.stdout! });
+    reader.on('line', (line) => {
+      this.log.push(line);
+      this.#wake();
+    });
+    reader.on('close', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** The first line that matches, as soon as it is there. */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      for (const line of this.log) {
+        const match = pattern.exec(line);
+        if (match !== null) return match;
+      }
+      if (this.#ended) {
+        throw new Error(`tor ended without ${String(pattern)}:\n${this.log.join('\n')}`);
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** What tor holds against its pluggable transports. */
+  get complaints(): readonly string[] {
+    return this.log.filter(
+      (line) =>
+        /\[(?:warn|err)\].*(?:proxy|proxies|transport|plugin)/i.test(line) ||
+        /unknown line|malformed|invalid severity/i.test(line),
+    );
+  }
+}
+
+/** A process of ours that some tor started. */
+export interface PluginProcess {
+  readonly pid: number;
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<void>;
+}
+
+/**
+ * What stands behind `ClientTransportPlugin obfs4` or `ServerTransportPlugin obfs4`, and the process that
+ * tor makes of it. The shell that becomes it opens a connection to us, inherited and never touched by
+ * the program, whose end is therefore the end of the process.
+ */
+export async function createPlugin(
+  t: Cleanup,
+): Promise<{ readonly exec: string; readonly started: Promise<PluginProcess> }> {
+  let onStart!: (process: PluginProcess) => void;
+  const started = new Promise<PluginProcess>((resolve) => (onStart = resolve));
+  const { endpoint } = await listen(t, (socket) => {
+    const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.once('data', (pid: Buffer) => onStart({ pid: Number(String(pid)), gone }));
+    socket.on('end', () => socket.destroy());
+  });
+  const script = join(temporaryDirectory(t), 'plugin');
+  const command = postern.command.map((word) => `'${word}'`).join(' ');
+  writeFileSync(
+    script,
+    [
+      '#!/usr/bin/env bash',
+      `exec 9<>/dev/tcp/${endpoint.host}/${endpoint.port}`,
+      'echo $$ >&9',
+      `exec ${command} "$@"`,
+      '',
+    ].join('\n'),
+    { mode: 0o700 },
+  );
+  return { exec: `exec ${script}`, started };
+}
+
+/** Makes a torrc of a bridge with our transports and the Extended ORPort. */
+export async function bridgeTorrc(exec: string): Promise<{
+  readonly torrc: readonly string[];
+  readonly addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>;
+}> {
+  // tor takes no port 0 here, and without the line it would listen on every interface.
+  const addresses = { obfs3: await closedPort(), obfs4: await closedPort() };
+  const torrc = [
+    'BridgeRelay 1',
+    'ORPort 127.0.0.1:auto IPv4Only',
+    'ExtORPort auto',
+    'Address 127.0.0.1',
+    'AssumeReachable 1',
+    'PublishServerDescriptor 0',
+    'ExitRelay 0',
+    'SocksPort 0',
+    `ServerTransportPlugin ${torTransports.join(',')} ${exec}`,
+    ...torTransports.map(
+      (name) => `ServerTransportListenAddr ${name} ${formatEndpoint(addresses[name])}`,
+    ),
+  ];
+  return { torrc, addresses };
+}
+
+/** The `Bridge` lines of a bridge that runs, once it has registered its transports. */
+export async function bridgeLines(
+  bridge: Tor,
+  addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>,
+): Promise<Readonly<Record<(typeof torTransports)[number], string>>> {
+  const [, args] = await bridge.line(/SMETHOD obfs4 \S+ ARGS:([^)]*)/);
+  for (const name of torTransports) {
+    await bridge.line(new RegExp(`Registered server transport '${name}'`));
+  }
+  const fingerprint = readFileSync(join(bridge.dataDirectory, 'fingerprint'), 'latin1')
+    .trim()
+    .split(' ')[1]!;
+  const line = (name: (typeof torTransports)[number]): string =>
+    `Bridge ${name} ${formatEndpoint(addresses[name])} ${fingerprint}`;
+  return { obfs3: line('obfs3'), obfs4: `${line('obfs4')} ${args!.replaceAll(',', ' ')}` };
+}
+
+/** Opens a connection that stays without a handshake, and says when it is accepted. */
+export async function openIdle(t: Cleanup, endpoint: Endpoint): Promise<Socket> {
+  const socket = connect(endpoint);
+  socket.on('error', () => {});
+  t.after(() => void socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
