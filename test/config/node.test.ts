@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -21,8 +22,8 @@ import { expandPath, localDefaults, torrcFile } from '../../src/config/node.ts';
 import { ConfigStore } from '../../src/config/store.ts';
 import { limits } from '../../src/limits.ts';
 
-function temporaryDirectory(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'postern-config-'));
+function temporaryDirectory(t: TestContext, parent: string = tmpdir()): string {
+  const path = mkdtempSync(join(parent, 'postern-config-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
@@ -119,37 +120,35 @@ describe('torrcFile', () => {
     assert.match(readFileSync(path, 'utf8'), /^# x+\nNickname b\nContactInfo short\n$/);
   });
 
-  test('[TC-3.9-02] 200 kills at random moments of a save leave a whole torrc each time', async (t) => {
+  test('[TC-3.9-02] 200 saves that a kill cuts off leave a whole torrc each time', async (t) => {
     const program = join(buildRoot, 'test', 'support', 'save-loop.js');
-    const killOne = async (path: string): Promise<void> => {
-      const child = spawn(process.execPath, [program, path], {
+    // In memory, as each sync of a busy disk would take longer than many saves.
+    const folder = temporaryDirectory(t, existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+    // Starting a process costs much more than a save: each kill cuts off four.
+    const paths = [1, 2, 3, 4].map((number) => join(folder, `torrc-${number}`));
+    for (const path of paths) writeFileSync(path, '# mine\nNickname Torn\n');
+    const lengths = new Set<number>();
+    for (let count = 0; count < 50; count += 1) {
+      const child = spawn(process.execPath, [program, ...paths], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const ended = once(child, 'exit');
       await once(child.stdout, 'data');
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 12));
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
       child.kill('SIGKILL');
       await ended;
-    };
-    let saves = 0;
-    const lane = async (): Promise<void> => {
-      const folder = temporaryDirectory(t);
-      const path = join(folder, 'torrc');
-      writeFileSync(path, '# mine\nNickname Torn\n');
-      for (let count = 0; count < 50; count += 1) {
-        await killOne(path);
+      for (const path of paths) {
         const text = readFileSync(path, 'utf8');
+        assert.match(text, /^# mine\nNickname Torn\n/);
         const ports = Configuration.parse(text).values.ControlPort.map(({ port }) => port);
         assert.deepEqual(
           ports,
           ports.map((_, index) => 10_000 + index),
         );
-        assert.match(text, /^# mine\nNickname Torn\n/);
-        saves += ports.length;
+        lengths.add(ports.length);
       }
-    };
-    await Promise.all([lane(), lane(), lane(), lane()]);
-    assert.ok(saves > 200, 'the children did save');
+    }
+    assert.ok(lengths.size > 5, 'the children did save');
   });
 });
 
