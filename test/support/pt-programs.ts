@@ -50,7 +50,7 @@ export interface PtServer {
   /** What clients need. */
   readonly args: KeyValues;
   /** Closes its stdin, and resolves when it has ended. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** What a server is started with. */
@@ -106,7 +106,7 @@ export async function startPtServer(
 export interface PtClient {
   readonly pid: number;
   /** Connects to one server through it. */
-  dialer(args: KeyValues): Dialer;
+  readonly dialer: (args: KeyValues) => Dialer;
 }
 
 /** Starts a program as the client of one transport, until the test has ended. */
