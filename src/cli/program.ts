@@ -4,6 +4,7 @@ import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
+import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
 import type { ManagedOptions } from './managed.ts';
 import { reportError, UsageError } from './report-error.ts';
@@ -130,11 +131,25 @@ function buildProgram(
       setExitCode(await (await import('./demo.ts')).run(context, options));
     });
 
-  for (const command of [program, ...program.commands]) {
+  addCtl(program, context, setExitCode);
+
+  program
+    .command('hash-password')
+    .description('Hash a passphrase, read from stdin, for HashedControlPassword in a torrc.')
+    .addHelpText('after', EXIT_CODES_HELP)
+    .action(async () => {
+      setExitCode(await (await import('./hash-password.ts')).run(context));
+    });
+
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
     });
   }
   return program;
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
