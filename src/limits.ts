@@ -29,7 +29,7 @@ const table = {
     guards: 'Handshakes that must not be accepted twice would fill the memory.',
   },
   replayFilterTtlMs: {
-    value: 3 * 3_600_000,
+    value: 10_800_000,
     unit: 'ms',
     guards: 'Handshakes would be remembered long after their epoch hour makes them worthless.',
   },

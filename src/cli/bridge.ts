@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { listen, type Listening } from '../index.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { relay } from '../net/relay.ts';
+import { builtinTransports } from '../transports/registry.ts';
 import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { createFailureLog } from './failure-log.ts';
@@ -57,6 +58,8 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   }
 
   context.stdout.write(`${bridge.bridgeLine}\n`);
+  const { warning } = builtinTransports.get(options.transport);
+  if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
   if (isWildcard(bridge.address.host)) {
     say(
       context,

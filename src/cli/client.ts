@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
-import type { Endpoint } from '../pt/address.ts';
+import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { parseBridgeLine } from '../pt/bridge-line.ts';
 import { relay } from '../net/relay.ts';
 import { Connections } from '../proxy/connections.ts';
@@ -46,17 +46,20 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
       if (!entrance.isSocks) socket.destroy();
       return;
     }
-    await connections.serve(() => relay(socket, stream));
+    await relay(socket, stream);
   };
 
   let listener: Listener;
   try {
-    listener = await listenTcp(entrance.endpoint, (socket) => void serve(socket));
+    listener = await listenTcp(entrance.endpoint, (socket) => {
+      void connections.serve(() => serve(socket));
+    });
   } catch (error) {
     await outlet.close();
     return reportError(context, error, `cannot listen on ${entrance.text}`);
   }
-  say(context, `Listening on ${entrance.text} for ${entrance.isSocks ? 'SOCKS' : 'TCP'} clients.`);
+  const clients = entrance.isSocks ? 'SOCKS' : 'TCP';
+  say(context, `Listening on ${formatEndpoint(listener.endpoint)} for ${clients} clients.`);
   say(
     context,
     entrance.isSocks

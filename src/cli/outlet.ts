@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { bridgeDialer } from '../index.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
-import type { CommandContext } from './context.ts';
+import { builtinTransports } from '../transports/registry.ts';
+import { type CommandContext, say } from './context.ts';
 
 /** The way to a bridge: our own transport, or another program's. */
 export interface Outlet {
@@ -28,6 +29,8 @@ export async function openOutlet(
     return openChildOutlet(context, bridge, pt, upstream);
   }
   const dial = bridgeDialer(bridge, upstream);
+  const { name, warning } = builtinTransports.get(bridge.transport!);
+  if (warning !== undefined) say(context, `Warning: ${name}: ${warning}`);
   return {
     dial: (signal) => dial(bridge.endpoint, { signal }),
     lost: new Promise(() => {}),

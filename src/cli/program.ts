@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
+import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
 import { addCtl } from './ctl-command.ts';
@@ -60,7 +61,7 @@ function buildProgram(
   program
     .name('postern')
     .description(
-      'Pluggable transports: carry any TCP connection in a disguise (obfs4, obfs3).\n\n' +
+      'Pluggable transports: carry any TCP connection in a disguise.\n\n' +
         'Without a verb it is a pluggable transport proxy for tor or another parent, ' +
         'configured by the TOR_PT_* variables that the parent sets (docs/under-tor.md).',
     )
@@ -71,7 +72,7 @@ function buildProgram(
     .option('--log-file <name>', 'managed: write a log of that name into the state directory')
     .option('--enableLogging', 'managed: the same with the name postern.log')
     .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
-    .addHelpText('after', `${EXIT_CODES_HELP}\n\nTry it: postern demo`)
+    .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
     .allowExcessArguments()
     .action(async (options: ManagedOptions & { version?: true }, { args }: Command) => {
       if (args.length > 0) throw new UsageError(`there is no verb ${args[0]}; see postern --help`);
@@ -153,3 +154,13 @@ function buildProgram(
 function withSubcommands(command: Command): readonly Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
 }
+
+function transportsHelp(): string {
+  const rows = [...builtinTransports].map(
+    ({ name, summary }) => `  ${name.padEnd(NAME_WIDTH)}  ${summary}`,
+  );
+  return ['', 'Transports:', ...rows].join('\n');
+}
+
+/** The longest name that there is: scramblesuit. */
+const NAME_WIDTH = 12;

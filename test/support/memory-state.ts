@@ -2,8 +2,8 @@ import type { StateStore } from '../../src/transports/contract.ts';
 
 /** A state store in memory; `fail` makes every write reject with it. */
 export class MemoryState implements StateStore {
-  readonly files = new Map<string, Buffer>();
-  fail: Error | undefined;
+  readonly files: Map<string, Buffer> = new Map();
+  fail: Error | undefined = undefined;
 
   async read(file: string): Promise<Uint8Array | undefined> {
     return this.files.get(file);

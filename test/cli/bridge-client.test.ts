@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ExitCode } from '../../src/cli/context.ts';
+import { parseIpEndpoint } from '../../src/pt/address.ts';
+import { builtinTransports } from '../../src/transports/registry.ts';
+import { type RunningCommand, startCommand } from '../support/command.ts';
+import { dial, echo, listen, readAll, readBytes, socksConnect } from '../support/sockets.ts';
+import { createRot } from '../support/test-transport.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'postern-test-'));
+// Where the command makes its temporary directories.
+process.env['TMPDIR'] = folder;
+after(() => rmSync(folder, { recursive: true, force: true }));
+const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+
+function start(t: TestContext, args: readonly string[]): RunningCommand {
+  const command = startCommand(args, { PATH: process.env['PATH'] ?? '' });
+  t.after(() => command.stop());
+  return command;
+}
+
+/** A bridge before `forward`. */
+async function startBridge(t: TestContext, forward: string, ...options: string[]) {
+  const state = join(folder, 'state');
+  const args = ['--listen', '127.0.0.1:0', '--forward', forward, '--state', state, ...options];
+  const bridge = start(t, ['bridge', ...args]);
+  const [, bridgeLine] = await bridge.stdout.match(/^(.+)\n/);
+  return { bridge, bridgeLine: bridgeLine! };
+}
+
+/** A client of a bridge, and where it listens. */
+async function startClient(t: TestContext, bridgeLine: string, ...options: string[]) {
+  const client = start(t, ['client', bridgeLine, ...options]);
+  const [, address] = await client.stderr.match(/Listening on (\S+) for/);
+  return { client, endpoint: parseIpEndpoint(address!)! };
+}
+
+/** Resolves when nothing more comes from a stream, whichever way it was ended. */
+async function over(stream: Duplex): Promise<void> {
+  stream.on('error', () => {}).resume();
+  await Promise.race([once(stream, 'end'), once(stream, 'close')]);
+}
+
+describe('postern bridge and postern client', () => {
+  test('carry a connection, half-close included, for TCP and SOCKS clients', async (t) => {
+    const service = await listen(t, echo);
+    const { bridge, bridgeLine } = await startBridge(t, service.text);
+    assert.match(bridgeLine, /^obfs4 127\.0\.0\.1:\d+ cert=\S+ iat-mode=0$/);
+
+    const plain = await startClient(t, bridgeLine, '--forward-from', '127.0.0.1:0');
+    const stream = await dial(plain.endpoint);
+    stream.end('through TCP');
+    assert.equal((await readAll(stream)).toString(), 'through TCP');
+
+    const socks = await startClient(t, bridgeLine, '--socks', '127.0.0.1:0');
+    // Whatever target is asked for, the connection goes to the service.
+    const asked = await socksConnect(socks.endpoint, { host: 'nowhere.invalid', port: 1 });
+    asked.end('through SOCKS');
+    assert.equal((await readAll(asked)).toString(), 'through SOCKS');
+
+    for (const command of [plain.client, socks.client, bridge]) {
+      command.drain();
+      assert.equal(await command.exitCode, ExitCode.ok);
+    }
+  });
+
+  test('a bridge keeps its identity from one start to the next', async (t) => {
+    const first = await startBridge(t, '127.0.0.1:9');
+    first.bridge.stop();
+    await first.bridge.exitCode;
+    const second = await startBridge(t, '127.0.0.1:9', '--option', 'iat-mode=1');
+    const certOf = (line: string): string => /cert=\S+/.exec(line)![0];
+    assert.equal(certOf(second.bridgeLine), certOf(first.bridgeLine));
+    assert.match(second.bridgeLine, /iat-mode=1$/);
+  });
+
+  test('draining lets a connection finish; a second request ends it', async (t) => {
+    let accept: (socket: Socket) => void;
+    const accepted = new Promise<Socket>((resolve) => (accept = resolve));
+    const service = await listen(t, (socket) => accept(socket));
+    const { bridge, bridgeLine } = await startBridge(t, service.text);
+    const { client, endpoint } = await startClient(t, bridgeLine, '--forward-from', '127.0.0.1:0');
+    const stream = await dial(endpoint);
+    stream.write('still here');
+    const served = await accepted;
+    assert.equal((await readBytes(served, 10)).toString(), 'still here');
+
+    bridge.drain();
+    client.drain();
+    await client.stderr.match(/Ending/);
+    await bridge.stderr.match(/Ending/);
+    // Both have stopped listening, and the connection still works.
+    await assert.rejects(dial(endpoint), { code: 'ERR_DIAL_REFUSED' });
+    stream.write(', still heard');
+    assert.equal((await readBytes(served, 13)).toString(), ', still heard');
+
+    const ended = over(stream);
+    client.stop();
+    bridge.stop();
+    assert.deepEqual(await Promise.all([client.exitCode, bridge.exitCode]), [0, 0]);
+    await ended;
+    stream.destroy();
+  });
+
+  test('a forward target that refuses is told at the bridge, once', async (t) => {
+    const gone = await listen(t, () => {});
+    gone.abort();
+    const { bridge, bridgeLine } = await startBridge(t, gone.text);
+    const { endpoint } = await startClient(t, bridgeLine, '--forward-from', '127.0.0.1:0');
+    for (let count = 1; count <= 3; count += 1) {
+      const stream = await dial(endpoint);
+      await over(stream);
+      stream.destroy();
+    }
+    await bridge.stderr.match(/cannot forward to \S+: .*\(ERR_DIAL_REFUSED\)\. Check/);
+    assert.equal(bridge.stderr.text.split('cannot forward').length, 2);
+  });
+
+  test('a bridge that is not there: SOCKS clients get the reason, a person the remedy', async (t) => {
+    const gone = await listen(t, () => {});
+    gone.abort();
+    const { client, endpoint } = await startClient(
+      t,
+      `obfs3 ${gone.text}`,
+      '--socks',
+      '127.0.0.1:0',
+    );
+    await assert.rejects(socksConnect(endpoint, { host: '192.0.2.1', port: 1 }), {
+      code: 'ERR_DIAL_REFUSED',
+    });
+    await client.stderr.match(/cannot connect through the bridge: .*\(ERR_DIAL_REFUSED\)\. Check/);
+    assert.ok(!client.stderr.text.includes(gone.text), 'the address of the bridge is not shown');
+  });
+
+  test('a port in use is named, and so is the remedy', async (t) => {
+    const taken = await listen(t, () => {});
+    for (const args of [
+      ['bridge', '--listen', taken.text, '--forward', 'localhost:1', '--state', join(folder, 'x')],
+      ['client', 'obfs3 192.0.2.1:1', '--socks', taken.text],
+    ]) {
+      const command = start(t, args);
+      assert.equal(await command.exitCode, ExitCode.failed);
+      assert.ok(command.stderr.text.includes(taken.text));
+      assert.match(command.stderr.text, /ERR_LISTEN_IN_USE\)\n {2}What to do: /);
+    }
+  });
+
+  test('a transport with a danger says so at both ends', async (t) => {
+    builtinTransports.register(createRot({ warning: 'hides nothing' }));
+    const options = ['--transport', 'rot', '--option', 'key=7'];
+    const { bridge, bridgeLine } = await startBridge(t, '127.0.0.1:9', ...options);
+    await bridge.stderr.match(/Warning: rot: hides nothing\n/);
+    const { client } = await startClient(t, bridgeLine, '--socks', '127.0.0.1:0');
+    await client.stderr.match(/Warning: rot: hides nothing\n/);
+  });
+});
+
+describe('postern client --pt', () => {
+  test('goes through another program, and leaves nothing behind', async (t) => {
+    const service = await listen(t, echo);
+    const { bridgeLine } = await startBridge(t, service.text);
+    const pt = `'${process.execPath}' '${MAIN}'`;
+    const { client, endpoint } = await startClient(
+      t,
+      bridgeLine,
+      '--forward-from',
+      '127.0.0.1:0',
+      '--pt',
+      pt,
+    );
+    const stream = await dial(endpoint);
+    stream.end('through a child');
+    assert.equal((await readAll(stream)).toString(), 'through a child');
+    client.drain();
+    assert.equal(await client.exitCode, ExitCode.ok);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.startsWith('postern-client-')),
+      [],
+    );
+  });
+
+  test('a program that cannot be started is a failure that names the reason', async (t) => {
+    const client = start(t, [
+      'client',
+      'obfs4 192.0.2.1:1 cert=x',
+      '--socks',
+      '127.0.0.1:0',
+      '--pt',
+      '/nonexistent/pt',
+    ]);
+    assert.equal(await client.exitCode, ExitCode.failed);
+    assert.match(client.stderr.text, /ERR_PARENT_SPAWN/);
+  });
+
+  test('a program without the transport is a failure as well', async (t) => {
+    const client = start(t, [
+      'client',
+      'unheard_of 192.0.2.1:1',
+      '--socks',
+      '127.0.0.1:0',
+      '--pt',
+      `'${process.execPath}' '${MAIN}'`,
+    ]);
+    assert.equal(await client.exitCode, ExitCode.failed);
+    assert.match(client.stderr.text, /transport unheard_of: .*ERR_PARENT_TRANSPORT/);
+  });
+});
