@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
+import { replaceFile } from '../../net/replace-file.ts';
 
 /** A control cookie's length; the file is the cookie and nothing else. */
 export const COOKIE_BYTES = 32;
@@ -18,18 +19,8 @@ export const COOKIE_FILE_NAME = 'control_auth_cookie';
  */
 export async function writeControlCookie(path: string, rng: Rng): Promise<Buffer> {
   const cookie = randomBytes(rng, COOKIE_BYTES);
-  const temporary = `${path}.new`;
   try {
-    await rm(temporary, { force: true });
-    // Exclusive: nobody can have put a file or a link of theirs there.
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(cookie);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    await replaceFile(path, cookie);
   } catch (error) {
     throw cookieError(`the cookie file ${path} cannot be written`, error);
   }
