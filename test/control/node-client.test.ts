@@ -13,7 +13,7 @@ import { openControlPort, openControlSocket } from '../../src/control/node/liste
 import { ControlServer } from '../../src/control/node/server.ts';
 import { limits } from '../../src/limits.ts';
 import { FakeEngine, frame, readFrames } from '../support/control.ts';
-import { closedPort, listen } from '../support/sockets.ts';
+import { closedPort } from '../support/sockets.ts';
 
 const loopback = { host: '127.0.0.1', port: 0 };
 const DONE = frame(1);
@@ -391,19 +391,5 @@ describe('client against a script', () => {
     assert.equal(await client.closed, undefined);
     await client.close();
     await assert.rejects(client.saveConf(), { code: 'ERR_CONTROL_CLOSED' });
-  });
-});
-
-describe('a modern Tor', () => {
-  test('its answer to version 0 becomes an error that says so', async (t) => {
-    const text =
-      'The v0 control protocol is not supported by Tor 0.1.2.17 and later; upgrade your controller.\0\0';
-    const listener = await listen(t, (socket) => {
-      socket.once('data', () => socket.end(error(1, text)));
-    });
-    await assert.rejects(connectControl(listener.endpoint), {
-      code: 'ERR_CONTROL_V0_UNSUPPORTED',
-      remedy: /Engine tor/,
-    });
   });
 });

@@ -126,9 +126,12 @@ class Connection {
     if (this.#machine.wants(kind)) this.#send(encode());
   }
 
-  /** Closes once everything is sent; a controller that does not take it has little time. */
+  /** Closes as soon as everything is sent; a controller that does not take it has little time. */
   async end(): Promise<void> {
     this.#end(limits.closeLingerMs);
+    // Not waiting for the controller’s own end: the process may be about to exit.
+    if (this.#stream.writableFinished) this.#stream.destroy();
+    else this.#stream.once('finish', () => this.#stream.destroy());
     await this.closed;
   }
 
