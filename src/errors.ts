@@ -525,6 +525,55 @@ const table = {
     remedy:
       'Map to a real address; remove mappings that are not needed when the range or the table is full.',
   },
+
+  // src/engine
+  ERR_DATA_DIRECTORY: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The directory for identities and cookies is not known, or cannot be made.',
+    remedy: 'Set DataDirectory to an absolute path that this user may write to.',
+  },
+  ERR_LOG_FILE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A log file cannot be opened.',
+    remedy: 'Correct the path in the Log line, or the permissions of its directory.',
+  },
+  ERR_NO_BRIDGE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A stream has no way out: no bridge is configured, or bridges are switched off.',
+    remedy: 'Set UseBridges 1 and at least one Bridge line.',
+    socksReply: 0x02,
+  },
+  ERR_LINK_FAILED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A link to a bridge could not be made, or broke.',
+    remedy: 'Read the cause; check the Bridge line, or add another bridge.',
+  },
+  ERR_LINK_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A bridge did not answer in time.',
+    remedy:
+      'Wrong arguments look the same as a dead bridge: check the Bridge line, or use another.',
+  },
+  ERR_STREAM_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The bridge did not say in time whether it reached the target.',
+    remedy: 'Try again later; the target or the way to it drops packets.',
+    socksReply: 0x06,
+  },
+  ERR_EXIT_POLICY: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The exit policy of the bridge refuses the target.',
+    remedy:
+      'On the bridge, ExitPolicy and ExitPolicyRejectPrivate say where streams may go; private addresses are refused by default.',
+    socksReply: 0x02,
+  },
 } as const;
 
 /** The closed union of error codes. */

@@ -1,0 +1,133 @@
+/** Embedded engines in this process, over loopback. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import type { TorrcFile } from '../../src/config/store.ts';
+import type { EngineEvent } from '../../src/control/engine.ts';
+import { EmbeddedEngine, type EngineOptions } from '../../src/engine/embedded/engine.ts';
+import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
+
+interface Cleanup {
+  after(callback: () => void | Promise<void>): void;
+}
+
+/** A torrc that a test can read and rewrite. */
+export interface MemoryTorrc extends TorrcFile {
+  text: string;
+}
+
+/** An engine that a test has started, and everything that it has told. */
+export interface TestEngine {
+  readonly engine: EmbeddedEngine;
+  readonly torrc: MemoryTorrc;
+  readonly directory: string;
+  readonly events: readonly EngineEvent[];
+  /** Resolves with the first event, past or to come, for which the predicate holds. */
+  until<E extends EngineEvent>(predicate: (event: EngineEvent) => event is E): Promise<E>;
+  until(predicate: (event: EngineEvent) => boolean): Promise<EngineEvent>;
+}
+
+/** A torrc in memory. */
+export function memoryTorrc(text: string): MemoryTorrc {
+  return {
+    text,
+    async read() {
+      return this.text;
+    },
+    async write(content) {
+      this.text = content;
+    },
+  };
+}
+
+/** Starts an engine in a directory of its own until the test has ended. Nothing listens by default. */
+export async function startEngine(
+  t: Cleanup,
+  torrcText: string,
+  options: Partial<EngineOptions> = {},
+): Promise<TestEngine> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-engine-'));
+  const torrc = memoryTorrc(`SocksPort 0\nLog debug stderr\n${torrcText}`);
+  const stderr = new PassThrough();
+  stderr.resume();
+  const engine = await EmbeddedEngine.start({
+    torrc,
+    localDefaults: { DataDirectory: directory },
+    home: directory,
+    env: process.env,
+    stdout: stderr,
+    stderr,
+    ...options,
+  });
+  t.after(async () => {
+    await engine.close();
+    await rm(directory, { recursive: true });
+  });
+  const events: EngineEvent[] = [];
+  const waiters = new Set<() => void>();
+  engine.onEvent((event) => {
+    events.push(event);
+    for (const waiter of waiters) waiter();
+  });
+  return {
+    engine,
+    torrc,
+    directory,
+    events,
+    until: (predicate: (event: EngineEvent) => boolean) =>
+      new Promise<never>((resolve) => {
+        const look = (): void => {
+          const found = events.find(predicate);
+          if (found === undefined) return;
+          waiters.delete(look);
+          resolve(found as never);
+        };
+        waiters.add(look);
+        look();
+      }),
+  };
+}
+
+/** A bridge on loopback that lets streams go to loopback. */
+export function startBridge(
+  t: Cleanup,
+  lines = '',
+  options: Partial<EngineOptions> = {},
+): Promise<TestEngine> {
+  return startEngine(
+    t,
+    `ServerTransportPlugin obfs4 builtin
+ServerTransportListenAddr obfs4 127.0.0.1:0
+ExitPolicyRejectPrivate 0
+ShutdownWaitLength 0
+${lines}`,
+    options,
+  );
+}
+
+/** `Bridge` lines for the torrc of a client. */
+export function bridgeLinesOf(...bridges: readonly TestEngine[]): string {
+  return bridges
+    .flatMap(({ engine }) => engine.bridgeLines)
+    .map((line) => `Bridge ${formatBridgeLine(line)}\n`)
+    .join('');
+}
+
+/** A client of these bridges with a SOCKS port and an HTTP tunnel port. */
+export function startClient(
+  t: Cleanup,
+  bridges: readonly TestEngine[],
+  lines = '',
+  options: Partial<EngineOptions> = {},
+): Promise<TestEngine> {
+  return startEngine(
+    t,
+    `SocksPort auto
+HTTPTunnelPort auto
+UseBridges 1
+ClientTransportPlugin obfs4 builtin
+${bridgeLinesOf(...bridges)}${lines}`,
+    options,
+  );
+}
