@@ -4,11 +4,12 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { optionGroups, optionTable } from '../src/config/options.ts';
 import { errorTable } from '../src/errors.ts';
 import { limitTable } from '../src/limits.ts';
 import { formatConformance, parseClauses, problemsOf } from './conformance.ts';
 import type { Claim } from './conformance-reporter.ts';
-import { formatErrors, formatLimits } from './reference-pages.ts';
+import { formatErrors, formatLimits, formatOptions } from './reference-pages.ts';
 import { buildRoot, packageRoot } from './paths.ts';
 
 const check = process.argv.includes('--check');
@@ -20,6 +21,7 @@ const claims = readClaims();
 
 publish('docs/ERRORS.md', formatErrors(errorTable));
 publish('docs/LIMITS.md', formatLimits(limitTable));
+publish('docs/OPTIONS.md', formatOptions(optionTable, optionGroups));
 if (claims !== undefined) publish('docs/CONFORMANCE.md', formatConformance(clauses, claims));
 
 if (check) {
