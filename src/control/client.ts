@@ -1,4 +1,5 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
+import { Fifo } from '../bytes/fifo.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -63,7 +64,7 @@ export function createControlClientMachine(
 class Machine implements ControlClientMachine {
   readonly #options: ControlClientMachineOptions;
   readonly #queue = new ByteQueue();
-  readonly #waiting: ControlRequest[] = [];
+  readonly #waiting = new Fifo<ControlRequest>();
   #mappings: AddressMapping[] = [];
   #closed = false;
 
@@ -98,7 +99,7 @@ class Machine implements ControlClientMachine {
   receiveEnd(): readonly ControlClientAction[] {
     if (this.#closed) return [];
     const actions: ControlClientAction[] = [];
-    const oldest = this.#waiting[0];
+    const oldest = this.#waiting.first;
     // TC 3.10: a server that is told to go may just close the socket.
     if (oldest?.type === 'signal' && (oldest.signal === 'halt' || oldest.signal === 'shutdown')) {
       actions.push(this.#result({ type: 'done' }));
@@ -120,7 +121,7 @@ class Machine implements ControlClientMachine {
       // Also in the middle of a list of mappings, where no server should put one.
       this.#mappings = [];
     }
-    const expected = this.#waiting[0];
+    const expected = this.#waiting.first;
     if (expected === undefined) throw unexpected('a reply to no request');
     if (reply.type === 'error') return [this.#result(reply)];
     if (expected.type === 'getAllMappings') return this.#listMappings(reply);

@@ -66,7 +66,7 @@ export interface ControlEngine {
 }
 
 /** An answer at once, or later. */
-export type MaybePromise<T> = T | Promise<T>;
+type MaybePromise<T> = T | Promise<T>;
 
 /** Something that happened, told when it happens. */
 export type EngineEvent =

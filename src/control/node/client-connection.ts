@@ -1,5 +1,6 @@
 import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { Fifo } from '../../bytes/fifo.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import {
@@ -23,8 +24,8 @@ export class ClientConnection {
   readonly #stream: Duplex;
   readonly #machine: ControlClientMachine;
   /** In the order of the requests, as the machine keeps them. */
-  readonly #waiting: Waiting<ControlResult>[] = [];
-  readonly #events: ControlEvent[] = [];
+  readonly #waiting = new Fifo<Waiting<ControlResult>>();
+  readonly #events = new Fifo<ControlEvent>();
   readonly #readers: Waiting<IteratorResult<ControlEvent, undefined>>[] = [];
   #settleClosed!: (reason: PosternError | undefined) => void;
   #closing = false;
@@ -152,7 +153,7 @@ export class ClientConnection {
     const reason = this.#closing && error.code === 'ERR_CONTROL_CLOSED' ? undefined : error;
     this.#end = { error: reason };
     this.#stream.destroy();
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    for (const { reject } of this.#waiting.drain()) reject(error);
     for (const { resolve, reject } of this.#readers.splice(0)) {
       void this.#endOfEvents(reason).then(resolve, reject);
     }

@@ -5,7 +5,7 @@ import { PosternError } from '../../errors.ts';
 import { replaceFile } from '../../net/replace-file.ts';
 
 /** A control cookie's length; the file is the cookie and nothing else. */
-export const COOKIE_BYTES = 32;
+const COOKIE_BYTES = 32;
 
 /** The file's name in the data directory, as Tor has it. */
 export const COOKIE_FILE_NAME = 'control_auth_cookie';
