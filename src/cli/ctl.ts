@@ -1,12 +1,12 @@
 /** `postern ctl`: asks a running daemon something over its control port. */
 import { readFile } from 'node:fs/promises';
 import { formatSetting } from '../config/torrc.ts';
-import type { EventKind, Signal } from '../control/messages.ts';
+import { ControlRefusal, type EventKind, type Signal } from '../control/messages.ts';
 import { type ControlAddress, connectControl, type ControlClient } from '../control/node/client.ts';
 import { readControlCookie } from '../control/node/cookie-file.ts';
 import { PosternError } from '../errors.ts';
 import { parseControlAddress, parseMappedAddress } from './arguments.ts';
-import { type CommandContext, ExitCode } from './context.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
 import { createCtlOutput, type CtlOutput } from './ctl-output.ts';
 import { reportError, UsageError } from './report-error.ts';
 
@@ -49,6 +49,11 @@ export async function run(
     return ExitCode.ok;
   } catch (error) {
     if (signal.aborted) return ExitCode.ok;
+    if (error instanceof ControlRefusal) {
+      // The daemon's own text says what to do.
+      say(context, `postern: the daemon refuses: ${error.message} (${error.code})`);
+      return ExitCode.failed;
+    }
     return reportError(context, error, describe(address, client));
   } finally {
     await client?.close();

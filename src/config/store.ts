@@ -115,7 +115,7 @@ export class ConfigStore {
     const fixed = [...changed].find((name) => optionTable[name as OptionName]?.isFixed);
     if (fixed !== undefined) {
       throw valueFault(
-        `${fixed}: cannot be changed while the daemon runs; save it and start again`,
+        `${fixed}: cannot be changed while the daemon runs; it is read at the start`,
       );
     }
     if (changed.size > 0) await this.#apply?.(next, this.#current, changed).catch(refuse);
