@@ -17,7 +17,7 @@ export function addCtl(
     .option('--cookie <file>', 'prove it with the cookie in this file (control_auth_cookie)')
     .option('--password-file <file>', 'prove it with the passphrase in this file')
     .option('--json', 'print JSON instead of tables')
-    .addHelpText('after', EXIT_CODES_HELP);
+    .addHelpText('afterAll', EXIT_CODES_HELP);
 
   const perform = async (request: CtlRequest): Promise<void> => {
     const { run } = await import('./ctl.ts');

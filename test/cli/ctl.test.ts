@@ -214,6 +214,15 @@ describe('ctl proves who it is', () => {
   });
 });
 
+test('help of ctl and of each of its verbs lists the exit codes', async () => {
+  const verbs = ['getconf', 'setconf', 'events', 'saveconf', 'signal', 'mapaddress', 'mappings'];
+  for (const args of [[], ...verbs.map((verb) => [verb])]) {
+    const [exitCode, stdout] = await outcome(startCommand(['ctl', ...args, '--help']));
+    assert.equal(exitCode, ExitCode.ok);
+    assert.match(stdout, /^Usage: postern ctl[^]*Exit codes:\n {2}0 /);
+  }
+});
+
 describe('ctl refuses before it connects', () => {
   for (const [args, message] of [
     [['--control', 'localhost', 'mappings'], /--control takes/],
