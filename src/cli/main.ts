@@ -10,4 +10,8 @@ process.exitCode = await runCommand({
   stderr: process.stderr,
   stop: stopRequestsOf(process),
   parentPid: () => process.ppid,
+  onSignal: (signal, listener) => {
+    process.on(signal, listener);
+    return () => void process.off(signal, listener);
+  },
 });

@@ -9,6 +9,7 @@ import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
 import type { ManagedOptions } from './managed.ts';
 import { reportError, UsageError } from './report-error.ts';
+import type { RunOptions } from './run.ts';
 
 /** Runs `postern` with the context's arguments; never throws. */
 export async function runCommand(context: CommandContext): Promise<number> {
@@ -130,6 +131,21 @@ function buildProgram(
     .addHelpText('after', EXIT_CODES_HELP)
     .action(async (options: DemoOptions) => {
       setExitCode(await (await import('./demo.ts')).run(context, options));
+    });
+
+  program
+    .command('run')
+    .description('Run the daemon that a torrc describes: a client, a bridge, or both.')
+    .requiredOption('-f, --file <torrc>', 'the configuration; docs/OPTIONS.md lists the options')
+    .option('--verify', 'check the configuration and do nothing else')
+    .addHelpText(
+      'after',
+      '\nSIGHUP loads the torrc again, SIGUSR1 logs what is open, SIGUSR2 logs everything from now\n' +
+        'on, SIGINT ends it (a bridge after ShutdownWaitLength), SIGTERM ends it at once.\n' +
+        EXIT_CODES_HELP,
+    )
+    .action(async (options: RunOptions) => {
+      setExitCode(await (await import('./run.ts')).run(context, options));
     });
 
   addCtl(program, context, setExitCode);

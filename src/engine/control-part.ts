@@ -13,7 +13,7 @@ import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { dataDirectory } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
 import type { Change, Part } from './part.ts';
-import { numbered, Resources, type Wanted } from './resources.ts';
+import { forOption, numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the control part is given. */
 export interface ControlPartOptions {
@@ -64,7 +64,9 @@ export class ControlPart implements Part {
           [
             `port ${key}`,
             async () => {
-              const listener = await openControlPort(this.#server, endpoint);
+              const listener = await forOption('ControlPort', () =>
+                openControlPort(this.#server, endpoint),
+              );
               return { name: formatEndpoint(listener.endpoint), ...listener };
             },
           ] as const,
@@ -74,7 +76,9 @@ export class ControlPart implements Part {
           [
             `socket ${path}`,
             async () => {
-              const listener = await openControlSocket(this.#server, expandPath(path, home));
+              const listener = await forOption('ControlSocket', () =>
+                openControlSocket(this.#server, expandPath(path, home)),
+              );
               return { name: path, ...listener };
             },
           ] as const,

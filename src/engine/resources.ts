@@ -1,3 +1,4 @@
+import { PosternError } from '../errors.ts';
 import type { Change } from './part.ts';
 
 /** What is to be open: how to open each, by a key that says all that it depends on. */
@@ -66,6 +67,25 @@ export class Resources<T> {
     this.#open = new Map();
     for (const resource of resources.toReversed()) await this.#close(resource);
   }
+}
+
+/**
+ * Opens what an option asks for.
+ *
+ * @throws what `open` throws, a PosternError with the option's name before its message
+ */
+export async function forOption<T>(option: string, open: () => T | Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    throw blame(option, error);
+  }
+}
+
+/** An error that says which option is at fault. */
+export function blame(option: string, error: unknown): unknown {
+  if (!(error instanceof PosternError)) return error;
+  return new PosternError(error.code, `${option}: ${error.message}`, { cause: error.cause });
 }
 
 /** Keys for values of which several may be the same: `auto` twice are two ports. */

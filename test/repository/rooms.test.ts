@@ -25,12 +25,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   parent: [...carrying, 'extor', 'net'],
   config: [...ground, 'crypto', 'net', 'pt'],
   control: [...ground, 'config', 'crypto', 'net', 'pt'],
+  engine: [...carrying, 'config', 'control', 'extor', 'net', 'parent', 'proxy'],
   'index.ts': [...carrying, 'net'],
-  cli: [...carrying, 'config', 'control', 'net', 'parent', 'proxy', 'index.ts'],
+  cli: [...carrying, 'config', 'control', 'engine', 'net', 'parent', 'proxy', 'index.ts'],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
-const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'index.ts', 'cli']);
+const impure: ReadonlySet<string> = new Set([
+  'net',
+  'proxy',
+  'parent',
+  'engine',
+  'index.ts',
+  'cli',
+]);
 
 /** The drivers of rooms that are pure otherwise: `node.ts`, or the files of a folder `node`. */
 const driver = /^src\/(?:config|control)\/node(?:\.ts$|\/)/;

@@ -31,6 +31,7 @@ export function startCommand(
     stderr,
     stop: { drain: drain.signal, now: now.signal },
     parentPid: () => 1,
+    onSignal: () => () => {},
   });
   return {
     exitCode,

@@ -2,11 +2,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { PassThrough } from 'node:stream';
 import type { TorrcFile } from '../../src/config/store.ts';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { EmbeddedEngine, type EngineOptions } from '../../src/engine/embedded/engine.ts';
+import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
+import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';
+import { SocksMethod } from '../../src/socks/messages.ts';
+import { dial, listen, readBytes } from './sockets.ts';
 
 interface Cleanup {
   after(callback: () => void | Promise<void>): void;
@@ -130,4 +139,38 @@ ClientTransportPlugin obfs4 builtin
 ${bridgeLinesOf(...bridges)}${lines}`,
     options,
   );
+}
+
+/** A plain HTTP/2 proxy on loopback, as another program would be one; each CONNECT is the test's to answer. */
+export async function startPlainBridge(
+  t: Cleanup,
+  onConnect: (stream: ServerHttp2Stream, authority: string) => void,
+): Promise<{ readonly line: string; readonly close: () => void }> {
+  const sessions = new Set<ServerHttp2Session>();
+  const listener = await listen(t, (socket) => {
+    const session = performServerHandshake(socket);
+    sessions.add(session);
+    session.on('error', () => {}).on('close', () => sessions.delete(session));
+    session.on('stream', (stream, headers) => {
+      stream.on('error', () => {});
+      onConnect(stream, headers[':authority']!);
+    });
+  });
+  const close = (): void => {
+    for (const session of sessions) session.destroy();
+    listener.abort();
+  };
+  t.after(close);
+  return { line: `Bridge ${listener.text}\n`, close };
+}
+
+/** What a SOCKS5 client is told when its connection fails. */
+export async function socksFailure(proxy: Endpoint, target: Endpoint): Promise<number> {
+  const stream = await dial(proxy);
+  stream.write(encodeGreeting([SocksMethod.none]));
+  await readBytes(stream, 2);
+  stream.write(encodeRequest5(target));
+  const reply = await readBytes(stream, 2);
+  stream.destroy();
+  return reply[1]!;
 }

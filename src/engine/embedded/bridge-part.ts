@@ -12,7 +12,7 @@ import type { BridgeLine } from '../../pt/bridge-line.ts';
 import { describeError } from '../../proxy/logger.ts';
 import { dataDirectory } from '../data-directory.ts';
 import type { Change, Part } from '../part.ts';
-import { Resources } from '../resources.ts';
+import { forOption, Resources } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { createExitDialer } from './exit.ts';
 import {
@@ -70,9 +70,11 @@ export class BridgePart implements Part {
           plugins.map((plugin) => [
             JSON.stringify([plugin, plugin.command && extended?.endpoint]),
             () =>
-              plugin.command === undefined
-                ? openBuiltin(plugin, next, this.#options)
-                : openProgram(plugin, next, extended!, this.#options),
+              forOption('ServerTransportPlugin', () =>
+                plugin.command === undefined
+                  ? openBuiltin(plugin, next, this.#options)
+                  : openProgram(plugin, next, extended!, this.#options),
+              ),
           ]),
         ),
       );
@@ -123,7 +125,9 @@ export class BridgePart implements Part {
     const { onConnection, home, log } = this.#options;
     const wanted = new Map<string, () => Promise<Listener | ExtOrListener>>();
     if (ORPort !== undefined) {
-      wanted.set(`ORPort ${formatEndpoint(ORPort)}`, () => listenTcp(ORPort, onConnection));
+      wanted.set(`ORPort ${formatEndpoint(ORPort)}`, () =>
+        forOption('ORPort', () => listenTcp(ORPort, onConnection)),
+      );
     }
     // Programs hand connections on to an Extended ORPort, configured or not.
     if (ExtORPort !== undefined || plugins.some(({ command }) => command !== undefined)) {
@@ -131,13 +135,15 @@ export class BridgePart implements Part {
         if (ExtORPort !== undefined && ExtORPort.host !== '127.0.0.1') {
           throw new PosternError('ERR_CONFIG_VALUE', 'ExtORPort: must be a port of 127.0.0.1');
         }
-        return listenExtOr({
-          cookieFile: join(dataDirectory(next, home), 'extended_orport_auth_cookie'),
-          port: ExtORPort?.port ?? 0,
-          rng: this.#options.rng,
-          onConnection,
-          onFailure: (error) => log.write('info', `ExtORPort: ${describeError(error)}`),
-        });
+        return forOption('ExtORPort', () =>
+          listenExtOr({
+            cookieFile: join(dataDirectory(next, home), 'extended_orport_auth_cookie'),
+            port: ExtORPort?.port ?? 0,
+            rng: this.#options.rng,
+            onConnection,
+            onFailure: (error) => log.write('info', `ExtORPort: ${describeError(error)}`),
+          }),
+        );
       });
     }
     return wanted;

@@ -19,6 +19,7 @@ export class Bridge {
   isRetired = false;
   readonly #timers: Timers;
   readonly #rng: Rng;
+  #wasReached = false;
   #failuresInRow = 0;
   #failures = 0;
   #cancelRetry: (() => void) | undefined;
@@ -47,8 +48,14 @@ export class Bridge {
     return this.#lastError;
   }
 
+  /** Whether it has ever been reached. */
+  get wasReached(): boolean {
+    return this.#wasReached;
+  }
+
   /** It was reached. */
   succeed(): void {
+    this.#wasReached = true;
     this.#failuresInRow = 0;
     this.forget();
   }

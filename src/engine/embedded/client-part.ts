@@ -8,7 +8,7 @@ import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import { describeError } from '../../proxy/logger.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Change, Part } from '../part.ts';
-import { numbered, Resources } from '../resources.ts';
+import { forOption, numbered, Resources } from '../resources.ts';
 import { listenHttpTunnel, listenSocks } from './applications.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
@@ -125,32 +125,30 @@ export class ClientPart implements Part {
       if (error instanceof PosternError && QUIET.has(error.code)) return;
       log.write('notice', `an application was refused: ${describeError(error)}`);
     };
-    return new Map([
-      ...numbered(next.SocksPort, formatEndpoint).map(
-        ([key, endpoint]) =>
-          [
-            `SocksPort ${key}`,
-            async (): Promise<ApplicationPort> => ({
-              option: 'SocksPort',
-              listener: await listenSocks(endpoint, serve, onRefused),
-            }),
-          ] as const,
+    const open = {
+      SocksPort: (endpoint: Endpoint) => listenSocks(endpoint, serve, onRefused),
+      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, serve),
+    };
+    return new Map(
+      (['SocksPort', 'HTTPTunnelPort'] as const).flatMap((option) =>
+        numbered(next[option], formatEndpoint).map(
+          ([key, endpoint]) =>
+            [
+              `${option} ${key}`,
+              async () => ({
+                option,
+                listener: await forOption(option, () => open[option](endpoint)),
+              }),
+            ] as const,
+        ),
       ),
-      ...numbered(next.HTTPTunnelPort, formatEndpoint).map(
-        ([key, endpoint]) =>
-          [
-            `HTTPTunnelPort ${key}`,
-            async (): Promise<ApplicationPort> => ({
-              option: 'HTTPTunnelPort',
-              listener: await listenHttpTunnel(endpoint, serve),
-            }),
-          ] as const,
-      ),
-    ]);
+    );
   }
 
   #reached(bridge: Bridge): void {
-    if (!bridge.isUp) this.#options.log.write('notice', `bridge ${bridge.name} is back`);
+    // Once is news, and so is it after a failure.
+    const level = bridge.isUp && bridge.wasReached ? 'info' : 'notice';
+    this.#options.log.write(level, `bridge ${bridge.name} is reached`);
     bridge.succeed();
     this.circuits.bridgesChanged();
   }

@@ -15,7 +15,7 @@ import type { ClientEnvironment } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import type { Change } from '../part.ts';
-import { type ResourceChange, Resources } from '../resources.ts';
+import { blame, forOption, type ResourceChange, Resources } from '../resources.ts';
 import { type ChildHost, startChild } from './children.ts';
 
 /** The way to one bridge. */
@@ -69,7 +69,10 @@ export class ClientTransports {
             : [
                 [
                   keyOf(plugin, upstreamKey),
-                  () => this.#start(next, plugin, plugin.command!, upstream),
+                  () =>
+                    forOption('ClientTransportPlugin', () =>
+                      this.#start(next, plugin, plugin.command!, upstream),
+                    ),
                 ] as const,
               ],
         ),
@@ -82,7 +85,11 @@ export class ClientTransports {
       routeTo: (bridge) => {
         const plugin = plugins.find(({ transports }) => transports.includes(bridge.transport!));
         const key = JSON.stringify([bridge, plugin, upstreamKey]);
-        return { key, ...this.#route(bridge, plugin, outward, upstreamKey, change) };
+        try {
+          return { key, ...this.#route(bridge, plugin, outward, upstreamKey, change) };
+        } catch (error) {
+          throw blame('Bridge', error);
+        }
       },
     };
   }

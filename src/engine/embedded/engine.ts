@@ -203,7 +203,10 @@ export class EmbeddedEngine implements ControlEngine {
       this.#end();
       return 'ending';
     }
-    this.#cancelEnd = this.#timers.after(waitSeconds * 1000, () => this.#end());
+    this.#cancelEnd = this.#timers.after(waitSeconds * 1000, () => {
+      this.#log.write('notice', 'Ending now.');
+      this.#end();
+    });
     this.#log.write('notice', `No new connections any more; ending in ${waitSeconds} seconds.`);
     await this.#client.closeListeners();
     await this.#bridge.drain();

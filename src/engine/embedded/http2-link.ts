@@ -25,9 +25,12 @@ export function openWindow(session: Http2Session): void {
 
 /** Ends the session when its stream goes, however it goes; Node watches for an orderly end only. */
 export function followStream(session: Http2Session, stream: Duplex): void {
-  stream.once('close', () => {
-    if (!session.destroyed) session.destroy();
-  });
+  stream.once('close', () => endSession(session));
+}
+
+/** Ends a session now. Its streams break: without an error Node would let them end as if all was well. */
+export function endSession(session: Http2Session): void {
+  if (!session.destroyed) session.destroy(new PosternError('ERR_LINK_FAILED', 'the link ended'));
 }
 
 /** What `Proxy-Status` (RFC 9209) says about a target that could not be reached, and the HTTP status. */

@@ -6,7 +6,13 @@ import { limits } from '../../limits.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
 import type { Timers } from '../../parent/timers.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import { errorFromAnswer, followStream, linkSettings, openWindow } from './http2-link.ts';
+import {
+  endSession,
+  errorFromAnswer,
+  followStream,
+  linkSettings,
+  openWindow,
+} from './http2-link.ts';
 
 /**
  * A link ("OR connection"): one connection to a bridge, and the client's end of the many streams that
@@ -73,7 +79,7 @@ export class Link {
    * @throws PosternError what the bridge says about the target; `ERR_LINK_FAILED` when the link ended
    *   before it said anything; `ERR_STREAM_TIMED_OUT`
    */
-  readonly dial: Dialer = async (target, { signal } = {}) => {
+  async connect(target: Endpoint, { signal }: DialOptions = {}): Promise<ClientHttp2Stream> {
     signal?.throwIfAborted();
     const stream = this.#request(target);
     this.#streams += 1;
@@ -88,11 +94,14 @@ export class Link {
       throw error;
     }
     return stream;
-  };
+  }
+
+  /** The same for a transport that goes on from the bridge. */
+  readonly dial: Dialer = (target, options) => this.connect(target, options);
 
   /** Ends it and all of its streams. Idempotent. */
   close(): void {
-    this.#session.destroy();
+    endSession(this.#session);
   }
 
   #request(target: Endpoint): ClientHttp2Stream {

@@ -47,16 +47,19 @@ export class Links {
     const key = JSON.stringify(path.map(({ route }) => route.key));
     const existing = this.#links.get(key);
     if (existing !== undefined) return existing;
-    const opening = this.#make(path);
-    this.#links.set(key, opening);
     const forget = (): void => {
       if (this.#links.get(key) === opening) this.#links.delete(key);
     };
-    opening.then((link) => {
-      // A bridge that shuts down keeps what it has; whoever comes next finds another link.
-      link.onDraining = forget;
-      void link.closed.then(forget);
-    }, forget);
+    const opening = this.#make(path, forget);
+    this.#links.set(key, opening);
+    opening.then(
+      (link) => {
+        // A bridge that shuts down keeps what it has; whoever comes next finds another link.
+        link.onDraining = forget;
+        void link.closed.then(forget);
+      },
+      () => {},
+    );
     return opening;
   }
 
@@ -86,14 +89,22 @@ export class Links {
     for (const link of this.#open.keys()) link.close();
   }
 
-  async #make(path: readonly Bridge[]): Promise<Link> {
+  /** @param onFailure before anyone hears of it: whoever tries again must not find this attempt */
+  async #make(path: readonly Bridge[], onFailure: () => void): Promise<Link> {
     const bridge = path.at(-1)!;
-    const before = path.length === 1 ? undefined : await this.get(path.slice(0, -1));
+    let before: Link | undefined;
+    try {
+      before = path.length === 1 ? undefined : await this.get(path.slice(0, -1));
+    } catch (error) {
+      onFailure();
+      throw error;
+    }
     this.#tell('launched', bridge);
     let link: Link;
     try {
       link = await this.#connect(bridge, before);
     } catch (error) {
+      onFailure();
       this.#tell('failed', bridge);
       // When the link that led there broke, nothing is known about this bridge.
       const isKnown = !this.#stop.signal.aborted && before?.isOpen !== false;

@@ -1,3 +1,4 @@
+import type { ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
@@ -9,6 +10,7 @@ import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import { describeError } from '../../proxy/logger.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
+import { breakTogether } from './break-together.ts';
 import type { Circuits } from './circuits.ts';
 
 /** An application that waits for its connection, whatever protocol it speaks. */
@@ -66,6 +68,7 @@ export class Streams {
     }
     tell('succeeded');
     application.succeed();
+    breakTogether(socket, connected.stream);
     const failure = await relay(socket, connected.stream);
     connected.detach();
     this.#open.delete(id);
@@ -96,7 +99,7 @@ export class Streams {
         this.#open.get(id)!.circuit = circuit.id;
         tell('sentConnect');
         try {
-          const stream = await circuit.link.dial(mapped, { signal: gaveUp.signal });
+          const stream = await circuit.link.connect(mapped, { signal: gaveUp.signal });
           return { stream, detach };
         } catch (error) {
           detach();
@@ -113,6 +116,6 @@ export class Streams {
 }
 
 interface Connected {
-  readonly stream: Duplex;
+  readonly stream: ClientHttp2Stream;
   readonly detach: () => void;
 }

@@ -11,7 +11,8 @@ import { limits } from '../../limits.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import { relay } from '../../net/relay.ts';
 import { ipToBytes, type Endpoint } from '../../pt/address.ts';
-import { followStream, linkSettings, openWindow, refusalFor } from './http2-link.ts';
+import { breakTogether } from './break-together.ts';
+import { endSession, followStream, linkSettings, openWindow, refusalFor } from './http2-link.ts';
 
 /** Serves any number of links. */
 export class TunnelServer {
@@ -68,7 +69,7 @@ export class TunnelServer {
 
   /** Ends all links now. */
   close(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#sessions) endSession(session);
   }
 
   /** One stream, to its end. Never rejects. */
@@ -101,6 +102,7 @@ export class TunnelServer {
       // RFC 9113, section 8.5: how a stream says that its connection broke.
       if (!request.destroyed) request.close(constants.NGHTTP2_CONNECT_ERROR);
     });
+    breakTogether(onward, request);
     await relay(request, onward);
   }
 }
