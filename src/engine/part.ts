@@ -18,9 +18,9 @@ export interface Part {
 /** A change that is ready. One of the two is called, once. */
 export interface Change {
   /** Puts it in force; closes what is not needed any more. Does not throw. */
-  commit(): void;
+  readonly commit: () => void;
   /** Closes what was opened for it. */
-  rollback(): Promise<void>;
+  readonly rollback: () => Promise<void>;
 }
 
 /** The change of a part in which nothing can fail. */

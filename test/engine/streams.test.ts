@@ -6,6 +6,7 @@ import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { SocksReply } from '../../src/socks/messages.ts';
 import { HandTimers } from '../support/hand-timers.ts';
 import {
+  connectThrough,
   socksFailure,
   startBridge,
   startClient,
@@ -13,15 +14,7 @@ import {
   startPlainBridge,
   type TestEngine,
 } from '../support/engine.ts';
-import {
-  closedPort,
-  dial,
-  echo,
-  listen,
-  readAll,
-  readBytes,
-  socksConnect,
-} from '../support/sockets.ts';
+import { closedPort, dial, echo, listen, readAll, readBytes } from '../support/sockets.ts';
 
 function socksOf({ engine }: TestEngine): Endpoint {
   return engine.endpoints.socks[0]!;
@@ -49,7 +42,7 @@ const isCircuit =
     event.type === 'circuit' && event.id === id && event.status === status;
 
 async function echoes(client: TestEngine, target: Endpoint, text: string): Promise<void> {
-  const stream = await socksConnect(socksOf(client), target);
+  const stream = await connectThrough(client, target);
   stream.end(text);
   assert.equal((await readAll(stream)).toString(), text);
 }
@@ -105,7 +98,7 @@ describe('a stream', () => {
     });
     const bridge = await startBridge(t);
     const client = await startClient(t, [bridge]);
-    const stream = await socksConnect(socksOf(client), target.endpoint);
+    const stream = await connectThrough(client, target.endpoint);
     // The target's end has come before anything goes the other way.
     const down = await readAll(stream);
     assert.ok(down.equals(Buffer.alloc(5_000_000, 'down')));
@@ -225,7 +218,7 @@ describe('a circuit', () => {
     const bridge = await startBridge(t);
     const timers = new HandTimers();
     const client = await startClient(t, [bridge], 'MaxCircuitDirtiness 10 minutes\n', { timers });
-    const old = await socksConnect(socksOf(client), target.endpoint);
+    const old = await connectThrough(client, target.endpoint);
     await timers.fire(600_000);
     await echoes(client, target.endpoint, 'on another circuit, over the same link');
     await client.until(isCircuit(2, 'built'));
@@ -272,7 +265,7 @@ describe('bridges', () => {
     const client = await startClient(t, [doomed]);
     const streams = await Promise.all(
       Array.from({ length: 50 }, async () => {
-        const stream = await socksConnect(socksOf(client), target.endpoint);
+        const stream = await connectThrough(client, target.endpoint);
         stream.on('error', () => {});
         await readBytes(stream, 100_000);
         return stream;
@@ -296,7 +289,7 @@ describe('bridges', () => {
     await Promise.all(closed);
     // Not an end that could be taken for that of the data.
     assert.equal(resets, 50);
-    await readBytes(await socksConnect(socksOf(client), target.endpoint), 100_000);
+    await readBytes(await connectThrough(client, target.endpoint), 100_000);
     await client.until(isStream(50, 'failed'));
     for (let id = 1; id <= 50; id += 1) {
       assert.deepEqual(statuses(client, 'stream', id), ['sentConnect', 'succeeded', 'failed']);
@@ -324,7 +317,7 @@ describe('bridges', () => {
     await timers.fire(1000); // the bandwidth of a second
     await timers.fire(1000);
     await hasFailed(3);
-    const waiting = socksConnect(socksOf(client), target.endpoint);
+    const waiting = connectThrough(client, target.endpoint);
     await timers.isSet(30_000);
     const bridge = await startEngine(
       t,
@@ -369,7 +362,7 @@ describe('bridges', () => {
     const client = await startEngine(t, `SocksPort auto\nUseBridges 1\nBridge ${wire.text}\n`, {
       timers,
     });
-    const stream = await socksConnect(socksOf(client), target.endpoint);
+    const stream = await connectThrough(client, target.endpoint);
     stream.on('error', () => {});
     await timers.fire(20_000); // it has spoken since
     await timers.fire(20_000); // silence, and a ping that is answered
@@ -392,7 +385,7 @@ test('500 streams on one link all get through', async (t) => {
   const payload = Buffer.alloc(40_000, 'payload ');
   await Promise.all(
     Array.from({ length: 500 }, async () => {
-      const stream = await socksConnect(socksOf(client), target.endpoint);
+      const stream = await connectThrough(client, target.endpoint);
       stream.end(payload);
       assert.ok((await readAll(stream)).equals(payload));
     }),

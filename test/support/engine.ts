@@ -7,7 +7,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { PassThrough } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 import type { TorrcFile } from '../../src/config/store.ts';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { EmbeddedEngine, type EngineOptions } from '../../src/engine/embedded/engine.ts';
@@ -15,7 +15,7 @@ import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';
 import { SocksMethod } from '../../src/socks/messages.ts';
-import { dial, listen, readBytes } from './sockets.ts';
+import { dial, listen, readBytes, socksConnect } from './sockets.ts';
 
 interface Cleanup {
   after(callback: () => void | Promise<void>): void;
@@ -57,7 +57,9 @@ export async function startEngine(
   options: Partial<EngineOptions> = {},
 ): Promise<TestEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-engine-'));
-  const torrc = memoryTorrc(`SocksPort 0\nLog debug stderr\n${torrcText}`);
+  const torrc = memoryTorrc(
+    `${/^SocksPort/m.test(torrcText) ? '' : 'SocksPort 0\n'}Log debug stderr\n${torrcText}`,
+  );
   const stderr = new PassThrough();
   stderr.resume();
   const engine = await EmbeddedEngine.start({
@@ -139,6 +141,12 @@ ClientTransportPlugin obfs4 builtin
 ${bridgeLinesOf(...bridges)}${lines}`,
     options,
   );
+}
+
+/** Connects to a target through the client's first SOCKS port. The end of the test may break it. */
+export async function connectThrough({ engine }: TestEngine, target: Endpoint): Promise<Duplex> {
+  const stream = await socksConnect(engine.endpoints.socks[0]!, target);
+  return stream.on('error', () => {});
 }
 
 /** A plain HTTP/2 proxy on loopback, as another program would be one; each CONNECT is the test's to answer. */

@@ -84,7 +84,7 @@ export class Circuits {
     const failuresBefore = new Map(
       this.#settings.bridges.map((bridge) => [bridge, bridge.failures] as const),
     );
-    let failure: unknown;
+    let failure: Error | undefined;
     for (let builds = 0; builds < limits.streamCircuits;) {
       signal.throwIfAborted();
       const { bridges } = this.#settings;
@@ -99,7 +99,7 @@ export class Circuits {
           if (circuit.takesStreams) return circuit;
         } catch (error) {
           signal.throwIfAborted();
-          failure = error;
+          failure = error as Error;
         }
         builds += 1;
         continue;
