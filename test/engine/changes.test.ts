@@ -75,7 +75,7 @@ describe('SETCONF', () => {
     assert.deepEqual(client.engine.endpoints.socks, [socks]);
     assert.deepEqual(client.engine.endpoints.control, [control]);
     assert.deepEqual(client.engine.getConf(['SocksPort']), [{ key: 'SocksPort', value: 'auto' }]);
-    (await connectControl(control)).close();
+    await (await connectControl(control)).close();
     (await dial(socks)).destroy();
   });
 
@@ -125,7 +125,7 @@ describe('SETCONF', () => {
       await readControlCookie(join(client.directory, 'control_auth_cookie')),
       secret,
     );
-    for (const control of [trusted, cookie, socket]) control.close();
+    for (const control of [trusted, cookie, socket]) await control.close();
   });
 
   test('leads links through an upstream proxy, and never past it', async (t) => {
@@ -175,7 +175,7 @@ describe('SAVECONF and reload', () => {
       assert.equal((await readAll(stream)).toString(), 'runs');
     }
     await client.until(isLog('what was in force stays'));
-    control.close();
+    await control.close();
   });
 
   test('begin log files again', async (t) => {
