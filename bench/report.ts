@@ -16,8 +16,17 @@ export interface Row {
 
 const HANDSHAKE_TARGETS: Readonly<Record<string, number>> = { obfs4: 1.0, obfs3: 0.6 };
 
-/** The rows of one transport. */
-export function createRows(transport: string, ours: Measured, theirs: Measured): readonly Row[] {
+/**
+ * The rows of one transport.
+ *
+ * @param sameServer both clients had one program's server, so that only clients can be compared
+ */
+export function createRows(
+  transport: string,
+  ours: Measured,
+  theirs: Measured,
+  sameServer: boolean,
+): readonly Row[] {
   const row = (
     figure: string,
     unit: string,
@@ -27,35 +36,28 @@ export function createRows(transport: string, ours: Measured, theirs: Measured):
     const [a, b] = [value(ours), value(theirs)];
     return { transport, figure, unit, ours: a, theirs: b, ratio: a / b, target };
   };
+  const sides = sameServer ? (['client'] as const) : (['client', 'server'] as const);
   const perGb = (cpu: number, { bytes }: Measured): number => cpu / (bytes / 1e9);
   const handshakeTarget = HANDSHAKE_TARGETS[transport] ?? 1;
+  const both = row('CPU per GB, both', 's', 0.65, (m) => perGb(m.cpu.client + m.cpu.server, m));
   return [
-    row('CPU per GB, both', 's', 0.65, (m) => perGb(m.cpu.client + m.cpu.server, m)),
-    row('CPU per GB, client', 's', 0.75, (m) => perGb(m.cpu.client, m)),
-    row('CPU per GB, server', 's', 0.75, (m) => perGb(m.cpu.server, m)),
-    row(
-      'CPU per handshake, client',
-      'ms',
-      handshakeTarget,
-      (m) => (1000 * m.handshakeCpu.client) / m.handshakes,
+    ...(sameServer ? [] : [both]),
+    ...sides.map((side) => row(`CPU per GB, ${side}`, 's', 0.75, (m) => perGb(m.cpu[side], m))),
+    ...sides.map((side) =>
+      row(
+        `CPU per handshake, ${side}`,
+        'ms',
+        handshakeTarget,
+        (m) => (1000 * m.handshakeCpu[side]) / m.handshakes,
+      ),
     ),
-    row(
-      'CPU per handshake, server',
-      'ms',
-      handshakeTarget,
-      (m) => (1000 * m.handshakeCpu.server) / m.handshakes,
-    ),
-    row(
-      'memory per idle connection, client',
-      'KiB',
-      0.3,
-      (m) => m.memory.client / m.connections / 1024,
-    ),
-    row(
-      'memory per idle connection, server',
-      'KiB',
-      0.3,
-      (m) => m.memory.server / m.connections / 1024,
+    ...sides.map((side) =>
+      row(
+        `memory per idle connection, ${side}`,
+        'KiB',
+        0.3,
+        (m) => m.memory[side] / m.connections / 1024,
+      ),
     ),
     row('round trip of 64 bytes, median', 'ms', 1.1, (m) => median(m.roundTripsMs)),
   ];

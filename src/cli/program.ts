@@ -69,12 +69,17 @@ function buildProgram(
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
     .option('-V, --version', 'print the version')
+    .option('--plugin <module>', 'add the transports of a module; may be repeated', collect)
     .option('--logLevel, --log-level <level>', 'managed: error, warning, notice, info or debug')
     .option('--log-file <name>', 'managed: write a log of that name into the state directory')
     .option('--enableLogging', 'managed: the same with the name postern.log')
     .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
     .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
     .allowExcessArguments()
+    .hook('preAction', async () => {
+      const { plugin = [] } = program.opts<{ plugin?: readonly string[] }>();
+      for (const specifier of plugin) await addPlugin(specifier);
+    })
     .action(async (options: ManagedOptions & { version?: true }, { args }: Command) => {
       if (args.length > 0) throw new UsageError(`there is no verb ${args[0]}; see postern --help`);
       if (options.version === true) {
@@ -112,6 +117,7 @@ function buildProgram(
     .option('--forward-from <address:port>', 'listen for plain TCP connections')
     .option('--pt <command>', "run another program's transport instead of ours, like obfs4proxy")
     .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
+    .option('--state <directory>', 'where tickets are kept (default: by transport and port)')
     .addHelpText(
       'after',
       '\nWhere a connection ends is decided by the bridge alone (its --forward). With --socks, any\n' +
@@ -169,6 +175,16 @@ function buildProgram(
 
 function withSubcommands(command: Command): readonly Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+function collect(value: string, values: readonly string[] = []): readonly string[] {
+  return [...values, value];
+}
+
+/** Before the verb is run: from then on its transports are like any other. */
+async function addPlugin(specifier: string): Promise<void> {
+  const { loadPlugin } = await import('./plugin.ts');
+  for (const transport of await loadPlugin(specifier)) builtinTransports.register(transport);
 }
 
 function transportsHelp(): string {

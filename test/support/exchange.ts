@@ -6,12 +6,18 @@ import { demoBytes } from '../../src/cli/demo-bytes.ts';
 const COUNT_BYTES = 8;
 const DIGEST_BYTES = 32;
 
+const GREETING_BYTES = 1;
+
+/** Who speaks first on a connection: the near end, or the far one with a greeting. */
+export type FirstSpeaker = 'near' | 'far';
+
 /**
  * The far end: reads how many bytes it is about, sends and takes as many, then says the digests of what
  * it got and of what it sent.
  */
-export async function serveExchange(stream: Duplex): Promise<void> {
+export async function serveExchange(stream: Duplex, first: FirstSpeaker = 'near'): Promise<void> {
   try {
+    if (first === 'far') stream.write(Buffer.alloc(GREETING_BYTES));
     const count = Number((await readBytes(stream, COUNT_BYTES)).readBigUInt64BE());
     const [received, sent] = await Promise.all([receive(stream, count), send(stream, count)]);
     stream.end(Buffer.concat([received, sent]));
@@ -25,7 +31,13 @@ export async function serveExchange(stream: Duplex): Promise<void> {
  *
  * @throws Error when one of the directions did not bring what was sent
  */
-export async function exchange(stream: Duplex, count: number): Promise<void> {
+export async function exchange(
+  stream: Duplex,
+  count: number,
+  first: FirstSpeaker = 'near',
+): Promise<void> {
+  stream.on('error', () => {}); // 'close' tells us
+  if (first === 'far') await readBytes(stream, GREETING_BYTES);
   const request = Buffer.alloc(COUNT_BYTES);
   request.writeBigUInt64BE(BigInt(count));
   stream.write(request);

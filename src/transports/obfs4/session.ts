@@ -5,7 +5,7 @@ import { PosternError } from '../../errors.ts';
 import type { Action, Environment, Session } from '../contract.ts';
 import { Established } from './established.ts';
 import { FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
-import { ClientHandshake, ServerHandshake } from './handshake.ts';
+import { ClientHandshake, type ServerHandshake } from './handshake.ts';
 import type { BridgeIdentity } from './identity.ts';
 import { Shaper, type IatMode } from './shaping.ts';
 

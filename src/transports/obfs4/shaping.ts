@@ -10,12 +10,7 @@ import {
   createWeightedDistribution,
   type WeightedDistribution,
 } from '../../crypto/weighted-distribution.ts';
-import {
-  FRAME_OVERHEAD,
-  MAX_FRAME_BYTES,
-  MAX_PAYLOAD_BYTES,
-  PRNG_SEED_BYTES,
-} from './frames.ts';
+import { FRAME_OVERHEAD, MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, PRNG_SEED_BYTES } from './frames.ts';
 
 /** `iat-mode`: what a sender does to the sizes and times of its writes. */
 export const IatMode = { none: 0, enabled: 1, paranoid: 2 } as const;
@@ -65,10 +60,7 @@ export class Shaper {
 
   /** The pause after a write, in milliseconds: 0..10 in steps of 0.1. */
   sampleDelayMs(): number {
-    this.#delays ??= distribution(
-      sha256(this.#seed).subarray(0, PRNG_SEED_BYTES),
-      MAX_DELAY_STEPS,
-    );
+    this.#delays ??= distribution(sha256(this.#seed).subarray(0, PRNG_SEED_BYTES), MAX_DELAY_STEPS);
     return this.#delays.sample(this.#rng) / 10;
   }
 }
