@@ -4,14 +4,13 @@ import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import { relay } from '../../net/relay.ts';
 import type { Timers } from '../../parent/timers.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import { describeError } from '../../proxy/logger.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
-import { breakTogether } from './break-together.ts';
 import type { Circuits } from './circuits.ts';
+import { join } from './join.ts';
 
 /** An application that waits for its connection, whatever protocol it speaks. */
 export interface Application {
@@ -68,8 +67,7 @@ export class Streams {
     }
     tell('succeeded');
     application.succeed();
-    breakTogether(socket, connected.stream);
-    const failure = await relay(socket, connected.stream);
+    const failure = await join(socket, connected.stream);
     connected.detach();
     this.#open.delete(id);
     tell(failure === undefined ? 'closed' : 'failed');

@@ -1,6 +1,5 @@
 /** The bridge's end of links: streams that clients ask for go on to their targets. */
 import {
-  constants,
   type IncomingHttpHeaders,
   performServerHandshake,
   type ServerHttp2Session,
@@ -9,10 +8,9 @@ import {
 import type { Duplex } from 'node:stream';
 import { limits } from '../../limits.ts';
 import type { Dialer } from '../../net/dialer.ts';
-import { relay } from '../../net/relay.ts';
 import { ipToBytes, type Endpoint } from '../../pt/address.ts';
-import { breakTogether } from './break-together.ts';
 import { endSession, followStream, linkSettings, openWindow, refusalFor } from './http2-link.ts';
+import { join } from './join.ts';
 
 /** Serves any number of links. */
 export class TunnelServer {
@@ -98,12 +96,7 @@ export class TunnelServer {
       return;
     }
     request.respond({ ':status': 200 });
-    onward.once('error', () => {
-      // RFC 9113, section 8.5: how a stream says that its connection broke.
-      if (!request.destroyed) request.close(constants.NGHTTP2_CONNECT_ERROR);
-    });
-    breakTogether(onward, request);
-    await relay(request, onward);
+    await join(onward, request);
   }
 }
 
