@@ -13,17 +13,20 @@ export interface Meter {
 /** For a link inside another one, whose bytes are counted there. */
 export const freeMeter: Meter = { onRead: () => 0, onWrite: () => 0, after: () => () => {} };
 
+type Callback = (error?: Error | null) => void;
+
 /**
- * The stream between HTTP/2 and a transport. It asks the meter about all that passes, and it joins what is written at once: HTTP/2 hands out each frame's
- * header and payload for themselves, and a transport would disguise them one by one.
+ * The stream between HTTP/2 and a transport. It asks the meter about all that passes, and it joins
+ * what is written at once: HTTP/2 hands out each frame's header and payload for themselves, and a
+ * transport would disguise them one by one.
  */
 export class LinkStream extends Duplex {
   readonly #inner: Duplex;
   readonly #meter: Meter;
   readonly #cancels = new Set<() => void>();
   #readWaits = false;
-  #writeWaits = false;
-  #callback: ((error?: Error | null) => void) | undefined;
+  /** Where frames are joined: one write is on its way at a time, so one place is enough. */
+  #scratch: Buffer | undefined;
 
   constructor(inner: Duplex, meter: Meter) {
     super({ allowHalfOpen: true, highWaterMark: limits.streamBufferBytes });
@@ -31,7 +34,6 @@ export class LinkStream extends Duplex {
     this.#meter = meter;
     inner.on('data', (chunk: Buffer) => this.#deliver(chunk));
     inner.on('end', () => this.push(null));
-    inner.on('drain', () => this.#continueWriting());
     inner.on('error', (error) => this.destroy(error));
     inner.on('close', () => {
       if (!(inner.readableEnded && inner.writableFinished)) this.destroy();
@@ -42,33 +44,27 @@ export class LinkStream extends Duplex {
     if (!this.#readWaits) this.#inner.resume();
   }
 
-  override _write(
-    chunk: Buffer,
-    _: BufferEncoding,
-    callback: (error?: Error | null) => void,
-  ): void {
-    this.#callback = callback;
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     const delayMs = this.#meter.onWrite(chunk.length);
-    this.#inner.write(chunk);
-    if (delayMs > 0) {
-      this.#writeWaits = true;
-      this.#wait(delayMs, () => {
-        this.#writeWaits = false;
-        this.#continueWriting();
-      });
-    }
-    this.#continueWriting();
+    if (delayMs <= 0) this.#inner.write(chunk, callback);
+    else this.#inner.write(chunk, () => this.#wait(delayMs, callback));
   }
 
   override _writev(
     chunks: { chunk: Buffer; encoding: BufferEncoding }[],
-    callback: (error?: Error | null) => void,
+    callback: Callback,
   ): void {
-    const joined = Buffer.concat(chunks.map(({ chunk }) => chunk));
+    const length = chunks.reduce((sum, { chunk }) => sum + chunk.length, 0);
+    const joined = this.#place(length);
+    let offset = 0;
+    for (const { chunk } of chunks) {
+      joined.set(chunk, offset);
+      offset += chunk.length;
+    }
     this._write(joined, 'buffer' as BufferEncoding, callback);
   }
 
-  override _final(callback: (error?: Error | null) => void): void {
+  override _final(callback: Callback): void {
     this.#inner.end(() => callback());
   }
 
@@ -90,11 +86,16 @@ export class LinkStream extends Duplex {
     });
   }
 
-  #continueWriting(): void {
-    if (this.#writeWaits || this.#inner.writableNeedDrain) return;
-    const callback = this.#callback;
-    this.#callback = undefined;
-    callback?.();
+  /** Room for so many bytes, used again and again while much is written, and given up after that. */
+  #place(length: number): Buffer {
+    if (length < SMALL_BYTES) {
+      this.#scratch = undefined;
+      return Buffer.allocUnsafe(length);
+    }
+    if (this.#scratch === undefined || this.#scratch.length < length) {
+      this.#scratch = Buffer.allocUnsafeSlow(Math.max(length, SCRATCH_BYTES));
+    }
+    return this.#scratch.subarray(0, length);
   }
 
   #wait(delayMs: number, then: () => void): void {
@@ -105,3 +106,6 @@ export class LinkStream extends Duplex {
     this.#cancels.add(cancel);
   }
 }
+
+const SMALL_BYTES = 4096;
+const SCRATCH_BYTES = 131_072;
