@@ -205,13 +205,13 @@ async function measureMemory(): Promise<Figure[]> {
 }
 
 /** Streams that are connected, have carried a byte each way, and rest. */
-async function openIdle({ connect }: Daemons, count: number): Promise<Duplex[]> {
+async function openIdle(pair: Daemons, count: number): Promise<Duplex[]> {
   const streams: Duplex[] = [];
   for (let opened = 0; opened < count; opened += 50) {
     streams.push(
       ...(await Promise.all(
         Array.from({ length: 50 }, async () => {
-          const stream = await connect(target.endpoint);
+          const stream = await pair.connect(target.endpoint);
           stream.on('error', () => {});
           await askForEcho(stream);
           await roundTrip(stream, 1);

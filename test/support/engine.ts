@@ -22,7 +22,7 @@ interface Cleanup {
 }
 
 /** A torrc that a test can read and rewrite. */
-export interface MemoryTorrc extends TorrcFile {
+interface MemoryTorrc extends TorrcFile {
   text: string;
 }
 
@@ -38,7 +38,7 @@ export interface TestEngine {
 }
 
 /** A torrc in memory. */
-export function memoryTorrc(text: string): MemoryTorrc {
+function memoryTorrc(text: string): MemoryTorrc {
   return {
     text,
     async read() {

@@ -77,8 +77,8 @@ export class Bridge {
 
   /** Doubles with each failure; a random part keeps many clients from coming back at one moment. */
   #delayMs(): number {
-    const { bridgeRetryMs, bridgeRetryMaxMs } = limits;
-    const ceiling = Math.min(bridgeRetryMs * 2 ** (this.#failuresInRow - 1), bridgeRetryMaxMs);
+    const doubled = limits.bridgeRetryMs * 2 ** (this.#failuresInRow - 1);
+    const ceiling = Math.min(doubled, limits.bridgeRetryMaxMs);
     return randomInteger(this.#rng, Math.ceil(ceiling / 2), ceiling);
   }
 }
