@@ -35,7 +35,11 @@ export async function replaceFile(
 async function syncDirectory(path: string): Promise<void> {
   try {
     const handle = await open(path, 'r');
-    await handle.sync().finally(() => handle.close());
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   } catch {
     // Some file systems know no such thing. The new content is in place all the same.
   }

@@ -87,7 +87,7 @@ export class FakeEngine implements ControlEngine {
   readonly signals: Signal[] = [];
   saves = 0;
   /** What the next call throws. */
-  failure: unknown;
+  failure: Error | undefined;
   /** What every call waits for. */
   gate: Promise<void> | undefined;
   /** What `getConf` answers instead. */
