@@ -36,7 +36,8 @@ const SETTLE_MS = 2000;
 
 const postern: Program = {
   name: 'postern',
-  command: [process.execPath, join(buildRoot, 'src', 'cli', 'main.js')],
+  // As bin/postern starts it.
+  command: [process.execPath, '--single-threaded-gc', join(buildRoot, 'src', 'cli', 'main.js')],
 };
 const obfs4proxy: Program = { name: 'obfs4proxy', command: ['obfs4proxy'] };
 
