@@ -52,11 +52,11 @@ const target = await startTarget();
 const daemons = await startDaemons(postern);
 try {
   const figures: Figure[] = [
+    ...(await measureMemory()), // first, while the heap holds nothing else
     ...(await measureThroughput()),
     ...(await measureFairness()),
     ...(await measureControl()),
     ...(await measureReload()),
-    ...(await measureMemory()),
   ];
   process.stdout.write(options.json ? `${JSON.stringify(figures, null, 2)}\n` : table(figures));
 } finally {
