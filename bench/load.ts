@@ -69,6 +69,11 @@ export async function download(stream: Duplex, byteCount: number): Promise<void>
   stream.destroy();
 }
 
+/** Asks for bytes; reading them is the caller's. */
+export function askForDownload(stream: Duplex, byteCount: number): Promise<void> {
+  return ask(stream, Operation.download, byteCount);
+}
+
 /** Makes a stream an echo, so that `roundTrip` can use it. */
 export function askForEcho(stream: Duplex): Promise<void> {
   return ask(stream, Operation.echo, 0);

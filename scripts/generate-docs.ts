@@ -4,29 +4,36 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { optionGroups, optionTable } from '../src/config/options.ts';
 import { errorTable } from '../src/errors.ts';
 import { limitTable } from '../src/limits.ts';
-import { formatConformance, parseClauses, problemsOf } from './conformance.ts';
+import { documents, formatConformance, parseClauses, problemsOf } from './conformance.ts';
 import type { Claim } from './conformance-reporter.ts';
-import { formatErrors, formatLimits } from './reference-pages.ts';
+import { formatErrors, formatLimits, formatOptions } from './reference-pages.ts';
 import { buildRoot, packageRoot } from './paths.ts';
 
 const check = process.argv.includes('--check');
 const problems: string[] = [];
 
-const clauseFile = readFileSync(join(packageRoot, 'spec', 'pt-clauses.json'), 'utf8');
-const clauses = parseClauses(clauseFile);
+const clauseFiles = documents.map(({ file }) => ({
+  file,
+  text: readFileSync(join(packageRoot, 'spec', file), 'utf8'),
+}));
+const clauses = clauseFiles.flatMap(({ text }) => parseClauses(text));
 const claims = readClaims();
 
 publish('docs/ERRORS.md', formatErrors(errorTable));
 publish('docs/LIMITS.md', formatLimits(limitTable));
+publish('docs/OPTIONS.md', formatOptions(optionTable, optionGroups));
 if (claims !== undefined) publish('docs/CONFORMANCE.md', formatConformance(clauses, claims));
 
 if (check) {
   // Where the clause files are kept beside the checkout, ours must be an exact copy.
-  const shared = join(packageRoot, '..', 'shared', 'spec', 'pt-clauses.json');
-  if (existsSync(shared) && readFileSync(shared, 'utf8') !== clauseFile) {
-    problems.push('spec/pt-clauses.json is not a copy of ../shared/spec/pt-clauses.json');
+  for (const { file, text } of clauseFiles) {
+    const shared = join(packageRoot, '..', 'shared', 'spec', file);
+    if (existsSync(shared) && readFileSync(shared, 'utf8') !== text) {
+      problems.push(`spec/${file} is not a copy of ../shared/spec/${file}`);
+    }
   }
   if (claims !== undefined) problems.push(...problemsOf(clauses, claims));
 }

@@ -1,4 +1,5 @@
-/** docs/ERRORS.md and docs/LIMITS.md, from the two tables that the code itself uses. */
+/** docs/ERRORS.md, LIMITS.md and OPTIONS.md, from the tables that the code itself uses. */
+import type { OptionGroup, OptionRow } from '../src/config/options.ts';
 import type { ErrorEntry } from '../src/errors.ts';
 import type { LimitEntry } from '../src/limits.ts';
 
@@ -50,6 +51,63 @@ export function formatLimits(table: Readonly<Record<string, LimitEntry>>): strin
     ...rows,
     '',
   ].join('\n');
+}
+
+/** The page of options, in the order of the table. */
+export function formatOptions(
+  table: Readonly<Record<string, OptionRow>>,
+  groups: Readonly<Record<string, OptionGroup>>,
+): string {
+  const sections = optionSections.map(([section, title]) => {
+    const rows = Object.entries(table).filter(([, row]) => row.section === section);
+    return [`## ${title}`, ...rows.map(([name, row]) => formatOption(name, row))].join('\n\n');
+  });
+  return [
+    '# Options',
+    [
+      'What a torrc for `postern run` can say, and what `postern ctl setconf` can set. The names and the',
+      'syntax are Tor’s: `Keyword value`, a line each, keywords in any letter case, `#` for comments, a',
+      'backslash at the end of a line that goes on, quotes around a value with `#` in it. A keyword',
+      'without a value goes back to the default. Generated from `src/config/options.ts` by',
+      '`npm run docs`.',
+    ].join('\n'),
+    ...sections,
+    '## Groups',
+    ...Object.entries(groups).map(([name, group]) => formatGroup(name, group)),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+const optionSections: readonly (readonly [section: OptionRow['section'], title: string])[] = [
+  ['client', 'As a client'],
+  ['bridge', 'As a bridge'],
+  ['both', 'Bandwidth'],
+  ['control', 'Control'],
+  ['daemon', 'The daemon'],
+];
+
+function formatOption(name: string, row: OptionRow): string {
+  const notes = [
+    `- Value: \`${row.type.syntax}\``,
+    ...(row.default === undefined ? [] : [`- Default: \`${row.default}\``]),
+    ...(row.isList ? ['- May stand on many lines'] : []),
+    ...(row.isFixed ? ['- Cannot change while the daemon runs'] : []),
+  ];
+  return `### ${name}\n\n${row.summary}\n\n${notes.join('\n')}`;
+}
+
+function formatGroup(name: string, { head, members }: OptionGroup): string {
+  return [
+    `### ${name}`,
+    [
+      `The lines of these options mean something together: each part begins with \`${head}\`. Setting`,
+      `one of them replaces all; reading them goes by \`${name}\`, which returns every line.`,
+    ].join('\n'),
+    Object.entries(members)
+      .map(([member, sentence]) => `- \`${member}\`: ${sentence}`)
+      .join('\n'),
+  ].join('\n\n');
 }
 
 function formatValue(entry: LimitEntry): string {

@@ -35,6 +35,14 @@ const table = {
     remedy: 'See docs/LIMITS.md for the limit and whether it can be raised.',
   },
 
+  // src/crypto
+  ERR_PASSPHRASE_HASH: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A hashed passphrase does not have its format.',
+    remedy: 'Copy the whole line that `postern hash-password` prints, 16: included.',
+  },
+
   // src/pt
   ERR_PT_NAME: {
     side: 'local',
@@ -424,6 +432,147 @@ const table = {
     retry: 'never',
     summary: 'The supervision of a PT program was closed while somebody waited for the program.',
     remedy: 'Nothing to do; start a new one to go on.',
+  },
+
+  // src/config
+  ERR_CONFIG_SYNTAX: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A configuration line does not have the form of a torrc line.',
+    remedy: 'Write an option and its value on a line of their own, as in docs/OPTIONS.md.',
+  },
+  ERR_CONFIG_KEY: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A configuration option of that name does not exist.',
+    remedy: 'Look up the option’s spelling in docs/OPTIONS.md; abbreviations are not accepted.',
+  },
+  ERR_CONFIG_VALUE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'An option’s value is malformed, out of range or not possible here.',
+    remedy: 'Correct the value that the message names; docs/OPTIONS.md gives the type of each.',
+  },
+  ERR_CONFIG_FILE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'The torrc cannot be read, or cannot be saved.',
+    remedy:
+      'Check the path, its permissions and the free space; what a save replaces is kept beside it as `.previous`.',
+  },
+
+  // src/control
+  ERR_CONTROL_TOO_LONG: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control message would be longer than its length field can say.',
+    remedy: 'Ask for fewer keys, or set fewer options, in one request.',
+  },
+  ERR_CONTROL_UNENCODABLE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control request cannot be written in the form of its message.',
+    remedy: 'Correct the key, value or address that the message names.',
+  },
+  ERR_CONTROL_PROTOCOL: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The other end broke the control protocol.',
+    remedy: 'Check that the address is the ControlPort of a server that speaks this protocol.',
+  },
+  ERR_CONTROL_V0_UNSUPPORTED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
+    remedy:
+      'Put `Engine tor` into Postern’s torrc and connect to Postern’s ControlPort: it translates.',
+  },
+  ERR_CONTROL_REFUSED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The server answered a control request with an error.',
+    remedy: 'Do what the server’s text says; its log may say more.',
+  },
+  ERR_CONTROL_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The control connection ended before a request was answered.',
+    remedy: 'Check that the server runs, and read its log; then connect again.',
+  },
+  ERR_CONTROL_COOKIE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control cookie file cannot be written, read or trusted.',
+    remedy:
+      'Point to the control_auth_cookie of a running server: 32 bytes, yours, closed to others.',
+  },
+  ERR_CONTROL_UNPROTECTED: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A control port would be open to other machines without authentication.',
+    remedy: 'Listen on 127.0.0.1, or set CookieAuthentication or HashedControlPassword.',
+  },
+  ERR_CONTROL_SOCKET: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The directory of a control socket is missing, or open to other users.',
+    remedy: 'Make a directory of its own for the socket, with `mkdir -m 700`.',
+  },
+  ERR_ADDRESS_MAP: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'An address cannot be mapped as asked.',
+    remedy:
+      'Map to a real address; remove mappings that are not needed when the range or the table is full.',
+  },
+
+  // src/engine
+  ERR_DATA_DIRECTORY: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The directory for identities and cookies is not known, or cannot be made.',
+    remedy: 'Set DataDirectory to an absolute path that this user may write to.',
+  },
+  ERR_LOG_FILE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A log file cannot be opened.',
+    remedy: 'Correct the path in the Log line, or the permissions of its directory.',
+  },
+  ERR_NO_BRIDGE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A stream has no way out: no bridge is configured, or bridges are switched off.',
+    remedy: 'Set UseBridges 1 and at least one Bridge line.',
+    socksReply: 0x02,
+  },
+  ERR_LINK_FAILED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A link to a bridge could not be made, or broke.',
+    remedy: 'Read the cause; check the Bridge line, or add another bridge.',
+  },
+  ERR_LINK_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'A bridge did not answer in time.',
+    remedy:
+      'Wrong arguments look the same as a dead bridge: check the Bridge line, or use another.',
+  },
+  ERR_STREAM_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The bridge did not say in time whether it reached the target.',
+    remedy: 'Try again later; the target or the way to it drops packets.',
+    socksReply: 0x06,
+  },
+  ERR_EXIT_POLICY: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The exit policy of the bridge refuses the target.',
+    remedy:
+      'On the bridge, ExitPolicy and ExitPolicyRejectPrivate say where streams may go; private addresses are refused by default.',
+    socksReply: 0x02,
   },
 } as const;
 

@@ -163,6 +163,122 @@ const table = {
     unit: 'count',
     guards: 'Connections that never finish the Extended ORPort exchange would use up the sockets.',
   },
+
+  // src/config
+  torrcBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'A torrc that is really something else, such as a disk, would fill the memory.',
+  },
+
+  // src/control
+  controlUnauthenticatedBodyBytes: {
+    value: 1_024,
+    unit: 'bytes',
+    guards: 'Anyone who can reach the control port could make each connection hold 64 KiB.',
+  },
+  controlRefusedMessages: {
+    value: 16,
+    unit: 'count',
+    guards: 'A program that never authenticates would be answered without end.',
+  },
+  controlWrongSecrets: {
+    value: 3,
+    unit: 'count',
+    guards: 'One connection could try passphrase after passphrase.',
+  },
+  controlAuthenticationMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'Connections that never authenticate would hold their sockets for ever.',
+  },
+  controlConnections: {
+    value: 128,
+    unit: 'count',
+    guards: 'Controllers, each with up to 16 MiB unread, would use up sockets and memory.',
+  },
+  controlUnsentBytes: {
+    value: 16_777_216,
+    unit: 'bytes',
+    guards: 'A controller that reads nothing while events pour in would fill the memory.',
+  },
+  controlMappings: {
+    value: 65_536,
+    unit: 'count',
+    guards: 'A controller that maps address after address would fill the memory.',
+  },
+  controlClientEvents: {
+    value: 65_536,
+    unit: 'count',
+    guards: 'A server that pours out events before a reply would fill its client’s memory.',
+  },
+
+  // src/engine
+  logBacklogBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'Log lines that a terminal or a disk does not take would fill the memory.',
+  },
+  linkStreams: {
+    value: 1_024,
+    unit: 'count',
+    guards: 'One client could open streams through a bridge without end.',
+  },
+  linkStreamWindowBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'An application that reads nothing would let its stream fill the memory.',
+  },
+  linkWindowBytes: {
+    value: 67_108_864,
+    unit: 'bytes',
+    guards: 'The bytes on their way over one link would have no bound.',
+  },
+  linkOpenMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A bridge that accepts a connection and says nothing would hold up every stream.',
+  },
+  linkSilenceMs: {
+    value: 20_000,
+    unit: 'ms',
+    guards: 'A bridge that vanished without a word would keep its streams waiting for ever.',
+  },
+  bridgeRetryMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards: 'A bridge that refuses connections would be dialled without a pause.',
+  },
+  bridgeRetryMaxMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A bridge that was away for long would be noticed late when it is back.',
+  },
+  streamCircuits: {
+    value: 8,
+    unit: 'count',
+    guards: 'A stream that breaks every circuit could go from one to the next without end.',
+  },
+  streamAttachMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'An application would wait without end for a bridge to come back.',
+  },
+  streamConnectMs: {
+    value: 75_000,
+    unit: 'ms',
+    guards: 'A bridge that never answers would hold an application without end.',
+  },
+  tunnelLinks: {
+    value: 8_192,
+    unit: 'count',
+    guards: 'Clients that open link after link would fill a bridge’s memory.',
+  },
+  tunnelIdleMs: {
+    value: 600_000,
+    unit: 'ms',
+    guards: 'Links that nobody uses any more would stay open on a bridge.',
+  },
 } as const;
 
 /** The closed union of limit names. */

@@ -1,6 +1,8 @@
 /** The values of options, as people type them. */
+import type { MappedAddress } from '../control/messages.ts';
+import type { ControlAddress } from '../control/node/client.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { parseIpEndpoint } from '../pt/address.ts';
+import { bytesToIp, ipToBytes, parseIpEndpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { UsageError } from './report-error.ts';
 
@@ -50,6 +52,31 @@ export function parseCommand(option: string, text: string): readonly [string, ..
     throw new UsageError(`${option} takes a command, like "snowflake-client -log-to-state-dir"`);
   }
   return [program, ...args];
+}
+
+/** `--control`: where a daemon's control port or control socket is. */
+export function parseControlAddress(option: string, text: string): ControlAddress {
+  if (text.startsWith('unix:/')) return { socketPath: text.slice('unix:'.length) };
+  const endpoint = parseIpEndpoint(text);
+  if (endpoint === undefined || endpoint.port === 0) {
+    throw new UsageError(
+      `${option} takes an IP address and a port, like 127.0.0.1:9051, or unix:/path`,
+    );
+  }
+  return endpoint;
+}
+
+/** An address of a mapping: an IP address, with or without brackets, or a host name. */
+export function parseMappedAddress(text: string): MappedAddress {
+  const bytes = ipToBytes(text.replace(/^\[(.*)\]$/, '$1'));
+  if (bytes !== undefined) {
+    return { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', host: bytesToIp(bytes) };
+  }
+  // A port, or a mistyped IP address, is no part of a name.
+  if (text === '' || /[\s:[\]/]|^[0-9.]+[0-9]$/.test(text)) {
+    throw new UsageError('mapaddress takes two IP addresses or host names, without ports');
+  }
+  return { kind: 'name', host: text };
 }
 
 function parseNameEndpoint(text: string): Endpoint | undefined {

@@ -12,7 +12,12 @@ export interface CommandContext {
   readonly stop: StopRequests;
   /** The process ID of whoever started us, at this moment. */
   readonly parentPid: () => number;
+  /** Listens for a signal that only a daemon gives a meaning to. @returns ends that */
+  readonly onSignal: (signal: DaemonSignal, listener: () => void) => () => void;
 }
+
+/** Signals that end a process which does not listen for them. */
+export type DaemonSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
 
 /** The two ways of being asked to end. */
 export interface StopRequests {

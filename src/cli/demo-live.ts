@@ -17,13 +17,15 @@ export interface LiveDemo {
   readonly dial: Dialer;
   readonly bridgeLine: string;
   readonly children: readonly Child<unknown>[];
+  /** More to try, as lines that go on after "or". */
+  readonly tryNext: readonly string[];
 }
 
 /** Forwards connections and shows figures until it is told to stop. @returns the exit code */
 export async function serveLive(
   context: CommandContext,
   display: Display,
-  { dial, bridgeLine, children }: LiveDemo,
+  { dial, bridgeLine, children, tryNext: more }: LiveDemo,
 ): Promise<number> {
   const figures = new Figures();
   const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, (socket) => {
@@ -34,7 +36,7 @@ export async function serveLive(
     );
   });
   const url = `http://${formatEndpoint(listener.endpoint)}`;
-  for (const line of tryNext(url, bridgeLine)) display.line(line);
+  for (const line of tryNext(url, bridgeLine, more)) display.line(line);
 
   const timer = setInterval(() => figures.show(display), FIGURES_MS);
   const ended = await Promise.race([
@@ -51,7 +53,7 @@ export async function serveLive(
   throw childGone(ended);
 }
 
-function tryNext(url: string, bridgeLine: string): string[] {
+function tryNext(url: string, bridgeLine: string, more: readonly string[]): string[] {
   return [
     '',
     'Now try it from another terminal; this goes through the client and the bridge:',
@@ -62,6 +64,8 @@ function tryNext(url: string, bridgeLine: string): string[] {
     'or run a client of your own against the bridge:',
     '',
     `  postern client '${bridgeLine}' --forward-from 127.0.0.1:8080`,
+    '',
+    ...more.map((text, index) => (index === 0 ? `or ${text}` : text)),
     '',
     'Running until Ctrl-C.',
   ];

@@ -7,6 +7,7 @@ import { type Child, launch, type MethodOf } from '../parent/launch.ts';
 import { formatBridgeLine } from '../pt/bridge-line.ts';
 import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environment.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
+import { startDemoDaemons } from './demo-daemons.ts';
 import { serveLive } from './demo-live.ts';
 import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
@@ -70,10 +71,21 @@ async function show(
     (await carry('up', upload, dial, display, bytes, stop)) &&
     (await carry('down', download, dial, display, bytes, stop));
   if (!isIntact) return ExitCode.failed;
+  await using daemons = await startDemoDaemons(context, display, {
+    directory: state.path,
+    transport,
+    service: service.endpoint,
+  });
+  if (!daemons.isPageFetched) return ExitCode.failed;
   if (once) return ExitCode.ok;
   const bridgeLine = formatBridgeLine({ ...published, transport });
   // Awaited, or everything would be disposed of while it runs.
-  return await serveLive(context, display, { dial, bridgeLine, children: [bridge, client] });
+  return await serveLive(context, display, {
+    dial,
+    bridgeLine,
+    children: [bridge, client],
+    tryNext: daemons.tryNext,
+  });
 }
 
 function parseMegabytes(text: string): number {

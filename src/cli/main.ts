@@ -14,4 +14,8 @@ process.exitCode = await runCommand({
   stderr: process.stderr,
   stop: stopRequestsOf(process, process.stdout),
   parentPid: () => process.ppid,
+  onSignal: (signal, listener) => {
+    process.on(signal, listener);
+    return () => void process.off(signal, listener);
+  },
 });

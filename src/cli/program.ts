@@ -5,9 +5,11 @@ import type { ClientOptions } from './client.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
+import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
 import type { ManagedOptions } from './managed.ts';
 import { reportError, UsageError } from './report-error.ts';
+import type { RunOptions } from './run.ts';
 
 /** Runs `postern` with the context's arguments; never throws. */
 export async function runCommand(context: CommandContext): Promise<number> {
@@ -137,13 +139,42 @@ function buildProgram(
       setExitCode(await (await import('./demo.ts')).run(context, options));
     });
 
-  for (const command of [program, ...program.commands]) {
+  program
+    .command('run')
+    .description('Run the daemon that a torrc describes: a client, a bridge, or both.')
+    .requiredOption('-f, --file <torrc>', 'the configuration; docs/OPTIONS.md lists the options')
+    .option('--verify', 'check the configuration and do nothing else')
+    .addHelpText(
+      'after',
+      '\nSIGHUP loads the torrc again, SIGUSR1 logs what is open, SIGUSR2 logs everything from now\n' +
+        'on, SIGINT ends it (a bridge after ShutdownWaitLength), SIGTERM ends it at once.\n' +
+        EXIT_CODES_HELP,
+    )
+    .action(async (options: RunOptions) => {
+      setExitCode(await (await import('./run.ts')).run(context, options));
+    });
+
+  addCtl(program, context, setExitCode);
+
+  program
+    .command('hash-password')
+    .description('Hash a passphrase, read from stdin, for HashedControlPassword in a torrc.')
+    .addHelpText('after', EXIT_CODES_HELP)
+    .action(async () => {
+      setExitCode(await (await import('./hash-password.ts')).run(context));
+    });
+
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
     });
   }
   return program;
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function collect(value: string, values: readonly string[] = []): readonly string[] {

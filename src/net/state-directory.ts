@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { PosternError } from '../errors.ts';
 import type { StateStore } from '../transports/contract.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** A state store that holds files open and wants to be closed. */
 export interface StateDirectory extends StateStore {
@@ -103,27 +104,6 @@ class Appender {
 }
 
 const GATHER_MS = 50;
-
-/**
- * Replaces a file in one step: whoever reads sees the old content or the new, also after a power
- * cut. A full disk leaves the old file and no rest of the new one.
- */
-async function replaceFile(path: string, content: Uint8Array): Promise<void> {
-  const temporary = `${path}.new`;
-  try {
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
 
 async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {

@@ -54,6 +54,10 @@ test('--once shows the messages, carries bytes both ways intact, and exits with 
   assert.match(text, /client -> parent {3}CMETHOD obfs4 socks5 127\.0\.0\.1:\d+\n/);
   assert.match(text, /up {3}1\.0 MB in .* MB\/s, intact\n/);
   assert.match(text, /down 1\.0 MB in .* MB\/s, intact\n/);
+  assert.match(text, /TC: circuit 1 launched\n/);
+  assert.match(text, /curl --socks5-hostname 127\.0\.0\.1:\d+ http:\/\/localhost:\d+\/\n/);
+  assert.match(text, /TC: stream 1 closed localhost:\d+\n/);
+  assert.match(text, /\n {2}This answer came through the bridge/);
   // Not a terminal: no line is ever rewritten.
   assert.ok(!text.includes('\r'));
 });

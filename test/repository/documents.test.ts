@@ -10,6 +10,7 @@ import { after, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { buildRoot, packageRoot } from '../../scripts/paths.ts';
+import { startEngine } from '../support/engine.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
 
 const run = promisify(execFile);
@@ -99,6 +100,13 @@ describe('examples', () => {
     } finally {
       server.kill();
     }
+  });
+
+  test('control.ts changes an option of a daemon and hears of it', async (t) => {
+    const { engine } = await startEngine(t, 'ControlPort auto\nNickname gate\n');
+    const { port } = engine.endpoints.control[0]!;
+    const { stdout } = await run(process.execPath, [prepare('control'), String(port)]);
+    assert.equal(stdout, 'BandwidthRate 1048576\nNickname gate\n0 links, 0 circuits, 0 streams\n');
   });
 
   test('own-transport.ts carries a line and ends', async () => {

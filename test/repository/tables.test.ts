@@ -1,7 +1,8 @@
 /** The two tables and what hangs on them: nothing in them is dead, and the documents have it all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatErrors, formatLimits } from '../../scripts/reference-pages.ts';
+import { formatErrors, formatLimits, formatOptions } from '../../scripts/reference-pages.ts';
+import { optionGroups, optionTable } from '../../src/config/options.ts';
 import { errorTable } from '../../src/errors.ts';
 import { limitTable } from '../../src/limits.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
@@ -30,8 +31,10 @@ test('every error tells the reader what happened and what to do, in whole senten
   }
 });
 
-test('docs/ERRORS.md and docs/LIMITS.md are what the tables say', () => {
+test('docs/ERRORS.md, LIMITS.md and OPTIONS.md are what the tables say', () => {
   const say = 'out of date: run `npm run docs`';
   assert.ok(readSource('docs/ERRORS.md').text === formatErrors(errorTable), say);
   assert.ok(readSource('docs/LIMITS.md').text === formatLimits(limitTable), say);
+  const options = formatOptions(optionTable, optionGroups);
+  assert.ok(readSource('docs/OPTIONS.md').text === options, say);
 });

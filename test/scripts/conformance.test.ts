@@ -68,3 +68,12 @@ test('the page shows each clause with its verdict and tests, as text', () => {
   assert.ok(page.includes('**PT-1-02** · SHOULD · proxy · no test'));
   assert.ok(page.includes('| proxy | MUST | 1 | 1 |\n| proxy | SHOULD | 1 | 0 |'));
 });
+
+test('each document has a chapter of its own, with its own counts', () => {
+  const control = { id: 'TC-1-01', section: '1', level: 'MUST', who: 'server', clause: 'Answers.' };
+  const page = formatConformance([...clauses, control], [claim('passed', 'TC-1-01')]);
+  const [head, pt, tc, ...more] = page.split(/^## /m);
+  assert.ok(head!.startsWith('# Conformance') && more.length === 0);
+  assert.ok(pt!.includes('| proxy | MUST | 1 | 0 |') && !pt!.includes('server'));
+  assert.ok(tc!.includes('| server | MUST | 1 | 1 |') && tc!.includes('**TC-1-01**'));
+});

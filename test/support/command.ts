@@ -1,6 +1,7 @@
 /** The command, run inside the test's own process. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import type { DaemonSignal } from '../../src/cli/context.ts';
 import { runCommand } from '../../src/cli/program.ts';
 
 /** A command that runs, or that has run. */
@@ -12,6 +13,8 @@ export interface RunningCommand {
   drain(): void;
   /** SIGTERM, or the second Ctrl-C. */
   stop(): void;
+  /** A signal that only a daemon gives a meaning to. */
+  send(signal: DaemonSignal): void;
 }
 
 /** Starts `postern` with arguments; nothing of the test's environment is passed on but what is given. */
@@ -23,6 +26,7 @@ export function startCommand(
   const stderr = new Output();
   const drain = new AbortController();
   const now = new AbortController();
+  const signals = new EventEmitter();
   const exitCode = runCommand({
     args,
     env,
@@ -31,6 +35,10 @@ export function startCommand(
     stderr,
     stop: { drain: drain.signal, now: now.signal },
     parentPid: () => 1,
+    onSignal: (signal, listener) => {
+      signals.on(signal, listener);
+      return () => void signals.off(signal, listener);
+    },
   });
   return {
     exitCode,
@@ -41,6 +49,7 @@ export function startCommand(
       drain.abort();
       now.abort();
     },
+    send: (signal) => void signals.emit(signal),
   };
 }
 

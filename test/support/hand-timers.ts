@@ -17,6 +17,13 @@ export class HandTimers implements Timers {
     return [...this.#pending].map(({ delayMs }) => delayMs);
   }
 
+  /** Waits until a timer of this delay runs. */
+  async isSet(delayMs: number): Promise<void> {
+    while (!this.delays.includes(delayMs)) {
+      await new Promise<void>((resolve) => (this.#onChange = resolve));
+    }
+  }
+
   /** Lets the timer of this delay run out; waits for it to be set when it is not yet. */
   async fire(delayMs: number): Promise<void> {
     for (;;) {

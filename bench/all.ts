@@ -1,0 +1,25 @@
+/**
+ * `npm run bench [-- --quick] [--json] [--write] [--transport NAME]`: the transports beside obfs4proxy,
+ * then the daemon. With `--transport` the daemon is left out; `--daemon` leaves the transports out.
+ */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { buildRoot } from '../scripts/paths.ts';
+
+const args = process.argv.slice(2);
+const onlyDaemon = args.includes('--daemon');
+const programs = onlyDaemon
+  ? ['daemon.js']
+  : ['run.js', ...(args.includes('--transport') ? [] : ['daemon.js'])];
+for (const program of programs) {
+  const own = args.filter(
+    (arg) => arg !== '--daemon' && (program === 'run.js' || arg !== '--write'),
+  );
+  const { status } = spawnSync(process.execPath, [join(buildRoot, 'bench', program), ...own], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) {
+    process.exitCode = 1;
+    break;
+  }
+}

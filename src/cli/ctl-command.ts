@@ -1,0 +1,61 @@
+/** The command line of `postern ctl`: its verbs, each with what it asks the server. */
+import type { Command } from 'commander';
+import { type CommandContext, EXIT_CODES_HELP } from './context.ts';
+import type { CtlOptions, CtlRequest } from './ctl.ts';
+
+/** Adds `ctl` to the program. */
+export function addCtl(
+  program: Command,
+  context: CommandContext,
+  setExitCode: (code: number) => void,
+): void {
+  const ctl = program
+    .command('ctl')
+    .description('Control a running daemon over its control port (TC).')
+    .helpCommand(false)
+    .option('--control <address>', 'address:port or unix:/path', '127.0.0.1:9051')
+    .option('--cookie <file>', 'prove it with the cookie in this file (control_auth_cookie)')
+    .option('--password-file <file>', 'prove it with the passphrase in this file')
+    .option('--json', 'print JSON instead of tables')
+    .addHelpText('afterAll', EXIT_CODES_HELP);
+
+  const perform = async (request: CtlRequest): Promise<void> => {
+    const { run } = await import('./ctl.ts');
+    setExitCode(await run(context, ctl.opts<CtlOptions>(), request));
+  };
+
+  ctl
+    .command('getconf')
+    .description('Print the values in force of options, defaults included.')
+    .argument('<key...>', 'options, like SocksPort')
+    .action((keys: string[]) => perform({ verb: 'getconf', keys }));
+  ctl
+    .command('setconf')
+    .description('Change options, all of them or none; a key without a value goes to its default.')
+    .argument('<key[=value]...>', 'like BandwidthRate="1 MB"; a list takes its key several times')
+    .action((settings: string[]) => perform({ verb: 'setconf', settings }));
+  ctl
+    .command('events')
+    .description('Print what happens until Ctrl-C.')
+    .argument('[kind...]', 'circuit, stream, or-connection, bandwidth, log (default: all)')
+    .action((kinds: string[]) => perform({ verb: 'events', kinds }));
+  ctl
+    .command('saveconf')
+    .description('Write the configuration in force into the torrc.')
+    .action(() => perform({ verb: 'saveconf' }));
+  ctl
+    .command('signal')
+    .description('Tell the daemon to reload, shutdown, dump, debug or halt.')
+    .argument('<name>', 'one of these, or HUP, INT, USR1, USR2, TERM')
+    .action((name: string) => perform({ verb: 'signal', name }));
+  ctl
+    .command('mapaddress')
+    .description('Take streams for one address to another; equal addresses undo it.')
+    .argument('<from>', 'an address; 0.0.0.0, :: or . for one that the daemon picks')
+    .argument('<to>', 'the address that they go to')
+    .action((from: string, to: string) => perform({ verb: 'mapaddress', from, to }));
+  ctl
+    .command('mappings')
+    .description('Print the mappings of addresses in force.')
+    .action(() => perform({ verb: 'mappings' }));
+}

@@ -1,0 +1,82 @@
+/** How `postern ctl` prints what it was told: tables for people, JSON for programs. */
+import type { AddressMapping, ConfEntry, ControlEvent } from '../control/messages.ts';
+import type { CommandContext } from './context.ts';
+
+/** Where results go. */
+export interface CtlOutput {
+  /** Aborted when nobody reads any more. */
+  readonly closed: AbortSignal;
+  /** @param keys what was asked for: a person is told of those without a value */
+  entries(keys: readonly string[], entries: readonly ConfEntry[]): void;
+  mappings(mappings: readonly AddressMapping[]): void;
+  /** One line for each event: JSON objects are one to a line, too. */
+  event(event: ControlEvent): void;
+}
+
+/** The output on a context's stdout. */
+export function createCtlOutput({ stdout }: CommandContext, json: boolean): CtlOutput {
+  const closed = new AbortController();
+  stdout.once('error', () => closed.abort());
+  const write = (text: string): void => void stdout.write(text);
+  const writeJson = (value: unknown): void => write(`${JSON.stringify(value)}\n`);
+
+  return {
+    closed: closed.signal,
+    entries(keys, entries) {
+      if (json) return writeJson(entries);
+      const answered = new Set(entries.map(({ key }) => key.toLowerCase()));
+      const missing = keys.filter((key) => !answered.has(key.toLowerCase()));
+      // The virtual key of a group is answered under the keys of its members.
+      const unset = entries.length > 0 && missing.length === keys.length ? [] : missing;
+      const rows = entries.map(({ key, value }) => [key, value]);
+      write(formatTable([...rows, ...unset.map((key) => [key, '(not set)'])]));
+    },
+    mappings(mappings) {
+      const pairs = mappings.map(({ original, replacement }) => [original.host, replacement.host]);
+      if (json) writeJson(pairs.map(([from, to]) => ({ from, to })));
+      else write(formatTable(pairs.map(([from, to]) => [from!, '→', to!])));
+    },
+    event(event) {
+      if (json) writeJson(event.type === 'unknown' ? { ...event, body: toHex(event.body) } : event);
+      else write(formatTable([[...describeEvent(event)]], [14, 14]));
+    },
+  };
+}
+
+/** The cells of an event's line. */
+function describeEvent(event: ControlEvent): readonly string[] {
+  switch (event.type) {
+    case 'circuit':
+      return [`circuit ${event.id}`, event.status, event.path.join(',')];
+    case 'stream':
+      return [`stream ${event.id}`, event.status, event.target];
+    case 'orConnection':
+      return ['or-connection', event.status, event.name];
+    case 'bandwidth':
+      return ['bandwidth', `${event.read} read`, `${event.written} written`];
+    case 'log':
+      return ['log', event.message];
+    case 'unknown':
+      return [`event ${event.code}`, 'unknown', toHex(event.body)];
+    case 'malformed':
+      return ['event', 'malformed', event.problem];
+  }
+}
+
+/**
+ * Rows of cells, in columns as wide as their widest cell. No byte of what a server said reaches the
+ * terminal as a command.
+ */
+function formatTable(rows: readonly (readonly string[])[], widths: readonly number[] = []): string {
+  const clean = rows.map((row) => row.map((cell) => cell.replace(/\p{Cc}+/gu, ' ')));
+  const widthOf = (column: number): number =>
+    Math.max(widths[column] ?? 0, ...clean.map((row) => row[column]?.length ?? 0));
+  return clean
+    .map((row) => row.map((cell, column) => cell.padEnd(widthOf(column))).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

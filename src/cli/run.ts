@@ -1,0 +1,80 @@
+/** `postern run`: the daemon that a torrc describes, controlled over TC and by signals. */
+import { homedir } from 'node:os';
+import { resolve } from 'node:path';
+import { localDefaults, torrcFile } from '../config/node.ts';
+import { ConfigStore } from '../config/store.ts';
+import type { Signal } from '../control/messages.ts';
+import { EmbeddedEngine } from '../engine/embedded/engine.ts';
+import { PosternError } from '../errors.ts';
+import { type CommandContext, type DaemonSignal, ExitCode, say } from './context.ts';
+import { reportError } from './report-error.ts';
+
+/** The options of `postern run`. */
+export interface RunOptions {
+  /** The path of the torrc. */
+  readonly file: string;
+  /** Check it and do nothing else. */
+  readonly verify?: true;
+}
+
+export async function run(context: CommandContext, options: RunOptions): Promise<number> {
+  const { env, stdout, stderr } = context;
+  const path = resolve(options.file);
+  const torrc = torrcFile(path);
+  const home = env['HOME'] ?? homedir();
+  const defaults = localDefaults(env, home);
+  let engine: EmbeddedEngine;
+  try {
+    if (options.verify) {
+      await ConfigStore.open(torrc, defaults);
+      say(context, `${path} is valid.`);
+      return ExitCode.ok;
+    }
+    engine = await EmbeddedEngine.start({
+      torrc,
+      localDefaults: defaults,
+      home,
+      env,
+      stdout,
+      stderr,
+    });
+  } catch (error) {
+    return reportError(context, error, path);
+  }
+  const ignoreSignals = obeySignals(context, engine);
+  await engine.ended;
+  await engine.close();
+  ignoreSignals();
+  return ExitCode.ok;
+}
+
+/** Unix signals do what SIGNAL messages do (TC 3.10). @returns stops that */
+function obeySignals({ stop, onSignal }: CommandContext, engine: EmbeddedEngine): () => void {
+  const send = (signal: Signal) => (): void => {
+    // What went wrong is in the log already; a signal has nobody to answer to.
+    engine.signal(signal).catch((error: unknown) => {
+      if (!(error instanceof PosternError)) throw error;
+    });
+  };
+  const shutDown = send('shutdown');
+  const halt = send('halt');
+  stop.drain.addEventListener('abort', shutDown);
+  stop.now.addEventListener('abort', halt);
+  // One that came while the engine was starting.
+  if (stop.now.aborted) halt();
+  else if (stop.drain.aborted) shutDown();
+  const ends = Object.entries(signals).map(([name, signal]) =>
+    onSignal(name as DaemonSignal, send(signal)),
+  );
+  return () => {
+    for (const end of ends) end();
+    stop.drain.removeEventListener('abort', shutDown);
+    stop.now.removeEventListener('abort', halt);
+  };
+}
+
+const signals: Readonly<Record<DaemonSignal, Signal>> = {
+  SIGHUP: 'reload',
+  SIGUSR1: 'dump',
+  SIGUSR2: 'debug',
+};

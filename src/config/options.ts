@@ -1,0 +1,411 @@
+/**
+ * The options: one row for each, from which everything else about it follows. `docs/OPTIONS.md` is
+ * generated from this table. The names are Tor's; where a meaning differs, the row says so.
+ */
+import {
+  formatPassphraseHash,
+  parsePassphraseHash,
+  type PassphraseHash,
+} from '../crypto/passphrase.ts';
+import type { Endpoint } from '../pt/address.ts';
+import type { BridgeLine } from '../pt/bridge-line.ts';
+import {
+  listenType,
+  type Mapping,
+  mappingType,
+  type Network,
+  poolType,
+  proxyType,
+} from './address-values.ts';
+import { type ExitRule, exitPolicyType } from './exit-policy.ts';
+import { type LogLine, logType } from './log-values.ts';
+import {
+  bridgeType,
+  listenAddressType,
+  pluginType,
+  type TransportListenAddress,
+  type TransportOptions,
+  transportOptionsType,
+  type TransportPlugin,
+} from './transport-values.ts';
+import {
+  booleanType,
+  choiceType,
+  integerType,
+  intervalType,
+  memoryType,
+  pathType,
+  textType,
+  type ValueType,
+} from './value-types.ts';
+
+/**
+ * The values in force, defaults included. An array is an option with many lines; undefined is a
+ * single one that is not set and has no default.
+ */
+export interface OptionValues {
+  readonly SocksPort: readonly Endpoint[];
+  readonly HTTPTunnelPort: readonly Endpoint[];
+  readonly UseBridges: boolean;
+  readonly Bridge: readonly BridgeLine[];
+  readonly ClientTransportPlugin: readonly TransportPlugin[];
+  readonly CircuitHops: number;
+  /** In seconds. */
+  readonly MaxCircuitDirtiness: number;
+  readonly MapAddress: readonly Mapping[];
+  readonly VirtualAddrNetworkIPv4: Network;
+  readonly VirtualAddrNetworkIPv6: Network;
+  readonly Socks4Proxy: Endpoint | undefined;
+  readonly Socks5Proxy: Endpoint | undefined;
+  readonly Socks5ProxyUsername: string | undefined;
+  readonly Socks5ProxyPassword: string | undefined;
+  readonly HTTPSProxy: Endpoint | undefined;
+  readonly HTTPSProxyAuthenticator: string | undefined;
+  readonly ORPort: Endpoint | undefined;
+  readonly ExtORPort: Endpoint | undefined;
+  readonly ServerTransportPlugin: readonly TransportPlugin[];
+  readonly ServerTransportListenAddr: readonly TransportListenAddress[];
+  readonly ServerTransportOptions: readonly TransportOptions[];
+  readonly ExitPolicy: readonly (readonly ExitRule[])[];
+  readonly ExitPolicyRejectPrivate: boolean;
+  /** In seconds. */
+  readonly ShutdownWaitLength: number;
+  readonly Nickname: string;
+  readonly ContactInfo: string | undefined;
+  /** In bytes a second. */
+  readonly BandwidthRate: number;
+  /** In bytes. */
+  readonly BandwidthBurst: number;
+  readonly ControlPort: readonly Endpoint[];
+  readonly ControlSocket: string | undefined;
+  readonly CookieAuthentication: boolean;
+  readonly CookieAuthFile: string | undefined;
+  readonly HashedControlPassword: readonly PassphraseHash[];
+  readonly DataDirectory: string | undefined;
+  readonly Engine: 'embedded';
+  readonly Log: readonly LogLine[];
+  readonly SafeLogging: boolean;
+}
+
+export type OptionName = keyof OptionValues;
+
+/** What one option is. */
+export interface OptionRow<T = unknown> {
+  readonly section: 'client' | 'bridge' | 'both' | 'control' | 'daemon';
+  readonly type: ValueType<T>;
+  /** Whether every line counts (`Bridge`), or only the last. */
+  readonly isList: boolean;
+  /** In canonical form. */
+  readonly default?: string;
+  /** Whether it can be set only before the start. */
+  readonly isFixed?: true;
+  /** One sentence. */
+  readonly summary: string;
+}
+
+/** The row that an option of this type of value must have. */
+type RowOf<V> = [V] extends [readonly (infer T)[]]
+  ? OptionRow<T | undefined> & { readonly isList: true }
+  : OptionRow<V> & { readonly isList: false };
+
+const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
+  SocksPort: {
+    section: 'client',
+    type: listenType,
+    isList: true,
+    default: '9050',
+    summary: 'Where applications connect that speak SOCKS5, SOCKS4 or SOCKS4a.',
+  },
+  HTTPTunnelPort: {
+    section: 'client',
+    type: listenType,
+    isList: true,
+    default: '0',
+    summary: 'Where applications connect that speak HTTP CONNECT.',
+  },
+  UseBridges: {
+    section: 'client',
+    type: booleanType,
+    isList: false,
+    default: '0',
+    summary: 'Whether circuits are built over the bridges; without it no stream leaves.',
+  },
+  Bridge: {
+    section: 'client',
+    type: bridgeType,
+    isList: true,
+    summary: 'A bridge that circuits may lead through, as its operator handed it out.',
+  },
+  ClientTransportPlugin: {
+    section: 'client',
+    type: pluginType,
+    isList: true,
+    summary: 'Who carries out the transports that the bridges need: a program, or this one.',
+  },
+  CircuitHops: {
+    section: 'client',
+    type: integerType(1, 8),
+    isList: false,
+    default: '1',
+    summary: 'How many bridges a circuit leads through, one behind the other (not in Tor).',
+  },
+  MaxCircuitDirtiness: {
+    section: 'client',
+    type: intervalType(10),
+    isList: false,
+    default: '600',
+    summary: 'How long after its first stream a circuit still takes new ones.',
+  },
+  MapAddress: {
+    section: 'client',
+    type: mappingType,
+    isList: true,
+    summary: 'A stream to the first address goes to the second instead.',
+  },
+  VirtualAddrNetworkIPv4: {
+    section: 'client',
+    type: poolType(4, 16),
+    isList: false,
+    default: '127.192.0.0/10',
+    summary: 'The IPv4 addresses that a controller may be given for a mapping (MAPADDRESS).',
+  },
+  VirtualAddrNetworkIPv6: {
+    section: 'client',
+    type: poolType(16, 104),
+    isList: false,
+    default: '[fc00::]/7',
+    summary: 'The IPv6 addresses that a controller may be given for a mapping (MAPADDRESS).',
+  },
+  Socks4Proxy: {
+    section: 'client',
+    type: proxyType(1080),
+    isList: false,
+    summary: 'Reach the bridges through this SOCKS4 proxy, and in no other way.',
+  },
+  Socks5Proxy: {
+    section: 'client',
+    type: proxyType(1080),
+    isList: false,
+    summary: 'Reach the bridges through this SOCKS5 proxy, and in no other way.',
+  },
+  Socks5ProxyUsername: {
+    section: 'client',
+    type: textType('TEXT', /^.{1,255}$/s, 'must have from 1 to 255 characters'),
+    isList: false,
+    summary: 'The user name for Socks5Proxy.',
+  },
+  Socks5ProxyPassword: {
+    section: 'client',
+    type: textType('TEXT', /^.{1,255}$/s, 'must have from 1 to 255 characters'),
+    isList: false,
+    summary: 'The password for Socks5Proxy.',
+  },
+  HTTPSProxy: {
+    section: 'client',
+    type: proxyType(443),
+    isList: false,
+    summary: 'Reach the bridges through this HTTP proxy by CONNECT, and in no other way.',
+  },
+  HTTPSProxyAuthenticator: {
+    section: 'client',
+    type: textType('USER:PASSWORD', /^[^:]+:/, 'must be a user name, a colon and a password'),
+    isList: false,
+    summary: 'The user name and password for HTTPSProxy.',
+  },
+  ORPort: {
+    section: 'bridge',
+    type: listenType,
+    isList: false,
+    default: '0',
+    summary:
+      'Where links arrive whose disguise has been taken off; on loopback unless an address is given, as anyone who reaches it can use it.',
+  },
+  ExtORPort: {
+    section: 'bridge',
+    type: listenType,
+    isList: false,
+    default: '0',
+    summary: 'The same with the Extended ORPort protocol, which tells who the client is.',
+  },
+  ServerTransportPlugin: {
+    section: 'bridge',
+    type: pluginType,
+    isList: true,
+    summary: 'Run as a bridge with these transports, by a program or by this one.',
+  },
+  ServerTransportListenAddr: {
+    section: 'bridge',
+    type: listenAddressType,
+    isList: true,
+    summary: 'Where a transport of the bridge takes connections.',
+  },
+  ServerTransportOptions: {
+    section: 'bridge',
+    type: transportOptionsType,
+    isList: true,
+    summary: 'Options of a transport of the bridge, like iat-mode=1.',
+  },
+  ExitPolicy: {
+    section: 'bridge',
+    type: exitPolicyType,
+    isList: true,
+    summary: 'Where streams may leave to; the first rule that fits decides, else they may.',
+  },
+  ExitPolicyRejectPrivate: {
+    section: 'bridge',
+    type: booleanType,
+    isList: false,
+    default: '1',
+    summary:
+      'Whether streams to private, local and multicast addresses are refused, before ExitPolicy is asked.',
+  },
+  ShutdownWaitLength: {
+    section: 'bridge',
+    type: intervalType(0),
+    isList: false,
+    default: '30',
+    summary: 'How long a bridge that is asked to end waits for its streams.',
+  },
+  Nickname: {
+    section: 'bridge',
+    type: textType(
+      'NAME',
+      /^[a-zA-Z0-9]{1,19}$/,
+      'must have from 1 to 19 letters and digits, nothing else',
+    ),
+    isList: false,
+    default: 'Unnamed',
+    summary: 'The name by which this daemon goes in logs.',
+  },
+  ContactInfo: {
+    section: 'bridge',
+    type: textType('TEXT', /^/, 'must be text'),
+    isList: false,
+    summary: 'How to reach the operator; kept for the operator’s own tools, sent nowhere.',
+  },
+  BandwidthRate: {
+    section: 'both',
+    type: memoryType(1),
+    isList: false,
+    default: '1073741824',
+    summary: 'How many bytes a second may pass in each direction, on average.',
+  },
+  BandwidthBurst: {
+    section: 'both',
+    type: memoryType(1),
+    isList: false,
+    default: '1073741824',
+    summary: 'How many bytes may pass at once after a pause.',
+  },
+  ControlPort: {
+    section: 'control',
+    type: listenType,
+    isList: true,
+    default: '0',
+    summary: 'Where controllers connect (TC); off loopback only with authentication.',
+  },
+  ControlSocket: {
+    section: 'control',
+    type: pathType,
+    isList: false,
+    summary: 'A Unix socket for controllers; its file permissions say who may connect.',
+  },
+  CookieAuthentication: {
+    section: 'control',
+    type: booleanType,
+    isList: false,
+    default: '0',
+    summary: 'Whether controllers must show the cookie, which is renewed at each start.',
+  },
+  CookieAuthFile: {
+    section: 'control',
+    type: pathType,
+    isList: false,
+    summary: 'Where the cookie is written; `control_auth_cookie` in DataDirectory when not set.',
+  },
+  HashedControlPassword: {
+    section: 'control',
+    type: { syntax: '16:HEX', parse: parsePassphraseHash, format: formatPassphraseHash },
+    isList: true,
+    summary: 'A passphrase that opens the control port, as `postern hash-password` prints it.',
+  },
+  DataDirectory: {
+    section: 'daemon',
+    type: pathType,
+    isList: false,
+    isFixed: true,
+    summary:
+      'Where identities and the cookie are kept; without it `$STATE_DIRECTORY` (systemd), else `postern` in `$XDG_STATE_HOME` or ~/.local/state.',
+  },
+  Engine: {
+    section: 'daemon',
+    type: choiceType(['embedded']),
+    isList: false,
+    default: 'embedded',
+    isFixed: true,
+    summary: 'What stands behind the control port (not in Tor).',
+  },
+  Log: {
+    section: 'daemon',
+    type: logType,
+    isList: true,
+    default: 'notice stdout',
+    summary: 'Which lines are logged, and where to.',
+  },
+  SafeLogging: {
+    section: 'daemon',
+    type: booleanType,
+    isList: false,
+    default: '1',
+    summary: 'Whether addresses are scrubbed from the log.',
+  },
+};
+
+/** The table of options, in the order of the documents. */
+export const optionTable: Readonly<Record<OptionName, OptionRow>> = table;
+
+/** Options whose lines mean something together and in their order (TC 3.4). */
+export interface OptionGroup {
+  /** The option with which each part begins. */
+  readonly head: string;
+  /** All options of the group with one sentence each, the head among them. */
+  readonly members: Readonly<Record<string, string>>;
+}
+
+/** The groups, by the virtual key that all lines of a group are fetched with. */
+export const optionGroups: Readonly<Record<string, OptionGroup>> = {
+  HiddenServiceOptions: {
+    head: 'HiddenServiceDir',
+    members: {
+      HiddenServiceDir:
+        'Begins a hidden service; kept and answered, but the embedded engine has none.',
+      HiddenServicePort: 'A port of the hidden service.',
+      HiddenServiceNodes: 'Nodes to use as its introduction points.',
+      HiddenServiceExcludeNodes: 'Nodes not to use as its introduction points.',
+    },
+  },
+};
+
+/** What a keyword stands for. */
+export type Keyword =
+  | { readonly kind: 'option'; readonly name: OptionName; readonly row: OptionRow }
+  | { readonly kind: 'member'; readonly name: string; readonly group: string }
+  | { readonly kind: 'group'; readonly name: string };
+
+const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
+  ...Object.entries(optionTable).map(
+    ([name, row]) =>
+      [name.toLowerCase(), { kind: 'option', name: name as OptionName, row }] as const,
+  ),
+  ...Object.entries(optionGroups).flatMap(([group, { members }]) => [
+    [group.toLowerCase(), { kind: 'group', name: group }] as const,
+    ...Object.keys(members).map(
+      (name) => [name.toLowerCase(), { kind: 'member', name, group }] as const,
+    ),
+  ]),
+]);
+
+/** What a keyword of any letter case stands for; undefined for an unknown one. No abbreviations. */
+export function findKeyword(text: string): Keyword | undefined {
+  return keywords.get(text.toLowerCase());
+}

@@ -1,0 +1,131 @@
+/**
+ * Writes a configuration into the text of a torrc: what has not changed stays as it was written and
+ * where it was written, comments included; what has is written in canonical form at its old place.
+ */
+import { PosternBug, PosternError } from '../errors.ts';
+import { Configuration } from './configuration.ts';
+import { findKeyword } from './options.ts';
+import { formatSetting, parseTorrc, type Setting } from './torrc.ts';
+
+/**
+ * The new text of a torrc.
+ *
+ * @param text the old one; if it is not a torrc any more, nothing of it is kept
+ */
+export function rewriteTorrc(text: string, target: Configuration): string {
+  const wanted = target.settings();
+  const result = isReadable(text) ? mergeInto(text, wanted) : formatAll(wanted);
+  // The daemon must be able to start from what it has written.
+  const reread = Configuration.parse(result).settings();
+  if (JSON.stringify([...reread]) !== JSON.stringify([...wanted])) {
+    throw new PosternBug('the rewritten torrc does not say what is in force');
+  }
+  return result;
+}
+
+function isReadable(text: string): boolean {
+  try {
+    Configuration.parse(text);
+    return true;
+  } catch (error) {
+    if (error instanceof PosternError) return false;
+    throw error;
+  }
+}
+
+/** One option or group while the old text is walked through. */
+interface Progress {
+  /** The lines as they shall be. */
+  readonly wanted: readonly Setting[];
+  /** Nothing is different: every old line stays, also one that a later line overrides. */
+  readonly unchanged: boolean;
+  /** For each wanted line, where in `wanted` it stands. */
+  readonly places: ReadonlyMap<string, readonly number[]>;
+  /** How many of the wanted lines have been written. */
+  written: number;
+  /** Where the last old line of this option stands, or stood: new lines go right behind it. */
+  slot: string[] | undefined;
+}
+
+function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>): string {
+  const old = Configuration.parse(text).settings();
+  const progress = new Map<string, Progress>();
+  const progressOf = (home: string): Progress => {
+    const known = progress.get(home);
+    if (known !== undefined) return known;
+    const lines = wanted.get(home) ?? [];
+    const unchanged = JSON.stringify(lines) === JSON.stringify(old.get(home) ?? []);
+    const created = {
+      wanted: lines,
+      unchanged,
+      places: placesOf(lines),
+      written: 0,
+      slot: undefined,
+    };
+    progress.set(home, created);
+    return created;
+  };
+
+  const output: string[][] = [];
+  for (const { raw, setting } of parseTorrc(text)) {
+    const state = setting === undefined ? undefined : progressOf(homeOf(setting.key));
+    const slot =
+      setting === undefined || state!.unchanged ? [raw] : carryOver(raw, setting, state!);
+    if (state !== undefined) state.slot = slot;
+    output.push(slot);
+  }
+  for (const { unchanged, slot, wanted: lines, written } of progress.values()) {
+    if (!unchanged) slot!.push(...lines.slice(written).map(formatLine));
+  }
+  const added = [...wanted].filter(([home]) => !progress.has(home)).flatMap(([, lines]) => lines);
+  return joinLines([...output.flat(), ...added.map(formatLine)]);
+}
+
+/** What stands in the place of an old line: itself, if it is wanted and its turn comes here. */
+function carryOver(raw: string, setting: Setting, state: Progress): string[] {
+  const places = state.places.get(canonicalText(setting)) ?? [];
+  const place = places.find((index) => index >= state.written);
+  if (place === undefined) return [];
+  const before = state.wanted.slice(state.written, place).map(formatLine);
+  state.written = place + 1;
+  if (state.slot === undefined) return [...before, raw];
+  state.slot.push(...before);
+  return [raw];
+}
+
+function homeOf(key: string): string {
+  const keyword = findKeyword(key)!;
+  return keyword.kind === 'member' ? keyword.group : keyword.name;
+}
+
+function placesOf(lines: readonly Setting[]): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  for (const [index, { key, value }] of lines.entries()) {
+    const text = `${key} ${value}`;
+    const known = places.get(text);
+    if (known === undefined) places.set(text, [index]);
+    else known.push(index);
+  }
+  return places;
+}
+
+/** The canonical form of a line of the old text; that of a bare key matches no wanted line. */
+function canonicalText({ key, value }: Setting): string {
+  const keyword = findKeyword(key)!;
+  if (value === '' || keyword.kind !== 'option') return `${keyword.name} ${value}`;
+  const { type } = keyword.row;
+  return `${keyword.name} ${type.format(type.parse(value))}`;
+}
+
+function formatAll(wanted: ReadonlyMap<string, readonly Setting[]>): string {
+  return joinLines([...wanted.values()].flat().map(formatLine));
+}
+
+function formatLine(setting: Setting): string {
+  return `${formatSetting(setting)}\n`;
+}
+
+/** The last line of the old text may have no end, and something may now come after it. */
+function joinLines(lines: readonly string[]): string {
+  return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`)).join('');
+}

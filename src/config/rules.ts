@@ -1,0 +1,106 @@
+/** What options must not contradict each other in. Checked on the whole, before anything changes. */
+import { isLoopback } from '../pt/address.ts';
+import type { OptionValues } from './options.ts';
+import type { TransportPlugin } from './transport-values.ts';
+import { valueFault } from './value-types.ts';
+
+/**
+ * Checks a configuration as a whole.
+ *
+ * @throws PosternError `ERR_CONFIG_VALUE`, naming the options
+ */
+export function checkRules(values: OptionValues): void {
+  for (const rule of rules) {
+    const fault = rule(values);
+    if (fault !== undefined) throw valueFault(fault);
+  }
+}
+
+/** Each says what is wrong, or nothing. */
+const rules: readonly ((values: OptionValues) => string | undefined)[] = [
+  ({ Socks4Proxy, Socks5Proxy, HTTPSProxy }) => {
+    const count = [Socks4Proxy, Socks5Proxy, HTTPSProxy].filter((proxy) => proxy !== undefined);
+    return count.length > 1
+      ? 'Socks4Proxy, Socks5Proxy, HTTPSProxy: only one of them can be set'
+      : undefined;
+  },
+  ({ Socks5Proxy, Socks5ProxyUsername: username, Socks5ProxyPassword: password }) => {
+    if ((username === undefined) !== (password === undefined)) {
+      return 'Socks5ProxyUsername, Socks5ProxyPassword: one needs the other';
+    }
+    return username !== undefined && Socks5Proxy === undefined
+      ? 'Socks5ProxyUsername: needs Socks5Proxy'
+      : undefined;
+  },
+  ({ HTTPSProxy, HTTPSProxyAuthenticator: authenticator }) =>
+    authenticator !== undefined && HTTPSProxy === undefined
+      ? 'HTTPSProxyAuthenticator: needs HTTPSProxy'
+      : undefined,
+
+  ({ UseBridges, Bridge }) =>
+    UseBridges && Bridge.length === 0 ? 'UseBridges: needs a Bridge line' : undefined,
+  ({ UseBridges, CircuitHops, Bridge }) =>
+    UseBridges && CircuitHops > Bridge.length
+      ? 'CircuitHops: there are fewer Bridge lines than hops'
+      : undefined,
+  ({ UseBridges, Bridge, ClientTransportPlugin }) => {
+    const known = transportsOf(ClientTransportPlugin);
+    const lost = Bridge.find(
+      ({ transport }) => transport !== undefined && !known.includes(transport),
+    );
+    return UseBridges && lost !== undefined
+      ? `Bridge: no ClientTransportPlugin line carries out ${shorten(lost.transport!)}`
+      : undefined;
+  },
+  ({ ClientTransportPlugin }) =>
+    repeated('ClientTransportPlugin', transportsOf(ClientTransportPlugin)),
+
+  ({ ServerTransportPlugin }) =>
+    repeated('ServerTransportPlugin', transportsOf(ServerTransportPlugin)),
+  ({ ServerTransportPlugin, ServerTransportListenAddr, ServerTransportOptions }) => {
+    const known = transportsOf(ServerTransportPlugin);
+    const lines = [
+      ...ServerTransportListenAddr.map((line) => ['ServerTransportListenAddr', line] as const),
+      ...ServerTransportOptions.map((line) => ['ServerTransportOptions', line] as const),
+    ];
+    const lost = lines.find(([, { transport }]) => !known.includes(transport));
+    return lost === undefined
+      ? undefined
+      : `${lost[0]}: no ServerTransportPlugin line carries out ${shorten(lost[1].transport)}`;
+  },
+  ({ ServerTransportListenAddr: lines }) =>
+    repeated(
+      'ServerTransportListenAddr',
+      lines.map(({ transport }) => transport),
+    ),
+  ({ ServerTransportOptions: lines }) =>
+    repeated(
+      'ServerTransportOptions',
+      lines.map(({ transport }) => transport),
+    ),
+
+  ({ BandwidthRate, BandwidthBurst }) =>
+    BandwidthBurst < BandwidthRate
+      ? 'BandwidthBurst: must not be less than BandwidthRate'
+      : undefined,
+
+  ({ ControlPort, CookieAuthentication, HashedControlPassword }) =>
+    ControlPort.some(({ host }) => !isLoopback(host)) &&
+    !CookieAuthentication &&
+    HashedControlPassword.length === 0
+      ? 'ControlPort: off loopback it needs CookieAuthentication or HashedControlPassword'
+      : undefined,
+];
+
+function transportsOf(plugins: readonly TransportPlugin[]): string[] {
+  return plugins.flatMap(({ transports }) => transports);
+}
+
+function repeated(option: string, transports: readonly string[]): string | undefined {
+  const again = transports.find((name, index) => transports.indexOf(name) !== index);
+  return again === undefined ? undefined : `${option}: two lines name ${shorten(again)}`;
+}
+
+function shorten(name: string): string {
+  return name.slice(0, 40);
+}

@@ -1,0 +1,141 @@
+import { PosternError } from '../errors.ts';
+import { Configuration, type LocalDefaults } from './configuration.ts';
+import { optionTable, type OptionName } from './options.ts';
+import { rewriteTorrc } from './rewrite.ts';
+import type { Setting } from './torrc.ts';
+import { valueFault } from './value-types.ts';
+
+/** The torrc. Its driver for files is `node.ts`. */
+export interface TorrcFile {
+  /**
+   * @returns undefined when there is none
+   * @throws PosternError `ERR_CONFIG_FILE`
+   */
+  read(): Promise<string | undefined>;
+  /**
+   * Replaces it in one step and keeps the previous one; a failure leaves it as it was.
+   *
+   * @throws PosternError `ERR_CONFIG_FILE`
+   */
+  write(text: string): Promise<void>;
+}
+
+/**
+ * Puts a configuration in force, or refuses by throwing; after a refusal everything must be as before.
+ *
+ * @param changed the options, and groups, that differ from `previous`; never empty
+ */
+export type ApplyConfiguration = (
+  next: Configuration,
+  previous: Configuration,
+  changed: ReadonlySet<string>,
+) => Promise<void>;
+
+/**
+ * The configuration of a running daemon: what is in force, and the ways in which it changes. A change
+ * is checked as a whole, then applied, and only then `current`. Changes, saves and reloads run one
+ * after another, in the order of the calls.
+ */
+export class ConfigStore {
+  readonly #file: TorrcFile;
+  readonly #localDefaults: LocalDefaults;
+  #current: Configuration;
+  #apply: ApplyConfiguration | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(file: TorrcFile, localDefaults: LocalDefaults, initial: Configuration) {
+    this.#file = file;
+    this.#localDefaults = localDefaults;
+    this.#current = initial;
+  }
+
+  /**
+   * Reads a torrc for the start of a daemon.
+   *
+   * @throws PosternError `ERR_CONFIG_FILE`, or like `Configuration.parse`
+   */
+  static async open(file: TorrcFile, localDefaults: LocalDefaults = {}): Promise<ConfigStore> {
+    const initial = Configuration.parse(await readExisting(file), localDefaults);
+    return new ConfigStore(file, localDefaults, initial);
+  }
+
+  /** What is in force. */
+  get current(): Configuration {
+    return this.#current;
+  }
+
+  /** From now on every change goes through `apply`. To be called once, when `current` is in force. */
+  onChange(apply: ApplyConfiguration): void {
+    this.#apply = apply;
+  }
+
+  /** The lines in force for each key: see `Configuration.get`. */
+  get(keys: readonly string[]): readonly Setting[] {
+    return this.#current.get(keys);
+  }
+
+  /**
+   * SETCONF: all of the lines, or none (TC 3.3).
+   *
+   * @param lines as in a torrc
+   * @throws PosternError `ERR_CONFIG_SYNTAX`, `ERR_CONFIG_KEY` or `ERR_CONFIG_VALUE`; nothing has
+   *   changed then
+   */
+  set(lines: string): Promise<void> {
+    return this.#inTurn(() => this.#adopt(this.#current.changedBy(lines)));
+  }
+
+  /**
+   * SAVECONF: writes what is in force into the torrc (TC 3.9), as it stands there at this moment:
+   * comments that were added while the daemon ran are kept, settings are not.
+   *
+   * @throws PosternError `ERR_CONFIG_FILE`; the torrc is as it was then
+   */
+  save(): Promise<void> {
+    return this.#inTurn(async () => {
+      const text = (await this.#file.read()) ?? '';
+      await this.#file.write(rewriteTorrc(text, this.#current));
+    });
+  }
+
+  /**
+   * Reads the torrc again. What was set and not saved is lost, as with Tor.
+   *
+   * @throws PosternError `ERR_CONFIG_FILE`, or like `set`; the running configuration stays then
+   */
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      const text = await readExisting(this.#file);
+      await this.#adopt(Configuration.parse(text, this.#localDefaults));
+    });
+  }
+
+  async #adopt(next: Configuration): Promise<void> {
+    const changed = next.differencesFrom(this.#current);
+    const fixed = [...changed].find((name) => optionTable[name as OptionName]?.isFixed);
+    if (fixed !== undefined) {
+      throw valueFault(
+        `${fixed}: cannot be changed while the daemon runs; it is read at the start`,
+      );
+    }
+    if (changed.size > 0) await this.#apply?.(next, this.#current, changed).catch(refuse);
+    this.#current = next;
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(action);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+async function readExisting(file: TorrcFile): Promise<string> {
+  const text = await file.read();
+  if (text === undefined) throw new PosternError('ERR_CONFIG_FILE', 'there is no torrc to read');
+  return text;
+}
+
+/** An effect that failed, such as a port in use, makes the value an impossible one (TC 3.1). */
+function refuse(error: unknown): never {
+  throw error instanceof PosternError ? valueFault(error.message, error) : error;
+}

@@ -1,0 +1,176 @@
+import type { Network } from '../config/address-values.ts';
+import { randomBytes, type Rng } from '../crypto/rng.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { bytesToIp, ipToBytes } from '../pt/address.ts';
+import { nullHosts, type AddressMapping, type MappedAddress } from './messages.ts';
+
+/** Where the addresses come from that stand in for something else. */
+export interface AddressMapOptions {
+  readonly rng: Rng;
+  /** `VirtualAddrNetworkIPv4`; 127.192.0.0/10 when not given. */
+  readonly ipv4?: Network;
+  /** `VirtualAddrNetworkIPv6`; fc00::/7 when not given. */
+  readonly ipv6?: Network;
+}
+
+/**
+ * Which addresses connections really go to: the table behind MAPADDRESS (TC 3.11).
+ *
+ * Two layers: what the configuration maps, and above it what controllers mapped, which lasts until it
+ * is replaced, removed or the process ends. Names compare without regard to letter case, and a name
+ * that is an IP address in disguise is that address. Mappings are not followed twice.
+ */
+export class AddressMap {
+  readonly #rng: Rng;
+  #ranges: Readonly<Record<'ipv4' | 'ipv6', Network>>;
+  #configured = new Map<string, AddressMapping>();
+  readonly #requested = new Map<string, AddressMapping>();
+  /** For each destination, and kind of original, the address that was picked for it last. */
+  readonly #picked = new Map<string, string>();
+
+  constructor({ rng, ipv4 = DEFAULT_IPV4, ipv6 = DEFAULT_IPV6 }: AddressMapOptions) {
+    this.#rng = rng;
+    this.#ranges = { ipv4, ipv6 };
+  }
+
+  /** Where a connection for `host` goes: the replacement, or `host` itself. */
+  lookUp(host: string): string {
+    return this.#find(keyOf(host))?.replacement.host ?? host;
+  }
+
+  /**
+   * Adds, replaces or removes a mapping.
+   *
+   * @param original a null address lets the map pick one of the same kind from its reserved range
+   * @param replacement equal to `original`: the mapping of that address is removed, if there is one
+   * @returns the mapping, as ADDRESSMAPPED tells it
+   * @throws PosternError `ERR_ADDRESS_MAP`: the replacement is null, the range or the table is full;
+   *   nothing has changed then
+   */
+  map(original: MappedAddress, replacement: MappedAddress): AddressMapping {
+    // Also null to null, which could as well be read as a removal.
+    if (isNull(replacement)) throw mapError('nothing can be mapped to the null address');
+    if (isNull(original)) return this.#mapPicked(original.kind, replacement);
+    const key = keyOf(original.host);
+    const mapping = { original, replacement };
+    if (key === keyOf(replacement.host)) {
+      this.#requested.delete(key);
+      this.#configured.delete(key);
+    } else {
+      this.#request(key, mapping);
+    }
+    return mapping;
+  }
+
+  /** All mappings in force. */
+  mappings(): readonly AddressMapping[] {
+    return [...new Map([...this.#configured, ...this.#requested]).values()];
+  }
+
+  /**
+   * Replaces what the configuration maps and the ranges to pick from; what controllers mapped stays,
+   * and goes before it. Of two mappings of one address the later counts.
+   *
+   * @throws PosternError `ERR_ADDRESS_MAP` for a null address; nothing has changed then
+   */
+  configure(
+    mappings: readonly AddressMapping[],
+    ranges: Partial<Record<'ipv4' | 'ipv6', Network>> = {},
+  ): void {
+    if (mappings.some(({ original, replacement }) => isNull(original) || isNull(replacement))) {
+      throw mapError('the configuration cannot map from or to the null address');
+    }
+    this.#ranges = { ipv4: DEFAULT_IPV4, ipv6: DEFAULT_IPV6, ...ranges };
+    this.#configured = new Map(mappings.map((mapping) => [keyOf(mapping.original.host), mapping]));
+  }
+
+  #find(key: string): AddressMapping | undefined {
+    return this.#requested.get(key) ?? this.#configured.get(key);
+  }
+
+  #request(key: string, mapping: AddressMapping): void {
+    if (!this.#requested.has(key) && this.#requested.size >= limits.controlMappings) {
+      throw mapError(`there are ${limits.controlMappings} mappings already`);
+    }
+    this.#requested.set(key, mapping);
+  }
+
+  #mapPicked(kind: MappedAddress['kind'], replacement: MappedAddress): AddressMapping {
+    const target = keyOf(replacement.host);
+    // A destination keeps its address, so that asking again and again cannot use up the range.
+    const purpose = `${kind} ${target}`;
+    const earlier = this.#find(this.#picked.get(purpose) ?? '');
+    if (earlier !== undefined && keyOf(earlier.replacement.host) === target) return earlier;
+    const original: MappedAddress = { kind, host: this.#pick(kind) };
+    const key = keyOf(original.host);
+    const mapping = { original, replacement };
+    this.#request(key, mapping);
+    this.#picked.set(purpose, key);
+    return mapping;
+  }
+
+  /** A host of this kind that hardly anyone uses, and that is not mapped yet. */
+  #pick(kind: MappedAddress['kind']): string {
+    if (kind === 'name') return `${randomBytes(this.#rng, 10).toString('hex')}.virtual.invalid`;
+    const range = this.#ranges[kind];
+    // One address more than there are mappings: one of them must be free, if the range has as many.
+    const tries = Math.min(sizeOf(range), this.#configured.size + this.#requested.size + 2);
+    const start = randomBytes(this.#rng, range.base.length);
+    for (let offset = 0; offset < tries; offset += 1) {
+      const host = bytesToIp(addressIn(range, start, offset));
+      if (host !== nullHosts[kind] && this.#find(host) === undefined) return host;
+    }
+    throw mapError('every address of the range to pick from is mapped');
+  }
+}
+
+/** How many addresses a range has, as far as a number can count them. */
+function sizeOf({ base, prefixBits }: Network): number {
+  return 2 ** (8 * base.length - prefixBits);
+}
+
+/** The address `offset` places behind `start`, inside the range: it wraps around at the end. */
+function addressIn({ base, prefixBits }: Network, start: Uint8Array, offset: number): Uint8Array {
+  const address = Uint8Array.from(start);
+  for (let index = address.length - 1, carry = offset; index >= 0 && carry > 0; index -= 1) {
+    const sum = address[index]! + (carry % 256);
+    address[index] = sum;
+    carry = Math.floor(carry / 256) + (sum > 255 ? 1 : 0);
+  }
+  return address.map((byte, index) => {
+    const fixedBits = Math.min(Math.max(prefixBits - 8 * index, 0), 8);
+    const hostMask = 0xff >> fixedBits;
+    return (base[index]! & ~hostMask) | (byte & hostMask);
+  });
+}
+
+/** A host as an address of its kind, for a configuration line or a command. */
+export function mappedAddress(host: string): MappedAddress {
+  const bytes = ipToBytes(host);
+  if (bytes === undefined) return { kind: 'name', host };
+  return { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', host: bytesToIp(bytes) };
+}
+
+/** What two spellings of one host have in common. */
+function keyOf(host: string): string {
+  const bytes = ipToBytes(host);
+  return bytes === undefined ? host.toLowerCase() : bytesToIp(bytes);
+}
+
+function isNull({ kind, host }: MappedAddress): boolean {
+  return keyOf(host) === nullHosts[kind];
+}
+
+function mapError(message: string): PosternError {
+  return new PosternError('ERR_ADDRESS_MAP', message);
+}
+
+/** Loopback addresses that nothing listens on by habit: what Tor took later. */
+const DEFAULT_IPV4: Network = { base: Uint8Array.of(127, 192, 0, 0), prefixBits: 10 };
+
+/** Unique local addresses (RFC 4193). */
+const DEFAULT_IPV6: Network = {
+  base: Uint8Array.of(0xfc, ...new Array<number>(15).fill(0)),
+  prefixBits: 7,
+};

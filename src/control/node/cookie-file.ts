@@ -1,0 +1,68 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { randomBytes, type Rng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import { replaceFile } from '../../net/replace-file.ts';
+
+/** A control cookie's length; the file is the cookie and nothing else. */
+const COOKIE_BYTES = 32;
+
+/** The file's name in the data directory, as Tor has it. */
+export const COOKIE_FILE_NAME = 'control_auth_cookie';
+
+/**
+ * Writes a fresh cookie, for its owner only, in the place of the one before. To be called at each
+ * start; whoever can read the file is trusted (TC 4.1, method 3).
+ *
+ * @returns the cookie
+ * @throws PosternError `ERR_CONTROL_COOKIE`
+ */
+export async function writeControlCookie(path: string, rng: Rng): Promise<Buffer> {
+  const cookie = randomBytes(rng, COOKIE_BYTES);
+  try {
+    await replaceFile(path, cookie);
+  } catch (error) {
+    throw cookieError(`the cookie file ${path} cannot be written`, error);
+  }
+  return cookie;
+}
+
+/**
+ * Reads the cookie that a client will send. What is sent goes to whoever listens, so a file that is
+ * not a cookie is not read at all: it must be a plain file of 32 bytes, this user's (root may read
+ * anybody's), and closed to all others.
+ *
+ * @throws PosternError `ERR_CONTROL_COOKIE`
+ */
+export async function readControlCookie(path: string): Promise<Buffer> {
+  // Without O_NONBLOCK a named pipe would keep the caller waiting for its writer.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(path, flags).catch((error: unknown) => {
+    throw cookieError(`the cookie file ${path} cannot be opened`, error);
+  });
+  try {
+    // Of the open file, not of the path: it cannot be exchanged between check and use.
+    const info = await handle.stat();
+    const user = process.getuid?.();
+    if (!info.isFile() || info.size !== COOKIE_BYTES) {
+      throw cookieError(`${path} is not a file of ${COOKIE_BYTES} bytes`);
+    }
+    if (user !== 0 && info.uid !== user) throw cookieError(`${path} belongs to another user`);
+    if ((info.mode & 0o077) !== 0) throw cookieError(`${path} is open to other users`);
+    const cookie = Buffer.alloc(COOKIE_BYTES);
+    const { bytesRead } = await handle.read(cookie, 0, COOKIE_BYTES, 0);
+    if (bytesRead !== COOKIE_BYTES) throw cookieError(`${path} became shorter`);
+    return cookie;
+  } finally {
+    await handle.close();
+  }
+}
+
+function cookieError(message: string, cause?: unknown): PosternError {
+  const errno = (cause as NodeJS.ErrnoException | undefined)?.code;
+  return new PosternError(
+    'ERR_CONTROL_COOKIE',
+    errno === undefined ? message : `${message} (${errno})`,
+    { cause },
+  );
+}

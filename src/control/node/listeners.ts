@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { chmod, lstat, rm, stat } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { dirname } from 'node:path';
+import { PosternError } from '../../errors.ts';
+import { listenTcp, type Listener } from '../../net/listener.ts';
+import { isLoopback, type Endpoint } from '../../pt/address.ts';
+import { demandsSecret } from '../authentication.ts';
+import type { ControlServer } from './server.ts';
+
+/**
+ * `ControlPort`: TCP. Closing the listener leaves connections that stand alone.
+ *
+ * @throws PosternError `ERR_CONTROL_UNPROTECTED` for an address that is not loopback while there is no
+ *   secret; `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
+ */
+export async function openControlPort(
+  server: ControlServer,
+  endpoint: Endpoint,
+): Promise<Listener> {
+  const local = isLoopback(endpoint.host);
+  if (!local && !demandsSecret(server.secrets)) {
+    throw new PosternError(
+      'ERR_CONTROL_UNPROTECTED',
+      'the control port is not on loopback, and no authentication is configured',
+    );
+  }
+  return listenTcp(endpoint, (socket) =>
+    server.accept(socket, { from: local ? 'loopback' : 'port' }),
+  );
+}
+
+/**
+ * `ControlSocket`: a Unix-domain socket, mode 0600, in a directory that is closed to other users,
+ * because some systems ignore the mode of a socket (TC 4.1, method 2). A socket that a dead server
+ * left behind is replaced. Closing removes it.
+ *
+ * @throws PosternError `ERR_CONTROL_SOCKET`, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
+ */
+export async function openControlSocket(
+  server: ControlServer,
+  path: string,
+): Promise<Pick<Listener, 'close'>> {
+  await checkDirectory(dirname(path));
+  await removeStaleSocket(path);
+  const listener = createServer({ allowHalfOpen: true }, (socket) => {
+    server.accept(socket, { from: 'socket' });
+  });
+  listener.listen(path);
+  try {
+    await once(listener, 'listening');
+    // Nobody but the owner could have entered the directory in between.
+    await chmod(path, 0o600);
+  } catch (error) {
+    listener.close();
+    throw listenError(error);
+  }
+  listener.on('error', () => {});
+  // Not awaited: `close` calls back only when the last connection has ended.
+  return { close: async () => void listener.close() };
+}
+
+async function checkDirectory(path: string): Promise<void> {
+  const info = await stat(path).catch((error: unknown) => {
+    throw socketError('the directory of the control socket cannot be read', error);
+  });
+  if (!info.isDirectory() || info.uid !== process.getuid?.() || (info.mode & 0o077) !== 0) {
+    throw socketError('the directory of the control socket is open to other users, or not yours');
+  }
+}
+
+/** Makes room where nobody answers any more; what is not a socket is never touched. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const info = await lstat(path).catch(() => undefined);
+  if (info === undefined) return;
+  if (!info.isSocket()) throw socketError('the path of the control socket is another file’s');
+  const probe = connect(path);
+  try {
+    await once(probe, 'connect');
+  } catch {
+    await rm(path, { force: true });
+    return;
+  } finally {
+    probe.destroy();
+  }
+  throw new PosternError('ERR_LISTEN_IN_USE', 'another server listens on the control socket');
+}
+
+function socketError(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_CONTROL_SOCKET', message, { cause });
+}
+
+function listenError(error: unknown): PosternError {
+  const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  return new PosternError('ERR_LISTEN_FAILED', `cannot listen on the control socket (${errno})`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,201 @@
+import type { Duplex } from 'node:stream';
+import { limits } from '../../limits.ts';
+import { isAuthentic, type ControlSecrets } from '../authentication.ts';
+import { encodeEvent } from '../encode.ts';
+import type { ControlEngine, EngineEvent } from '../engine.ts';
+import type { EventKind } from '../messages.ts';
+import { performRequest } from '../requests.ts';
+import {
+  createControlServerMachine,
+  type ControlServerAction,
+  type ControlServerMachine,
+  type EngineRequest,
+} from '../server.ts';
+
+/** What a control server stands in front of. */
+export interface ControlServerOptions {
+  readonly engine: ControlEngine;
+  /** What opens a connection, asked at each AUTHENTICATE: a change holds for the next attempt. */
+  readonly secrets: () => ControlSecrets;
+  /** Takes a line for the log, without secrets and addresses. */
+  readonly log: (level: 'notice' | 'warn', message: string) => void;
+}
+
+/** How a connection came in. */
+export interface ControlConnectionOptions {
+  /**
+   * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine.
+   * `socket`: the system let in only the owner, and no AUTHENTICATE is needed.
+   */
+  readonly from: 'port' | 'loopback' | 'socket';
+}
+
+/**
+ * A control server over any number of connections, which may be streams of any kind. Listeners hand
+ * them in; see `openControlPort` and `openControlSocket`.
+ */
+export class ControlServer {
+  readonly #options: ControlServerOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #unsubscribe: () => void;
+  #full = false;
+
+  constructor(options: ControlServerOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.engine.onEvent((event) => this.#tell(event));
+  }
+
+  /** What opens a connection at this moment. */
+  get secrets(): ControlSecrets {
+    return this.#options.secrets();
+  }
+
+  /** Serves one controller until either end closes. A stream over the cap is closed at once. */
+  accept(stream: Duplex, { from }: ControlConnectionOptions): void {
+    if (this.#connections.size >= limits.controlConnections) {
+      stream.on('error', () => {}).destroy();
+      // Once for each time that it fills up: a flood shall not become one of log lines.
+      if (!this.#full) this.#options.log('warn', 'too many control connections; refusing more');
+      this.#full = true;
+      return;
+    }
+    const { secrets } = this.#options;
+    const machine = createControlServerMachine({
+      isAuthentic: (secret) => isAuthentic(secret, secrets(), from !== 'port'),
+      open: from === 'socket',
+    });
+    const connection = new Connection(stream, machine, this.#options);
+    this.#connections.add(connection);
+    void connection.closed.then(() => {
+      this.#connections.delete(connection);
+      this.#full = false;
+    });
+    if (from !== 'socket') connection.startClock();
+  }
+
+  /** Ends every connection after what is already answered, and forgets the engine. Idempotent. */
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await Promise.all([...this.#connections].map((connection) => connection.end()));
+  }
+
+  #tell(event: EngineEvent): void {
+    if (event.type === 'log' && (event.level === 'debug' || event.level === 'info')) return;
+    let frame: Uint8Array | undefined;
+    for (const connection of this.#connections) {
+      connection.tell(event.type, () => (frame ??= encodeEvent(event)));
+    }
+  }
+}
+
+/** The driver of one connection's machine. */
+class Connection {
+  /** Settles when the stream has closed. */
+  readonly closed: Promise<void>;
+  readonly #stream: Duplex;
+  readonly #machine: ControlServerMachine;
+  readonly #options: ControlServerOptions;
+  #clock: NodeJS.Timeout | undefined;
+  #corked = false;
+
+  constructor(stream: Duplex, machine: ControlServerMachine, options: ControlServerOptions) {
+    this.#stream = stream;
+    this.#machine = machine;
+    this.#options = options;
+    this.closed = new Promise((resolve) => {
+      stream.once('close', () => {
+        clearTimeout(this.#clock);
+        resolve();
+      });
+    });
+    stream.on('error', () => {}); // 'close' follows, and that is all there is to know
+    stream.on('data', (chunk: Buffer) => this.#run(machine.receive(chunk)));
+    stream.on('end', () => this.#run(machine.receiveEnd()));
+  }
+
+  /** Closes the connection unless the controller authenticates in time. */
+  startClock(): void {
+    this.#clock = setTimeout(
+      () => this.#run(this.#machine.expire()),
+      limits.controlAuthenticationMs,
+    );
+  }
+
+  /** Sends an event if the controller asked for its kind. */
+  tell(kind: EventKind, encode: () => Uint8Array): void {
+    if (this.#machine.wants(kind)) this.#send(encode());
+  }
+
+  /** Closes as soon as everything is sent; a controller that does not take it has little time. */
+  async end(): Promise<void> {
+    this.#end(limits.closeLingerMs);
+    // Not waiting for the controller’s own end: the process may be about to exit.
+    if (this.#stream.writableFinished) this.#stream.destroy();
+    else this.#stream.once('finish', () => this.#stream.destroy());
+    await this.closed;
+  }
+
+  #run(actions: readonly ControlServerAction[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case 'send':
+          this.#send(action.bytes);
+          break;
+        case 'perform':
+          void this.#perform(action.request);
+          break;
+        case 'opened':
+          clearTimeout(this.#clock);
+          break;
+        case 'close':
+          if (action.reason !== undefined) this.#options.log('notice', `closed: ${action.reason}`);
+          // A stranger gets no time to read; a controller that said goodbye has all it wants.
+          this.#end(action.reason === undefined ? undefined : limits.closeLingerMs);
+          break;
+      }
+    }
+    // What pours in while a request is carried out waits in the kernel, not here.
+    if (this.#machine.busy) this.#stream.pause();
+    else if (this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  async #perform(request: EngineRequest): Promise<void> {
+    const { reply, failure } = await performRequest(this.#options.engine, request);
+    if (failure !== undefined) {
+      const message = failure instanceof Error ? failure.message : 'for no stated reason';
+      this.#options.log('warn', `the control request ${request.type} failed: ${message}`);
+    }
+    this.#run(this.#machine.answer(reply));
+  }
+
+  #send(bytes: Uint8Array): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableEnded) return;
+    if (!this.#corked) {
+      // Replies to pipelined requests leave in one system call.
+      this.#corked = true;
+      stream.cork();
+      queueMicrotask(() => process.nextTick(() => this.#uncork()));
+    }
+    stream.write(bytes);
+    if (stream.writableLength >= limits.controlUnsentBytes) {
+      // TC 4.2. Destroyed first: the line becomes an event, which must not come back here.
+      stream.destroy();
+      this.#options.log('warn', 'closed: a controller did not read what it asked for');
+    }
+  }
+
+  #uncork(): void {
+    this.#corked = false;
+    this.#stream.uncork();
+  }
+
+  #end(lingerMs: number | undefined): void {
+    clearTimeout(this.#clock);
+    if (lingerMs !== undefined) {
+      this.#clock = setTimeout(() => this.#stream.destroy(), lingerMs);
+    }
+    this.#stream.end();
+    this.#stream.resume();
+  }
+}

@@ -1,0 +1,125 @@
+/** `ControlPort`, `ControlSocket` and what opens them. */
+import { join } from 'node:path';
+import { expandPath } from '../config/node.ts';
+import type { OptionValues } from '../config/options.ts';
+import type { ControlSecrets } from '../control/authentication.ts';
+import type { ControlEngine } from '../control/engine.ts';
+import { COOKIE_FILE_NAME, writeControlCookie } from '../control/node/cookie-file.ts';
+import { openControlPort, openControlSocket } from '../control/node/listeners.ts';
+import { ControlServer } from '../control/node/server.ts';
+import type { Rng } from '../crypto/rng.ts';
+import type { Listener } from '../net/listener.ts';
+import { formatEndpoint, type Endpoint } from '../pt/address.ts';
+import { dataDirectory } from './data-directory.ts';
+import type { DaemonLog } from './log.ts';
+import type { Change, Part } from './part.ts';
+import { forOption, numbered, Resources, type Wanted } from './resources.ts';
+
+/** What the control part is given. */
+export interface ControlPartOptions {
+  readonly engine: ControlEngine;
+  readonly log: DaemonLog;
+  readonly rng: Rng;
+  readonly home: string;
+}
+
+/** A TCP port or a Unix-domain socket. */
+interface ControlListener extends Pick<Listener, 'close'> {
+  readonly name: string;
+  readonly endpoint?: Endpoint;
+}
+
+/** The control server of a daemon and its listeners. */
+export class ControlPart implements Part {
+  readonly #options: ControlPartOptions;
+  readonly #server: ControlServer;
+  readonly #listeners: Resources<ControlListener> = new Resources((listener) => listener.close());
+  #secrets: ControlSecrets = {};
+  /** By path. A cookie lives as long as the process: controllers keep it (TC 4.1). */
+  readonly #cookies = new Map<string, Uint8Array>();
+
+  constructor(options: ControlPartOptions) {
+    const { engine, log } = options;
+    this.#options = options;
+    this.#server = new ControlServer({
+      engine,
+      secrets: () => this.#secrets,
+      log: (level, message) => log.write(level, `control: ${message}`),
+    });
+  }
+
+  /** Where TCP controllers connect. */
+  get endpoints(): readonly Endpoint[] {
+    return [...this.#listeners.current.values()].flatMap(({ endpoint }) => endpoint ?? []);
+  }
+
+  async prepare(next: OptionValues): Promise<Change> {
+    const { log, home } = this.#options;
+    const earlier = this.#secrets;
+    // At once: a port that opens must not be open to those whom the new configuration shuts out.
+    this.#secrets = await this.#secretsOf(next);
+    const wanted: Wanted<ControlListener> = new Map([
+      ...numbered(next.ControlPort, formatEndpoint).map(
+        ([key, endpoint]) =>
+          [
+            `port ${key}`,
+            async () => {
+              const listener = await forOption('ControlPort', () =>
+                openControlPort(this.#server, endpoint),
+              );
+              return { name: formatEndpoint(listener.endpoint), ...listener };
+            },
+          ] as const,
+      ),
+      ...[next.ControlSocket ?? []].flat().map(
+        (path) =>
+          [
+            `socket ${path}`,
+            async () => {
+              const listener = await forOption('ControlSocket', () =>
+                openControlSocket(this.#server, expandPath(path, home)),
+              );
+              return { name: path, ...listener };
+            },
+          ] as const,
+      ),
+    ]);
+    try {
+      const change = await this.#listeners.prepare(wanted);
+      return {
+        commit() {
+          change.commit();
+          for (const { name } of change.fresh) log.announce(`Controllers connect to ${name}`);
+        },
+        rollback: async () => {
+          await change.rollback();
+          this.#secrets = earlier;
+        },
+      };
+    } catch (error) {
+      this.#secrets = earlier;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#listeners.close();
+    await this.#server.close();
+  }
+
+  async #secretsOf(next: OptionValues): Promise<ControlSecrets> {
+    const passphrases = next.HashedControlPassword;
+    if (!next.CookieAuthentication) return { passphrases };
+    const { home, rng } = this.#options;
+    const path =
+      next.CookieAuthFile === undefined
+        ? join(dataDirectory(next, home), COOKIE_FILE_NAME)
+        : expandPath(next.CookieAuthFile, home);
+    let cookie = this.#cookies.get(path);
+    if (cookie === undefined) {
+      cookie = await writeControlCookie(path, rng);
+      this.#cookies.set(path, cookie);
+    }
+    return { cookie, passphrases };
+  }
+}

@@ -1,0 +1,64 @@
+/** `BandwidthRate` and `BandwidthBurst`: how much passes, and how much may. */
+import type { Duplex } from 'node:stream';
+import type { OptionValues } from '../../config/options.ts';
+import type { Timers } from '../../parent/timers.ts';
+import type { EngineEvents } from '../events.ts';
+import { type Change, type Part, simpleChange } from '../part.ts';
+import { LinkStream } from './link-stream.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Counts and limits what goes through the links. Both directions have a bucket of their own. */
+export class Bandwidth implements Part {
+  readonly #events: EngineEvents;
+  readonly #timers: Timers;
+  readonly #now: () => number;
+  readonly #read: TokenBucket;
+  readonly #write: TokenBucket;
+  #cancel: (() => void) | undefined;
+  #counted = { read: 0, written: 0 };
+
+  /** @param now milliseconds that only ever grow */
+  constructor(events: EngineEvents, timers: Timers, now: () => number) {
+    this.#events = events;
+    this.#timers = timers;
+    this.#now = now;
+    this.#read = new TokenBucket(now());
+    this.#write = new TokenBucket(now());
+    this.#tick();
+  }
+
+  async prepare({ BandwidthRate: rate, BandwidthBurst: burst }: OptionValues): Promise<Change> {
+    return simpleChange(() => {
+      for (const bucket of [this.#read, this.#write]) bucket.configure(rate, burst, this.#now());
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#cancel?.();
+  }
+
+  /** The same stream, counted and held to the rate. */
+  meter(stream: Duplex): Duplex {
+    return new LinkStream(stream, {
+      onRead: (bytes) => {
+        this.#counted.read += bytes;
+        return this.#read.take(bytes, this.#now());
+      },
+      onWrite: (bytes) => {
+        this.#counted.written += bytes;
+        return this.#write.take(bytes, this.#now());
+      },
+      after: (delayMs, callback) => this.#timers.after(delayMs, callback),
+    });
+  }
+
+  /** TC 3.7: each second, zeros too. */
+  #tick(): void {
+    this.#cancel = this.#timers.after(1000, () => {
+      const counted = this.#counted;
+      this.#counted = { read: 0, written: 0 };
+      this.#tick();
+      this.#events.emit({ type: 'bandwidth', ...counted });
+    });
+  }
+}

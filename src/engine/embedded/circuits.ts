@@ -1,0 +1,280 @@
+import type { EventStatus } from '../../control/messages.ts';
+import { randomInteger, type Rng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import type { Timers } from '../../parent/timers.ts';
+import type { EngineEvents } from '../events.ts';
+import type { Bridge } from './bridge.ts';
+import type { Link } from './link.ts';
+import type { Links } from './links.ts';
+
+/** An ordered path of bridges that is built, and takes streams. */
+export interface Circuit {
+  /** Unique while the process lives. */
+  readonly id: number;
+  readonly path: readonly Bridge[];
+  /** The link to the last bridge. */
+  readonly link: Link;
+  /** A stream is on it from now on. @returns the stream has left; to be called once */
+  attach(): () => void;
+}
+
+/** What the configuration says about circuits. */
+export interface CircuitSettings {
+  readonly bridges: readonly Bridge[];
+  readonly hops: number;
+  /** How long after its first stream a circuit takes new ones. */
+  readonly maxDirtinessMs: number;
+}
+
+/** What circuits are given. */
+export interface CircuitsOptions {
+  readonly events: EngineEvents;
+  readonly links: Links;
+  readonly timers: Timers;
+  readonly rng: Rng;
+}
+
+/** Builds circuits, shares them out among streams, and lets them go. */
+export class Circuits {
+  readonly #options: CircuitsOptions;
+  readonly #built = new Set<BuiltCircuit>();
+  #settings: CircuitSettings = { bridges: [], hops: 1, maxDirtinessMs: 0 };
+  #building: Promise<BuiltCircuit> | undefined;
+  #lastId = 0;
+  /** Those who wait for a bridge to come back. */
+  readonly #waiters = new Set<() => void>();
+
+  constructor(options: CircuitsOptions) {
+    this.#options = options;
+  }
+
+  /** The circuits that stand. */
+  get all(): readonly { readonly id: number; readonly path: readonly Bridge[]; streams: number }[] {
+    return [...this.#built];
+  }
+
+  /**
+   * What holds from now on. Circuits that could not be built any more take no new streams; those that
+   * they have go on.
+   */
+  configure(settings: CircuitSettings): void {
+    const hasNewLength = settings.hops !== this.#settings.hops;
+    this.#settings = settings;
+    for (const circuit of this.#built) {
+      const isLost = circuit.path.some((bridge) => !settings.bridges.includes(bridge));
+      if (hasNewLength || isLost) circuit.retire();
+    }
+    this.bridgesChanged();
+  }
+
+  /** A bridge was reached, has failed, has come or gone: whoever waits looks again. */
+  bridgesChanged(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+
+  /**
+   * A circuit for a new stream: one that stands, else a new one. While no bridge can be used it waits,
+   * but not after every bridge has failed once more.
+   *
+   * @throws PosternError `ERR_NO_BRIDGE` when none is configured; `ERR_LINK_FAILED` when none can be
+   *   reached; the reason of `signal`
+   */
+  async acquire(signal: AbortSignal): Promise<Circuit> {
+    const failuresBefore = new Map(
+      this.#settings.bridges.map((bridge) => [bridge, bridge.failures] as const),
+    );
+    let failure: Error | undefined;
+    for (let builds = 0; builds < limits.streamCircuits;) {
+      signal.throwIfAborted();
+      const { bridges } = this.#settings;
+      if (bridges.length === 0) {
+        throw new PosternError('ERR_NO_BRIDGE', 'no bridge is configured, or UseBridges is 0');
+      }
+      const standing = [...this.#built].find((circuit) => circuit.takesStreams);
+      if (standing !== undefined) return standing;
+      if (this.#building !== undefined || this.#choosePath() !== undefined) {
+        try {
+          const circuit = await orAborted(this.#build(), signal);
+          if (circuit.takesStreams) return circuit;
+        } catch (error) {
+          signal.throwIfAborted();
+          failure = error as Error;
+        }
+        builds += 1;
+        continue;
+      }
+      const mayComeBack = bridges.some(
+        (bridge) => !bridge.isUp && bridge.failures <= (failuresBefore.get(bridge) ?? 0),
+      );
+      if (!mayComeBack) break;
+      await this.#untilBridgesChange(signal);
+    }
+    throw failure ?? unreachable(this.#settings.bridges);
+  }
+
+  /** Builds one ahead of need, so that the first stream need not wait. Failures show in the log. */
+  prepareOne(): void {
+    if (this.#building !== undefined || [...this.#built].some(({ takesStreams }) => takesStreams)) {
+      return;
+    }
+    if (this.#choosePath() !== undefined) this.#build().catch(() => {});
+  }
+
+  /** Lets all of them go; the links end for themselves. */
+  close(): void {
+    this.#settings = { ...this.#settings, bridges: [] };
+    for (const circuit of this.#built) circuit.end();
+    this.bridgesChanged();
+  }
+
+  /** One circuit at a time: who comes meanwhile takes that one. */
+  #build(): Promise<BuiltCircuit> {
+    this.#building ??= this.#extend(this.#choosePath()!).finally(() => {
+      this.#building = undefined;
+    });
+    return this.#building;
+  }
+
+  /** Launches a circuit and extends it, hop by hop. */
+  async #extend(path: readonly Bridge[]): Promise<BuiltCircuit> {
+    const { links } = this.#options;
+    const id = (this.#lastId += 1);
+    const used: { readonly link: Link; readonly release: () => void }[] = [];
+    this.#tell('launched', id, []);
+    try {
+      for (let hops = 1; hops <= path.length; hops += 1) {
+        const link = await links.get(path.slice(0, hops));
+        used.push({ link, release: links.use(link) });
+        this.#tell('extended', id, path.slice(0, hops));
+      }
+      if (used.some(({ link }) => !link.isOpen)) {
+        throw new PosternError('ERR_LINK_FAILED', 'a link broke while the circuit was built');
+      }
+    } catch (error) {
+      this.#tell('failed', id, path.slice(0, used.length));
+      for (const { release } of used) release();
+      throw error;
+    }
+    const circuit = new BuiltCircuit(id, path, used.at(-1)!.link, {
+      afterDirtiness: (callback) =>
+        this.#options.timers.after(this.#settings.maxDirtinessMs, callback),
+      onEnd: () => {
+        this.#built.delete(circuit);
+        this.#tell('closed', id, path);
+        for (const { release } of used) release();
+      },
+    });
+    this.#built.add(circuit);
+    this.#tell('built', id, path);
+    for (const { link } of used) void link.closed.then(() => circuit.end());
+    const { bridges, hops } = this.#settings;
+    if (hops !== path.length || path.some((bridge) => !bridges.includes(bridge))) circuit.retire();
+    return circuit;
+  }
+
+  /** Bridges by chance, none twice; undefined when too few are up. */
+  #choosePath(): readonly Bridge[] | undefined {
+    const { bridges, hops } = this.#settings;
+    const usable = bridges.filter(({ isUp }) => isUp);
+    // From the end: the last hops are the ones that not every bridge can be.
+    const path: Bridge[] = [];
+    while (path.length < hops) {
+      const isFirst = path.length === hops - 1;
+      const candidates = usable.filter(
+        (bridge) => !path.includes(bridge) && (isFirst || bridge.route.through !== undefined),
+      );
+      if (candidates.length === 0) return undefined;
+      // A program's bridge can only come first: leave the others for behind it.
+      const direct = candidates.filter(({ route }) => route.through === undefined);
+      const choice = isFirst && hops > 1 && direct.length > 0 ? direct : candidates;
+      path.unshift(choice[randomInteger(this.#options.rng, 0, choice.length - 1)]!);
+    }
+    return path;
+  }
+
+  async #untilBridgesChange(signal: AbortSignal): Promise<void> {
+    let wake = (): void => {};
+    const changed = new Promise<void>((resolve) => {
+      wake = resolve;
+      this.#waiters.add(wake);
+    });
+    try {
+      await orAborted(changed, signal);
+    } finally {
+      this.#waiters.delete(wake);
+    }
+  }
+
+  #tell(status: EventStatus['circuit'], id: number, path: readonly Bridge[]): void {
+    this.#options.events.emit({ type: 'circuit', status, id, path: path.map(({ name }) => name) });
+  }
+}
+
+interface CircuitHooks {
+  readonly afterDirtiness: (callback: () => void) => () => void;
+  readonly onEnd: () => void;
+}
+
+class BuiltCircuit implements Circuit {
+  readonly id: number;
+  readonly path: readonly Bridge[];
+  readonly link: Link;
+  readonly #hooks: CircuitHooks;
+  #cancelDirtiness: (() => void) | undefined;
+  #isRetired = false;
+  #hasEnded = false;
+  streams = 0;
+
+  constructor(id: number, path: readonly Bridge[], link: Link, hooks: CircuitHooks) {
+    this.id = id;
+    this.path = path;
+    this.link = link;
+    this.#hooks = hooks;
+  }
+
+  get takesStreams(): boolean {
+    return !this.#isRetired && !this.#hasEnded && this.link.isOpen;
+  }
+
+  attach(): () => void {
+    this.streams += 1;
+    this.#cancelDirtiness ??= this.#hooks.afterDirtiness(() => this.retire());
+    return () => {
+      this.streams -= 1;
+      if (this.#isRetired && this.streams === 0) this.end();
+    };
+  }
+
+  /** Takes no new streams, and ends with the last one that it has. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.streams === 0) this.end();
+  }
+
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#cancelDirtiness?.();
+    this.#hooks.onEnd();
+  }
+}
+
+function unreachable(bridges: readonly Bridge[]): PosternError {
+  const cause = bridges.find(({ lastError }) => lastError !== undefined)?.lastError;
+  return new PosternError('ERR_LINK_FAILED', 'no bridge can be reached', { cause });
+}
+
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

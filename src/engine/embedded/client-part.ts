@@ -1,0 +1,193 @@
+/** The client role: applications connect, their streams go through circuits of bridges. */
+import { addressMapSettings } from './address-map-settings.ts';
+import type { OptionValues } from '../../config/options.ts';
+import type { AddressMap } from '../../control/address-map.ts';
+import { PosternError } from '../../errors.ts';
+import type { Listener } from '../../net/listener.ts';
+import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import { describeError } from '../../proxy/logger.ts';
+import type { EngineEvents } from '../events.ts';
+import type { Change, Part } from '../part.ts';
+import { forOption, numbered, Resources } from '../resources.ts';
+import { listenHttpTunnel, listenSocks } from './applications.ts';
+import type { Bandwidth } from './bandwidth.ts';
+import { Bridge } from './bridge.ts';
+import { Circuits } from './circuits.ts';
+import { ClientTransports, type ClientTransportsOptions } from './client-transports.ts';
+import { Links } from './links.ts';
+import { Streams } from './streams.ts';
+
+/** What the client role is given. */
+export interface ClientPartOptions extends ClientTransportsOptions {
+  readonly events: EngineEvents;
+  readonly bandwidth: Bandwidth;
+  readonly addressMap: AddressMap;
+}
+
+/** The client role of the engine. */
+export class ClientPart implements Part {
+  readonly circuits: Circuits;
+  readonly links: Links;
+  readonly streams: Streams;
+  readonly #options: ClientPartOptions;
+  readonly #transports: ClientTransports;
+  readonly #bridges: Resources<Bridge>;
+  readonly #listeners: Resources<ApplicationPort> = new Resources(({ listener }) =>
+    listener.close(),
+  );
+
+  constructor(options: ClientPartOptions) {
+    const { events, bandwidth, timers, rng, log, addressMap } = options;
+    this.#options = options;
+    this.#transports = new ClientTransports(options);
+    this.links = new Links({
+      events,
+      bandwidth,
+      timers,
+      onReached: (bridge) => this.#reached(bridge),
+      onFailed: (bridge, error) => this.#failed(bridge, error),
+    });
+    this.circuits = new Circuits({ events, links: this.links, timers, rng });
+    this.streams = new Streams({ events, circuits: this.circuits, addressMap, log, timers });
+    this.#bridges = new Resources((bridge) => {
+      bridge.isRetired = true;
+      bridge.forget();
+    });
+  }
+
+  /** Where applications connect, by the option that says so. */
+  endpoints(option: ApplicationPort['option']): readonly Endpoint[] {
+    return [...this.#listeners.current.values()]
+      .filter((port) => port.option === option)
+      .map(({ listener }) => listener.endpoint);
+  }
+
+  async prepare(next: OptionValues): Promise<Change> {
+    const { timers, rng, addressMap, log } = this.#options;
+    const mapping = addressMapSettings(next);
+    const transports = await this.#transports.prepare(next);
+    const undo: Change[] = [transports];
+    try {
+      const bridges = await this.#bridges.prepare(
+        new Map(
+          (next.UseBridges ? next.Bridge : []).map((line) => {
+            const route = transports.routeTo(line);
+            return [route.key, () => new Bridge(line, route, timers, rng)] as const;
+          }),
+        ),
+      );
+      undo.push(bridges);
+      checkHops(next, [...bridges.next.values()]);
+      const ports = await this.#listeners.prepare(this.#wantedPorts(next));
+      undo.push(ports);
+      return {
+        commit: () => {
+          addressMap.configure(...mapping);
+          for (const change of undo) change.commit();
+          this.circuits.configure({
+            bridges: [...bridges.next.values()],
+            hops: next.CircuitHops,
+            maxDirtinessMs: next.MaxCircuitDirtiness * 1000,
+          });
+          this.links.closeRetired();
+          for (const { option, listener } of ports.fresh) {
+            log.announce(`${option} ${formatEndpoint(listener.endpoint)} is open`);
+          }
+          this.circuits.prepareOne();
+        },
+        rollback: () => rollBack(undo),
+      };
+    } catch (error) {
+      await rollBack(undo);
+      throw error;
+    }
+  }
+
+  /** Takes no more applications. */
+  async closeListeners(): Promise<void> {
+    await this.#listeners.close();
+  }
+
+  async close(): Promise<void> {
+    for (const { listener } of this.#listeners.current.values()) listener.abort();
+    await this.#listeners.close();
+    await this.#bridges.close();
+    this.circuits.close();
+    this.links.close();
+    await this.#transports.close();
+  }
+
+  #wantedPorts(next: OptionValues): ReadonlyMap<string, () => Promise<ApplicationPort>> {
+    const { log } = this.#options;
+    const serve: Parameters<typeof listenSocks>[1] = (application) =>
+      this.streams.serve(application);
+    const onRefused = (error: unknown): void => {
+      if (error instanceof PosternError && QUIET.has(error.code)) return;
+      log.write('notice', `an application was refused: ${describeError(error)}`);
+    };
+    const open = {
+      SocksPort: (endpoint: Endpoint) => listenSocks(endpoint, serve, onRefused),
+      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, serve),
+    };
+    return new Map(
+      (['SocksPort', 'HTTPTunnelPort'] as const).flatMap((option) =>
+        numbered(next[option], formatEndpoint).map(
+          ([key, endpoint]) =>
+            [
+              `${option} ${key}`,
+              async () => ({
+                option,
+                listener: await forOption(option, () => open[option](endpoint)),
+              }),
+            ] as const,
+        ),
+      ),
+    );
+  }
+
+  #reached(bridge: Bridge): void {
+    // Once is news, and so is it after a failure.
+    const level = bridge.isUp && bridge.wasReached ? 'info' : 'notice';
+    this.#options.log.write(level, `bridge ${bridge.name} is reached`);
+    bridge.succeed();
+    this.circuits.bridgesChanged();
+  }
+
+  #failed(bridge: Bridge, error: unknown): void {
+    if (bridge.isRetired) return;
+    // The first time in a row is news; that it stays so is not.
+    const level = bridge.isUp ? 'warn' : 'info';
+    bridge.fail(error, () => void this.links.get([bridge]).catch(() => {}));
+    this.circuits.bridgesChanged();
+    const { log } = this.#options;
+    log.write(level, `bridge ${bridge.name} cannot be reached: ${describeError(error)}`);
+  }
+}
+
+/** One listener for applications. */
+interface ApplicationPort {
+  readonly option: 'SocksPort' | 'HTTPTunnelPort';
+  readonly listener: Listener;
+}
+
+/** What only the transports can tell about a path. */
+function checkHops({ UseBridges, CircuitHops: hops }: OptionValues, bridges: Bridge[]): void {
+  if (!UseBridges) return;
+  if (bridges.length < hops) {
+    throw new PosternError('ERR_CONFIG_VALUE', 'CircuitHops: two Bridge lines are the same bridge');
+  }
+  const behind = bridges.filter(({ route }) => route.through !== undefined).length;
+  if (behind < hops - 1) {
+    throw new PosternError(
+      'ERR_CONFIG_VALUE',
+      'CircuitHops: a bridge whose transport is a program can only be the first hop',
+    );
+  }
+}
+
+async function rollBack(changes: readonly Change[]): Promise<void> {
+  for (const change of changes.toReversed()) await change.rollback();
+}
+
+/** Everyday events that nobody can do anything about. */
+const QUIET: ReadonlySet<string> = new Set(['ERR_SOCKS_CLOSED', 'ERR_SOCKS_TIMED_OUT']);

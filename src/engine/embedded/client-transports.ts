@@ -1,0 +1,171 @@
+/** Who carries out the client's transports: this process, or a program that it keeps running. */
+import type { OptionValues } from '../../config/options.ts';
+import type { TransportPlugin } from '../../config/transport-values.ts';
+import { PosternError } from '../../errors.ts';
+import type { Dialer } from '../../net/dialer.ts';
+import { createDirectDialer } from '../../net/direct-dialer.ts';
+import { throughTransport } from '../../net/transport-stream.ts';
+import { createUpstreamDialer } from '../../net/upstream-dialer.ts';
+import { createPtDialer } from '../../parent/dial.ts';
+import type { Supervisor } from '../../parent/supervise.ts';
+import type { BridgeLine } from '../../pt/bridge-line.ts';
+import type { CmethodMessage } from '../../pt/messages.ts';
+import { formatUpstreamProxy, type UpstreamProxy } from '../../pt/upstream-proxy.ts';
+import type { ClientEnvironment } from '../../transports/contract.ts';
+import type { TransportRegistry } from '../../transports/registry.ts';
+import { transportStateDirectory } from '../data-directory.ts';
+import type { Change } from '../part.ts';
+import { blame, forOption, type ResourceChange, Resources } from '../resources.ts';
+import { type ChildHost, startChild } from './children.ts';
+
+/** The way to one bridge. */
+export interface BridgeRoute {
+  /** Says all that the route depends on. */
+  readonly key: string;
+  /** From here. */
+  readonly direct: Dialer;
+  /** Through another bridge; undefined where a program makes the connection itself. */
+  readonly through?: (dial: Dialer) => Dialer;
+}
+
+/** What client transports are given. */
+export interface ClientTransportsOptions extends ChildHost {
+  readonly registry: TransportRegistry;
+  readonly environment: ClientEnvironment;
+}
+
+/** The client's transports as the configuration has them. */
+export class ClientTransports {
+  readonly #options: ClientTransportsOptions;
+  readonly #children: Resources<Supervisor<CmethodMessage>> = new Resources((child) =>
+    child.close(),
+  );
+
+  constructor(options: ClientTransportsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts the programs that `next` needs.
+   *
+   * @returns with `routeTo`: the way to a bridge of `next`; it throws PosternError
+   *   `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_ARGUMENT`
+   */
+  async prepare(
+    next: OptionValues,
+  ): Promise<Change & { readonly routeTo: (bridge: BridgeLine) => BridgeRoute }> {
+    const upstream = upstreamProxy(next);
+    const upstreamKey = upstream === undefined ? '' : formatUpstreamProxy(upstream);
+    // Only programs that carry out a transport of some bridge: the others would run for nothing.
+    const needed = new Set(next.UseBridges ? next.Bridge.map(({ transport }) => transport) : []);
+    const plugins = next.ClientTransportPlugin.filter(({ transports }) =>
+      transports.some((name) => needed.has(name)),
+    );
+    const change = await this.#children.prepare(
+      new Map(
+        plugins.flatMap((plugin) =>
+          plugin.command === undefined
+            ? []
+            : [
+                [
+                  keyOf(plugin, upstreamKey),
+                  () =>
+                    forOption('ClientTransportPlugin', () =>
+                      this.#start(next, plugin, plugin.command!, upstream),
+                    ),
+                ] as const,
+              ],
+        ),
+      ),
+    );
+    const direct = createDirectDialer();
+    const outward = upstream === undefined ? direct : createUpstreamDialer(upstream, direct);
+    return {
+      ...change,
+      routeTo: (bridge) => {
+        const plugin = plugins.find(({ transports }) => transports.includes(bridge.transport!));
+        const key = JSON.stringify([bridge, plugin, upstreamKey]);
+        try {
+          return { key, ...this.#route(bridge, plugin, outward, upstreamKey, change) };
+        } catch (error) {
+          throw blame('Bridge', error);
+        }
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#children.close();
+  }
+
+  #route(
+    bridge: BridgeLine,
+    plugin: TransportPlugin | undefined,
+    outward: Dialer,
+    upstreamKey: string,
+    { next }: ResourceChange<Supervisor<CmethodMessage>>,
+  ): Omit<BridgeRoute, 'key'> {
+    const { transport, args } = bridge;
+    if (transport === undefined) return { direct: outward, through: (dial) => dial };
+    if (plugin?.command === undefined) {
+      const { registry, environment } = this.#options;
+      const createSession = registry.get(transport).client(args, environment);
+      const through = (dial: Dialer): Dialer => throughTransport(dial, createSession);
+      return { direct: through(outward), through };
+    }
+    const child = next.get(keyOf(plugin, upstreamKey))!;
+    return {
+      direct: async (target, options) => {
+        const { methods } = await child.child();
+        options?.signal?.throwIfAborted();
+        return createPtDialer(methods.get(transport)!, args)(target, options);
+      },
+    };
+  }
+
+  #start(
+    next: OptionValues,
+    { transports }: TransportPlugin,
+    command: NonNullable<TransportPlugin['command']>,
+    upstream: UpstreamProxy | undefined,
+  ): Promise<Supervisor<CmethodMessage>> {
+    return startChild(this.#options, command, {
+      role: 'client',
+      transports,
+      stateLocation: transportStateDirectory(next, this.#options.home),
+      ...(upstream !== undefined && { upstreamProxy: upstream }),
+    });
+  }
+}
+
+function keyOf(plugin: TransportPlugin, upstreamKey: string): string {
+  return JSON.stringify([plugin, upstreamKey]);
+}
+
+/** The one proxy that is set; the configuration allows no second. */
+function upstreamProxy(values: OptionValues): UpstreamProxy | undefined {
+  const { Socks4Proxy, Socks5Proxy, HTTPSProxy } = values;
+  if (Socks4Proxy !== undefined) return { type: 'socks4a', endpoint: Socks4Proxy };
+  if (Socks5Proxy !== undefined) {
+    const { Socks5ProxyUsername: username, Socks5ProxyPassword: password } = values;
+    return {
+      type: 'socks5',
+      endpoint: Socks5Proxy,
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+    };
+  }
+  if (HTTPSProxy === undefined) return undefined;
+  const authenticator = values.HTTPSProxyAuthenticator;
+  if (authenticator === undefined) return { type: 'http', endpoint: HTTPSProxy };
+  const colon = authenticator.indexOf(':');
+  if (colon === -1) {
+    throw new PosternError('ERR_CONFIG_VALUE', 'HTTPSProxyAuthenticator: has no colon');
+  }
+  return {
+    type: 'http',
+    endpoint: HTTPSProxy,
+    username: authenticator.slice(0, colon),
+    password: authenticator.slice(colon + 1),
+  };
+}

@@ -1,0 +1,145 @@
+/** `Log` and `SafeLogging`: where a daemon's log lines go. */
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import type { Clock } from '../clock.ts';
+import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
+import { expandPath } from '../config/node.ts';
+import type { OptionValues } from '../config/options.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { scrubAddresses } from '../pt/scrub.ts';
+import type { EngineEvents } from './events.ts';
+import type { Change, Part } from './part.ts';
+import { numbered, Resources } from './resources.ts';
+
+/** What the log is given. */
+export interface DaemonLogOptions {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly home: string;
+  readonly clock: Clock;
+  readonly events: EngineEvents;
+}
+
+/** Where lines of some levels go. */
+interface Sink {
+  readonly line: LogLine;
+  readonly output: Writable;
+  /** Undefined for what is not ours to close. */
+  readonly file?: WriteStream;
+}
+
+/**
+ * The log of a daemon. Every line is an event as well. With `SafeLogging` all addresses in a line are
+ * scrubbed; callers name no host names, cookies or secrets in the first place.
+ */
+export class DaemonLog implements Part {
+  readonly #options: DaemonLogOptions;
+  readonly #sinks: Resources<Sink> = new Resources(({ file }) => void file?.end());
+  #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
+  #isDebug = false;
+
+  constructor(options: DaemonLogOptions) {
+    this.#options = options;
+  }
+
+  /** Writes a line, addresses scrubbed. */
+  write(level: LogLevel, message: string): void {
+    this.#write(level, this.#values?.SafeLogging === false ? message : scrubAddresses(message));
+  }
+
+  /**
+   * Writes a line whose addresses are this daemon's own: whoever starts it must learn where it listens.
+   */
+  announce(message: string): void {
+    this.#write('notice', message);
+  }
+
+  /** A name or an address for a log line: itself, or with `SafeLogging` a mark. */
+  conceal(text: string): string {
+    return this.#values?.SafeLogging === false ? text : '[scrubbed]';
+  }
+
+  /** SIGNAL debug: all logs take everything, until the configuration is loaded again. */
+  setDebug(): void {
+    this.#isDebug = true;
+  }
+
+  /** Begins every file again, after something else moved it away, and ends `setDebug`. */
+  async reopen(): Promise<void> {
+    this.#isDebug = false;
+    const { Log: lines = [] } = this.#values ?? {};
+    // Nothing is kept: no key of the new ones is one of the old.
+    this.#generation += 1;
+    const change = await this.#sinks.prepare(this.#wanted(lines));
+    change.commit();
+  }
+
+  async prepare(next: OptionValues): Promise<Change> {
+    const change = await this.#sinks.prepare(this.#wanted(next.Log));
+    return {
+      commit: () => {
+        change.commit();
+        this.#values = next;
+      },
+      rollback: change.rollback,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#sinks.close();
+  }
+
+  #generation = 0;
+
+  #wanted(lines: readonly LogLine[]): ReadonlyMap<string, () => Promise<Sink>> {
+    return new Map(
+      numbered(lines, (line) => JSON.stringify([line, this.#generation])).map(
+        ([key, line]) => [key, () => this.#open(line)] as const,
+      ),
+    );
+  }
+
+  async #open(line: LogLine): Promise<Sink> {
+    const { stdout, stderr, home } = this.#options;
+    if (line.target === 'stdout') return { line, output: stdout };
+    if (line.target === 'stderr') return { line, output: stderr };
+    const file = await openLogFile(expandPath(line.target.file, home));
+    // Said once, where somebody may see it; writing goes on for the other logs.
+    file.on('error', (error: NodeJS.ErrnoException) => {
+      stderr.write(`a log file cannot be written any more (${error.code ?? 'unknown error'})\n`);
+    });
+    return { line, output: file, file };
+  }
+
+  #write(level: LogLevel, message: string): void {
+    const { clock, events } = this.#options;
+    const text = message.replace(/\s*[\r\n]+\s*/g, ' | ');
+    const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
+    for (const { line, output } of this.#sinks.current.values()) {
+      if (!this.#takes(line, level) || output.destroyed) continue;
+      // A log must never hold traffic up, nor grow without end.
+      if (output.writableLength <= limits.logBacklogBytes) output.write(entry);
+    }
+    events.emit({ type: 'log', level, message: text });
+  }
+
+  #takes({ minimum, maximum }: LogLine, level: LogLevel): boolean {
+    const rank = logLevels.indexOf(level);
+    if (rank > logLevels.indexOf(maximum)) return false;
+    return this.#isDebug || rank >= logLevels.indexOf(minimum);
+  }
+}
+
+async function openLogFile(path: string): Promise<WriteStream> {
+  try {
+    const handle = await open(path, 'a', 0o600);
+    return createWriteStream('', { fd: handle });
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new PosternError('ERR_LOG_FILE', `the log file ${path} cannot be opened (${errno})`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,53 @@
+import type { OptionValues } from '../config/options.ts';
+
+/**
+ * A part of a daemon that the configuration decides about. All parts prepare, then all commit: a change
+ * that one of them refuses has changed nothing.
+ */
+export interface Part {
+  /**
+   * Opens what `next` needs and what is not there yet, beside what runs.
+   *
+   * @throws PosternError what is in the way; nothing is left open then
+   */
+  prepare(next: OptionValues): Promise<Change>;
+  /** Closes everything now. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A change that is ready. One of the two is called, once. */
+export interface Change {
+  /** Puts it in force; closes what is not needed any more. Does not throw. */
+  readonly commit: () => void;
+  /** Closes what was opened for it. */
+  readonly rollback: () => Promise<void>;
+}
+
+/** The change of a part in which nothing can fail. */
+export function simpleChange(commit: () => void): Change {
+  return { commit, rollback: async () => {} };
+}
+
+/**
+ * Prepares every part, one after another.
+ *
+ * @throws what a part threw; those before it are rolled back then
+ */
+export async function prepareAll(parts: readonly Part[], next: OptionValues): Promise<Change> {
+  const changes: Change[] = [];
+  const rollback = async (): Promise<void> => {
+    for (const change of changes.toReversed()) await change.rollback();
+  };
+  try {
+    for (const part of parts) changes.push(await part.prepare(next));
+  } catch (error) {
+    await rollback();
+    throw error;
+  }
+  return {
+    commit() {
+      for (const change of changes) change.commit();
+    },
+    rollback,
+  };
+}
