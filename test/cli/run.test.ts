@@ -25,6 +25,19 @@ interface Cleanup {
 
 const env = { XDG_STATE_HOME: '/nonexistent' };
 
+/** What makes a daemon the one or the other; the bridge of the line does not run. */
+const ROLES = {
+  client: `SocksPort auto
+UseBridges 1
+ClientTransportPlugin obfs4 builtin
+Bridge obfs4 127.0.0.1:9 cert=RZEeg1Yf4xE72QQ1aFcMZ3NegNDw7LVN7KGv3RX/ZxCjzLcsuKvBe3K6MBfkDFnROTRKHg iat-mode=0
+`,
+  bridge: `SocksPort 0
+ServerTransportPlugin obfs4 builtin
+ServerTransportListenAddr obfs4 127.0.0.1:0
+`,
+};
+
 describe('postern run, in this process', () => {
   test('obeys the signals of a daemon, and ends at the first Ctrl-C', async (t) => {
     const directory = temporaryDirectory(t);
@@ -178,29 +191,33 @@ ${await readFile(linesFile!, 'utf8')}`,
     },
   );
 
-  test('[TC-3.9-02] killed while it saves, again and again: a valid torrc each time', async (t) => {
-    const directory = temporaryDirectory(t);
-    const torrc = join(directory, 'torrc');
-    writeFileSync(torrc, `# kept\nDataDirectory ${directory}\nSocksPort 0\nControlPort auto\n`);
-    const rounds = Number(process.env['POSTERN_KILLS'] ?? 3);
-    for (let round = 0; round < rounds; round += 1) {
-      const daemon = startDaemon(t, torrc);
-      const control = await connectControl(await daemon.address(/Controllers connect to (\S+)/));
-      const exit = once(daemon.child, 'exit');
-      // Saves follow each other until the connection breaks; the kill falls anywhere between.
-      const saves = (async () => {
-        for (let turn = 0; ; turn += 1) {
-          const value = `r${round}t${turn}`.padEnd(1 + (turn % 19), 'x').slice(0, 19);
-          await control.setConf([{ key: 'Nickname', value }]);
-          await control.saveConf();
-          if (turn === round % 7) setTimeout(() => daemon.child.kill('SIGKILL'), Math.random() * 5);
-        }
-      })();
-      await assert.rejects(saves);
-      await exit;
-      const text = readFileSync(torrc, 'utf8');
-      assert.match(text, /^# kept\n/);
-      assert.match(Configuration.parse(text).values.Nickname, /^r[0-9]+t[0-9]+x*$/);
-    }
-  });
+  for (const [role, lines] of Object.entries(ROLES)) {
+    test(`[TC-3.9-02] a ${role} killed while it saves, again and again: a valid torrc each time`, async (t) => {
+      const directory = temporaryDirectory(t);
+      const torrc = join(directory, 'torrc');
+      const common = `DataDirectory ${directory}\nControlPort auto\n`;
+      writeFileSync(torrc, `# kept\n${common}${lines}`);
+      const rounds = Number(process.env['POSTERN_KILLS'] ?? 3);
+      for (let round = 0; round < rounds; round += 1) {
+        const daemon = startDaemon(t, torrc);
+        const control = await connectControl(await daemon.address(/Controllers connect to (\S+)/));
+        const exit = once(daemon.child, 'exit');
+        // Saves follow each other until the connection breaks; the kill falls anywhere between.
+        const saves = (async () => {
+          for (let turn = 0; ; turn += 1) {
+            const value = `r${round}t${turn}`.padEnd(1 + (turn % 19), 'x').slice(0, 19);
+            await control.setConf([{ key: 'Nickname', value }]);
+            await control.saveConf();
+            if (turn === round % 7)
+              setTimeout(() => daemon.child.kill('SIGKILL'), Math.random() * 5);
+          }
+        })();
+        await assert.rejects(saves);
+        await exit;
+        const text = readFileSync(torrc, 'utf8');
+        assert.match(text, /^# kept\n/);
+        assert.match(Configuration.parse(text).values.Nickname, /^r[0-9]+t[0-9]+x*$/);
+      }
+    });
+  }
 });
