@@ -425,6 +425,14 @@ const table = {
     summary: 'The supervision of a PT program was closed while somebody waited for the program.',
     remedy: 'Nothing to do; start a new one to go on.',
   },
+
+  // src/conform
+  ERR_CONFORM_PROGRAM: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
+    remedy: 'Run it by hand once, and name its transports with --transports.',
+  },
 } as const;
 
 /** The closed union of error codes. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
+import type { ConformPtOptions } from './conform.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
@@ -39,7 +40,10 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
 
 /** Whether a parent has launched us as a pluggable transport (PT 3.2.1). */
 function isManaged({ env }: CommandContext): boolean {
-  return env['TOR_PT_MANAGED_TRANSPORT_VER'] !== undefined;
+  // Any of them: a parent that forgets the version list is told so in the parent's own language.
+  return ['MANAGED_TRANSPORT_VER', 'CLIENT_TRANSPORTS', 'SERVER_TRANSPORTS'].some(
+    (name) => env[`TOR_PT_${name}`] !== undefined,
+  );
 }
 
 /**
@@ -66,6 +70,7 @@ function buildProgram(
     )
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
+    .enablePositionalOptions()
     .option('-V, --version', 'print the version')
     .option('--logLevel, --log-level <level>', 'managed: error, warning, notice, info or debug')
     .option('--log-file <name>', 'managed: write a log of that name into the state directory')
@@ -131,13 +136,46 @@ function buildProgram(
       setExitCode(await (await import('./demo.ts')).run(context, options));
     });
 
-  for (const command of [program, ...program.commands]) {
+  const conform = program
+    .command('conform')
+    .description('Find out which clauses of the specification a program keeps.')
+    .enablePositionalOptions();
+  withReportOptions(
+    conform
+      .command('pt')
+      .description('Examine a pluggable transport: start it, many times, and play its parent.')
+      .argument('<command...>', 'the program and its arguments, behind --')
+      .option('--transports <names>', 'the transports that it has, like obfs4,obfs3')
+      .option(
+        '--shown-option <transport:key=value...>',
+        'a server option that shows in its ARGS, like obfs4:iat-mode=1',
+      ),
+  ).action(async (command: readonly string[], options: ConformPtOptions) => {
+    setExitCode(await (await import('./conform.ts')).runPt(context, command, options));
+  });
+
+  for (const command of [program, ...program.commands, ...conform.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
     });
   }
   return program;
+}
+
+/** What every verb of `conform` takes. */
+function withReportOptions(command: Command): Command {
+  return command
+    .passThroughOptions()
+    .option('--only <id...>', 'judge these clauses alone, like PT-3.3.1-06')
+    .option('--level <level...>', 'judge clauses of these levels: MUST, FACT, SHOULD, MAY')
+    .option('--json', 'print JSON instead of a table')
+    .option('--junit <file>', 'write JUnit XML as well')
+    .addHelpText(
+      'after',
+      '\nThe exit code is 0 when no MUST, MUST NOT or FACT is broken (docs/conform.md).' +
+        EXIT_CODES_HELP,
+    );
 }
 
 function transportsHelp(): string {
