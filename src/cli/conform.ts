@@ -3,6 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { readClauses } from '../conform/clauses.ts';
 import type { ClauseReport } from '../conform/findings.ts';
+import { examineParent, parentClauses } from '../conform/parent/index.ts';
+import { recipes } from '../conform/parent/recipes.ts';
 import { examinePt, ptClauses } from '../conform/pt/index.ts';
 import {
   formatJson,
@@ -29,6 +31,11 @@ export interface ConformPtOptions extends ConformOptions {
   readonly shownOption?: readonly string[];
 }
 
+/** What `postern conform parent` takes besides. */
+export interface ConformParentOptions extends ConformOptions {
+  readonly recipe?: string;
+}
+
 /** `postern conform pt -- COMMAND [ARG…]` */
 export function runPt(
   context: CommandContext,
@@ -49,6 +56,29 @@ export function runPt(
       ...(options.transports !== undefined && { transports: options.transports.split(',') }),
       ...(shownOptions !== undefined && { shownOptions }),
     }),
+  );
+}
+
+/** `postern conform parent -- COMMAND with {pt}`, or a recipe. */
+export function runParent(
+  context: CommandContext,
+  command: readonly string[],
+  options: ConformParentOptions,
+): Promise<number> {
+  const only = chosen(
+    options,
+    parentClauses().map(({ id }) => id),
+  );
+  const { recipe } = options;
+  const launches = recipe === undefined ? [{ template: command }] : recipes.get(recipe);
+  if (launches === undefined) {
+    throw new UsageError(`--recipe: ${recipe} is none of ${[...recipes.keys()].join(', ')}`);
+  }
+  if (recipe === undefined && !command.some((word) => word.includes('{pt}'))) {
+    throw new UsageError('the command needs {pt} where the path of the PT belongs');
+  }
+  return report(context, recipe ?? command.join(' '), options, (signal, onProgress) =>
+    examineParent({ launches, only, signal, onProgress }),
   );
 }
 

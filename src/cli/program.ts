@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
-import type { ConformPtOptions } from './conform.ts';
+import type { ConformParentOptions, ConformPtOptions } from './conform.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
@@ -153,6 +153,22 @@ function buildProgram(
   ).action(async (command: readonly string[], options: ConformPtOptions) => {
     setExitCode(await (await import('./conform.ts')).runPt(context, command, options));
   });
+
+  withReportOptions(
+    conform
+      .command('parent')
+      .description('Examine a parent: play its transport, right and wrong.')
+      .argument('[command...]', 'how to start it, behind --, with {pt} for the path of the PT')
+      .option('--recipe <name>', 'start a parent that is known: tor or postern'),
+  )
+    .addHelpText(
+      'after',
+      '\nIn the command {pt} is the path of the PT, {args} a place for bridge line arguments,\n' +
+        '{listen} an address:port for applications, and {dir} an empty directory.',
+    )
+    .action(async (command: readonly string[], options: ConformParentOptions) => {
+      setExitCode(await (await import('./conform.ts')).runParent(context, command, options));
+    });
 
   for (const command of [program, ...program.commands, ...conform.commands]) {
     command.exitOverride().configureOutput({

@@ -2,7 +2,7 @@
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { type Endpoint, parseIpEndpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
@@ -72,7 +72,10 @@ export class Lab {
   #sandboxes = 0;
 
   constructor(options: LabOptions) {
-    this.options = options;
+    const [program, ...args] = options.command;
+    // It is started in another folder: a relative path would lead nowhere.
+    const path = program.includes(sep) ? resolve(program) : program;
+    this.options = { ...options, command: [path, ...args] };
     this.#root = mkdtempSync(join(tmpdir(), 'postern-conform-'));
   }
 

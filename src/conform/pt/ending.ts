@@ -1,7 +1,7 @@
 /** How it ends: by the end of stdin, by SIGTERM, by its parent's death, and not at all. */
 import { listeningAt, type Role } from '../lab.ts';
 import type { Run } from '../run.ts';
-import { dialWire } from '../wire.ts';
+import { dialWire, type Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
 import { type Probe, startedWith } from './probe.ts';
 import { describeEnd, describeRun } from './transcript.ts';
@@ -157,11 +157,7 @@ const transfer: Probe = {
 
 export const endingProbes: readonly Probe[] = [...staying, ...leaving, transfer];
 
-async function openIdle(
-  run: Run,
-  name: string,
-  timeoutMs: number,
-): Promise<import('../wire.ts').Wire | undefined> {
+async function openIdle(run: Run, name: string, timeoutMs: number): Promise<Wire | undefined> {
   const endpoint = listeningAt(run, name);
   const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, timeoutMs);
   return typeof wire === 'string' ? undefined : wire;

@@ -3,6 +3,7 @@ import { PosternError } from '../../errors.ts';
 import { type Clause, readClauses } from '../clauses.ts';
 import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
 import { knownTransports, Lab } from '../lab.ts';
+import { inParallel } from '../parallel.ts';
 import { endingProbes } from './ending.ts';
 import { environmentProbes, sampleProbes } from './environment.ts';
 import { extendedOrPortProbes } from './extended-or-port.ts';
@@ -57,7 +58,7 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
     const findings = new Findings();
     const probes = chooseProbes(selected);
     let done = 0;
-    await inParallel(probes, async (probe) => {
+    await inParallel(probes, JOBS, async (probe) => {
       signal.throwIfAborted();
       await runProbe(lab, probe, findings);
       done += 1;
@@ -106,15 +107,6 @@ async function runProbe(lab: Lab, probe: Probe, findings: Findings): Promise<voi
     if (!(error instanceof PosternError)) throw error;
     findings.pass(ids, 'not observable', error.message);
   }
-}
-
-/** Runs all, a few at a time; the first failure ends it. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: JOBS }, worker));
 }
 
 /** What is left when no check had anything to say. */

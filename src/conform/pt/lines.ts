@@ -104,7 +104,7 @@ function judgeGrammar(run: Run, findings: Findings): void {
   each('PT-3.3-04', (line) => !line.endsWith(' '), 'no bare space at the end of a line');
   each(
     'PT-3.3-05',
-    (line) => [...line].every((character) => character > '\0' && character <= '\x7f'),
+    (line) => Buffer.from(line, 'latin1').every((byte) => byte > 0 && byte < 0x80),
     'US-ASCII without NUL',
   );
   each(
