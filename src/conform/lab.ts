@@ -1,5 +1,5 @@
 /** The room in which a PT program is examined: it starts the program, and cleans up after it. */
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
@@ -41,8 +41,10 @@ export interface Facts {
 export interface StartOptions {
   readonly stdin?: 'open' | 'none';
   readonly hasMiddleman?: boolean;
-  /** The sandbox of an earlier start, for its state. */
+  /** The state directory of an earlier start. */
   readonly state?: string;
+  /** Makes the state directory first. */
+  readonly hasState?: boolean;
 }
 
 /** A role that one start has. */
@@ -102,6 +104,7 @@ export class Lab {
     this.options.signal.throwIfAborted();
     this.#sandboxes += 1;
     const sandbox = new Sandbox(join(this.#root, String(this.#sandboxes)), options.state);
+    if (options.hasState === true) mkdirSync(sandbox.state, { recursive: true, mode: 0o700 });
     const filled = Object.entries(variables).map(([name, value]) => [
       name,
       value?.replaceAll('$STATE', sandbox.state),
@@ -132,8 +135,8 @@ export class Lab {
   async discover(): Promise<Facts> {
     const { transports } = this.options;
     const runs = await Promise.all([
-      this.settled(clientVariables(transports)),
-      this.settled(serverVariables(transports)),
+      this.settled(clientVariables(transports), { hasState: true }),
+      this.settled(serverVariables(transports), { hasState: true }),
     ]);
     await Promise.all(runs.map((run) => run.stop()));
     if (!runs[0].isSpawned) {

@@ -109,10 +109,10 @@ export class Run {
     return this.lines.some((line) => doneLines.has(line));
   }
 
-  /** The method lines so far. */
+  /** The method lines so far, read leniently. */
   get methods(): readonly Method[] {
     return this.lines.flatMap((line) => {
-      const [keyword = '', transport = '', ...rest] = line.split(' ');
+      const [keyword = '', transport = '', ...rest] = line.trim().split(' ');
       return /^[CS]METHOD(?:-ERROR)?$/.test(keyword) ? [{ keyword, transport, rest }] : [];
     });
   }

@@ -26,6 +26,8 @@ export interface PtOptions {
   readonly patienceMs?: number;
   readonly quietMs?: number;
   readonly signal: AbortSignal;
+  /** Ends as soon as every clause that was asked for is broken. */
+  readonly bail?: boolean;
   /** Hears of each probe that has come to its end. */
   readonly onProgress?: (done: number, total: number, title: string) => void;
 }
@@ -58,8 +60,9 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
     const findings = new Findings();
     const probes = chooseProbes(selected);
     let done = 0;
-    await inParallel(probes, JOBS, async (probe) => {
+    await inParallel(probes, options.bail === true ? 2 : JOBS, async (probe) => {
       signal.throwIfAborted();
+      if (options.bail === true && isAllBroken(clauses, lab, findings)) return;
       await runProbe(lab, probe, findings);
       done += 1;
       onProgress(done, probes.length, probe.title);
@@ -86,6 +89,13 @@ function chooseProbes(selected: ReadonlySet<string>): readonly Probe[] {
   const probes = allProbes.filter(({ clauses }) => clauses.some((id) => selected.has(id)));
   const needsLines = lineClauses.some((id) => selected.has(id));
   return needsLines ? [...new Set([...probes, ...methodProbes, ...sampleProbes])] : probes;
+}
+
+function isAllBroken(clauses: readonly Clause[], lab: Lab, findings: Findings): boolean {
+  const all = new Findings();
+  all.list.push(...findings.list);
+  judgeLines(lab.runs, all);
+  return reportClauses(clauses, all.list).every(({ verdict }) => verdict === 'broken');
 }
 
 async function runProbe(lab: Lab, probe: Probe, findings: Findings): Promise<void> {

@@ -239,7 +239,7 @@ const serverProbe: Probe = {
       ...evidence,
       expected: `a listener on ${free.address}, reported as such`,
     });
-    findings.judge('PT-3.3.3-04', isThere && parseIpEndpoint(address)?.port !== 0, {
+    findings.judge('PT-3.3.3-04', isThere && (parseIpEndpoint(address)?.port ?? 0) !== 0, {
       ...evidence,
       expected: 'a listener at the reported address, whose port is the real one',
     });

@@ -51,7 +51,7 @@ const carrying = pairProbe(
     const near = await tap.accept(patienceMs);
     const far = await dialWire(pair.serverEndpoint, patienceMs);
     if (near === undefined || typeof far === 'string') {
-      findings.judge('PT-2-07 PT-2-01', false, {
+      findings.judge('PT-2-07 PT-2-01 PT-3.5-01', false, {
         sent: 'a SOCKS CONNECT with the arguments that the server publishes',
         came: 'no connection to the target',
         expected: 'a connection to the target',
@@ -206,15 +206,24 @@ const lengths = pairProbe(
       return;
     }
     const { encodedArgs, protocol } = pair;
-    const refused = async (clauses: string, args: Uint8Array, what: string): Promise<void> => {
+    const { patienceMs } = pair.lab;
+    const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
       const isCarried = connection.outcome.isOpen && (await pair.carries(connection, 'hello'));
       const { answer } = connection.outcome;
-      findings.judge(clauses, !connection.outcome.isOpen && answer !== 'silent', {
+      findings.judge(clause, !connection.outcome.isOpen && answer !== 'silent', {
         sent: `a SOCKS request with ${what}`,
         came: Pair.describe(connection, isCarried),
         expected: 'a refusal, without hanging',
       });
+      if (clause === 'PT-3.5-05') {
+        const ending = await connection.app.ending(patienceMs);
+        findings.judge(clause, ending !== 'silent', {
+          sent: `a SOCKS request with ${what}`,
+          came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,
+          expected: 'the end of the connection behind the refusal',
+        });
+      }
       connection.app.close();
     };
     await refused('PT-3.5-01', Buffer.alloc(0), 'no arguments');
