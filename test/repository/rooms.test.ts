@@ -23,12 +23,14 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   net: carrying,
   proxy: [...carrying, 'extor', 'net'],
   parent: [...carrying, 'extor', 'net'],
+  // Not parent: what examines others shares as little as it can with what is examined.
+  conform: [...carrying, 'extor', 'net'],
   'index.ts': [...carrying, 'net'],
-  cli: [...carrying, 'net', 'parent', 'proxy', 'index.ts'],
+  cli: [...carrying, 'net', 'parent', 'proxy', 'conform', 'index.ts'],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
-const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'index.ts', 'cli']);
+const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'conform', 'index.ts', 'cli']);
 
 /** What the rest may take from Node: computation, no machine. */
 const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:path', 'node:util']);

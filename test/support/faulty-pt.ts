@@ -28,8 +28,6 @@ const has = (name: string): boolean => fault === name;
 const HELLO = Buffer.from('XOR1');
 const OKAY = Buffer.from('OK');
 
-if (argv[1] === fileURLToPath(import.meta.url)) start();
-
 // Lines
 
 function say(line: string): void {
@@ -764,3 +762,5 @@ function listen(host: string, port: number, serve: (socket: Socket) => void): Pr
       .listen(port, host, () => resolve((server.address() as AddressInfo).port));
   });
 }
+
+if (argv[1] === fileURLToPath(import.meta.url)) start();

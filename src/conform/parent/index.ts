@@ -22,7 +22,11 @@ export interface ParentOptions {
   readonly only?: readonly string[];
   /** How long the parent may take for what it has to do. */
   readonly patienceMs?: number;
+  /** How long it may take to end a PT. */
+  readonly stopPatienceMs?: number;
   readonly signal: AbortSignal;
+  /** Ends as soon as every clause that was asked for is broken. */
+  readonly bail?: boolean;
   readonly onProgress?: (done: number, total: number, title: string) => void;
 }
 
@@ -59,6 +63,7 @@ export async function examineParent(options: ParentOptions): Promise<readonly Cl
     let done = 0;
     await inParallel(chosen, JOBS, async (task) => {
       options.signal.throwIfAborted();
+      if (options.bail === true && isAllBroken(clauses, examination.findings)) return;
       await task.run();
       done += 1;
       onProgress(done, chosen.length, task.title);
@@ -77,6 +82,10 @@ export async function examineParent(options: ParentOptions): Promise<readonly Cl
   }
 }
 
+function isAllBroken(clauses: readonly Clause[], findings: Findings): boolean {
+  return reportClauses(clauses, findings.list).every(({ verdict }) => verdict === 'broken');
+}
+
 /** The stages of all launches, and what was found on them. */
 class Examination {
   readonly findings = new Findings();
@@ -92,22 +101,22 @@ class Examination {
 
   /** Starts a parent once to see what it asks for, and says what else to do with it. */
   async tasksOf(launch: Launch): Promise<readonly Task[]> {
-    const { patienceMs = PATIENCE_MS } = this.#options;
+    const { patienceMs = PATIENCE_MS, stopPatienceMs = STOP_PATIENCE_MS } = this.#options;
     const stage = await this.#open(launch, '');
-    const isStarted = await stage.until(() => stage.env !== undefined, patienceMs);
-    if (!isStarted) {
+    await stage.until(() => stage.env !== undefined || stage.exit !== undefined, patienceMs);
+    if (stage.env === undefined) {
       const output = stage.output.trim().split('\n').slice(-3).join(' / ');
       throw new PosternError('ERR_CONFORM_PROGRAM', `the command starts no PT: ${output}`);
     }
     judgeEnvironment(stage, launch, this.findings);
-    const { role, names } = askedFor(stage.env!);
+    const { role, names } = askedFor(stage.env);
     this.roles.add(role);
     const startedMs = Date.now();
     perform(
       stage,
       scripts.find((script) => script.role === role)!,
     );
-    const { outcome } = await watch(stage, 1, role === 'client' ? patienceMs : SERVER_QUIET_MS);
+    const { outcome } = await watch(stage, {}, 1, role === 'client' ? patienceMs : SERVER_QUIET_MS);
     await this.#end(stage);
     // Nobody is waited for much longer than this parent took when all was well.
     const quietMs =
@@ -143,8 +152,8 @@ class Examination {
               on,
               scripts.find((script) => script.role === role)!,
             );
-            await watch(on, 1, quietMs);
-            await judgeStop(on, manner, STOP_PATIENCE_MS, this.findings);
+            await watch(on, {}, 1, quietMs);
+            await judgeStop(on, manner, stopPatienceMs, this.findings);
           }),
       });
     }
@@ -160,7 +169,7 @@ class Examination {
     await this.#on(launch, '', async (stage) => {
       const sent = perform(stage, script);
       const wanted = script.needsSeveral === true && script.says.includes('$REVERSED') ? names : 1;
-      const { outcome, description } = await watch(stage, wanted, quietMs);
+      const { outcome, description } = await watch(stage, script, wanted, quietMs);
       const evidence = {
         sent,
         came: description,

@@ -65,12 +65,17 @@ const endings = { exit: 'the end', 'close stdout': 'stdout closed' } as const;
 /** Watches until the parent has used or ended the PT, or has had its time. */
 export async function watch(
   stage: Stage,
+  { then }: Pick<Script, 'then'>,
   connections: number,
   timeoutMs: number,
 ): Promise<Reaction> {
+  // A PT that was told to leave is no parent's doing.
+  const isGone = (): boolean => then !== 'exit' && stage.has('gone');
   const hasEnded = (): boolean =>
-    stage.has('stdin end') || stage.has('SIGTERM') || stage.has('gone') || stage.exit !== undefined;
+    stage.has('stdin end') || stage.has('SIGTERM') || isGone() || stage.exit !== undefined;
   await stage.until(() => stage.socks.count >= connections || hasEnded(), timeoutMs);
+  // The PT hears of its parent's death before the kit does.
+  if (hasEnded()) await stage.until(() => stage.exit !== undefined, DEATH_MS);
   const crash = stage.exit?.signal ?? null;
   if (crash !== null && crash !== 'SIGTERM' && crash !== 'SIGKILL') {
     return { outcome: 'crashed', description: `the parent died of ${crash}` };
@@ -79,12 +84,14 @@ export async function watch(
     return { outcome: 'used', description: 'it used the PT' };
   }
   if (!hasEnded()) return { outcome: 'idle', description: 'it did nothing with the PT' };
-  const what = stage.has('SIGTERM')
-    ? 'it stopped the PT'
-    : stage.has('stdin end')
-      ? 'it closed the PT’s stdin'
-      : stage.exit === undefined
-        ? 'the PT is gone'
-        : `it ended itself with exit ${stage.exit.exitCode}`;
-  return { outcome: 'stopped', description: what };
+  return { outcome: 'stopped', description: describeStop(stage) };
 }
+
+function describeStop(stage: Stage): string {
+  if (stage.exit !== undefined) return `it ended itself with exit ${stage.exit.exitCode}`;
+  if (stage.has('SIGTERM')) return 'it stopped the PT';
+  return stage.has('stdin end') ? 'it closed the PT’s stdin' : 'it killed the PT';
+}
+
+/** How long a crash may take, core dump included. */
+const DEATH_MS = 300;

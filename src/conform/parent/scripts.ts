@@ -150,7 +150,7 @@ const clientScripts: readonly Script[] = [
     'PT-2-02',
     'an address that is not loopback',
     V,
-    'CMETHOD $NAME socks5 198.51.100.1:$PORT\n',
+    'CMETHOD $NAME socks5 0.0.0.0:$PORT\n',
     D,
   ),
   refused('PT-3.3.2-17', 'two lines for one transport', V, M, M, D),

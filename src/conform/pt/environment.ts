@@ -226,9 +226,9 @@ const upstreams: readonly Row[] = [
     outcome: 'PROXY DONE',
   })),
   ...[
-    'socks5://tor:test1234@198.51.100.1:8000',
-    'socks4a://198.51.100.2:8001',
-    'http://198.51.100.3:443',
+    'socks5://tor:test1234@127.0.0.1:8000',
+    'socks4a://127.0.0.1:8001',
+    'http://127.0.0.1:443',
   ].map((uri): Row => ({
     clauses: 'PT-3.2.2-07',
     role: 'client',
