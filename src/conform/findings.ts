@@ -60,7 +60,9 @@ export function reportClauses(
       (finding): finding is Finding & Evidence =>
         finding.verdict === 'holds' || finding.verdict === 'broken',
     );
-    const faults = judged.filter(({ verdict }) => verdict === 'broken');
+    const faults = judged
+      .filter(({ verdict }) => verdict === 'broken')
+      .map(({ sent, came, expected }) => ({ sent, came, expected }));
     const checks = judged.length;
     if (faults.length > 0) return { clause, verdict: 'broken', checks, faults };
     if (checks > 0) return { clause, verdict: 'holds', checks, faults };

@@ -208,12 +208,12 @@ export class Lab {
 }
 
 /** What a parent sets for a client. */
-export function clientVariables(names: readonly string[]): Variables {
+function clientVariables(names: readonly string[]): Variables {
   return { ...commonVariables, TOR_PT_CLIENT_TRANSPORTS: names.join(',') };
 }
 
 /** What a parent without an Extended ORPort sets for a server. */
-export function serverVariables(names: readonly string[]): Variables {
+function serverVariables(names: readonly string[]): Variables {
   return {
     ...commonVariables,
     TOR_PT_SERVER_TRANSPORTS: names.join(','),

@@ -30,7 +30,14 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
-const impure: ReadonlySet<string> = new Set(['net', 'proxy', 'parent', 'conform', 'index.ts', 'cli']);
+const impure: ReadonlySet<string> = new Set([
+  'net',
+  'proxy',
+  'parent',
+  'conform',
+  'index.ts',
+  'cli',
+]);
 
 /** What the rest may take from Node: computation, no machine. */
 const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:path', 'node:util']);

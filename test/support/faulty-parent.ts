@@ -87,7 +87,8 @@ function run(): void {
   };
   const stop = (): void => {
     if (has('term-first')) child.kill('SIGTERM');
-    if (!has('keeps-stdin')) child.stdin.end();
+    // At the same moment they would arrive in any order.
+    if (!has('keeps-stdin')) setTimeout(() => child.stdin.end(), has('term-first') ? 300 : 0);
     later(has('no-wait') ? 0 : 500, () => {
       if (!has('no-term')) child.kill('SIGTERM');
       later(500, () => {
@@ -135,7 +136,8 @@ class Machine {
     if (has('any-case'))
       line = line.replace(/^\w+:?/, (word) => word.toUpperCase().replace(':', ''));
     if (has('dies-of-empty-lines') && line === '') process.kill(process.pid, 'SIGABRT');
-    let [keyword = '', ...args] = line.split(' ');
+    const [first = '', ...args] = line.split(' ');
+    let keyword = first;
     if (has('prefix-words'))
       keyword = /^(?:VERSION|CMETHOD)(?=[A-Z]$)/.exec(keyword)?.[0] ?? keyword;
     switch (keyword) {

@@ -433,7 +433,7 @@ async function dialTarget(
     await askUpstream(reader, target, upstream);
   } catch (error) {
     if (!has('falls-back')) throw error;
-    return await dial(target);
+    return dial(target);
   }
   socket.unshift(reader.release());
   return socket;

@@ -112,6 +112,9 @@ const environment: readonly Row[] = [
     '$NAME-127.0.0.1:65536',
     '$NAME-300.1.1.1:80',
     '$NAME-localhost:1984',
+  ]),
+  // What a parent must not do; that a proxy minds is the general rule for values.
+  ...malformed('server', '', 'TOR_PT_SERVER_BINDADDR', [
     '$NAME-127.0.0.1:1984,$NAME-127.0.0.1:1985',
     'absent_one-127.0.0.1:1984',
   ]),
