@@ -128,7 +128,8 @@ export function levelsNamed(word: string): readonly Level[] | undefined {
   return upper === 'FACT' || upper === 'MAY' ? [upper] : undefined;
 }
 
-function distinct(faults: readonly Evidence[]): readonly Evidence[] {
+/** The faults that differ in what was done or in what was to come of it. */
+export function distinct(faults: readonly Evidence[]): readonly Evidence[] {
   const seen = new Set<string>();
   return faults.filter(({ sent, expected }) => {
     const key = `${sent}\n${expected}`;
