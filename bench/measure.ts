@@ -12,7 +12,7 @@ const PARALLEL = 8;
 const SETTLE_MS = 2000;
 
 /** What both processes of a pair used. */
-export interface Usage {
+interface Usage {
   client: number;
   server: number;
 }
@@ -66,6 +66,8 @@ export async function measureHandshakes(pair: Pair, into: Measured, count: numbe
 
 /** Memory of connections that are established and idle. */
 export async function measureMemory(pair: Pair, into: Measured, count: number): Promise<void> {
+  // One connection before, so that what is loaded at the first use is not counted.
+  const [first] = await openConnections(pair, 1);
   await delay(SETTLE_MS);
   let streams: Duplex[] = [];
   await added(pair, memoryBytes, into.memory, async () => {
@@ -73,7 +75,7 @@ export async function measureMemory(pair: Pair, into: Measured, count: number): 
     await delay(SETTLE_MS);
   });
   into.connections += count;
-  for (const stream of streams) stream.destroy();
+  for (const stream of [first!, ...streams]) stream.destroy();
 }
 
 /** Times of the echo of 64 bytes, one after another. */

@@ -27,14 +27,15 @@ export interface Pair {
   stop(): void;
 }
 
-/** Starts both processes of a pair. */
+/** Starts both processes of a pair; the server may be another program's than the client. */
 export async function startPair(
   program: Program,
   transport: string,
   forwardTo: Endpoint,
+  serverProgram: Program = program,
 ): Promise<Pair> {
   const state = mkdtempSync(join(tmpdir(), 'postern-bench-'));
-  const server = launch(program, {
+  const server = launch(serverProgram, {
     role: 'server',
     stateLocation: join(state, 'server'),
     transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],

@@ -10,54 +10,74 @@ export interface Row {
   readonly theirs: number;
   /** Ours divided by theirs: less is better for us. */
   readonly ratio: number;
-  /** What the ratio should not exceed. */
-  readonly target: number;
+  /** What the ratio should not exceed; undefined where no target was set. */
+  readonly target: number | undefined;
 }
 
-const HANDSHAKE_TARGETS: Readonly<Record<string, number>> = { obfs4: 1.0, obfs3: 0.6 };
+/** What ratios are to be reached, by transport. */
+interface Targets {
+  readonly bothPerGb?: number;
+  readonly perGb?: number;
+  readonly perHandshake?: number;
+  readonly memory?: number;
+  readonly roundTrip?: number;
+}
+const COMMON = { bothPerGb: 0.65, perGb: 0.75, memory: 0.3, roundTrip: 1.1 };
+const TARGETS: Readonly<Record<string, Targets>> = {
+  obfs4: { ...COMMON, perHandshake: 1 },
+  obfs3: { ...COMMON, perHandshake: 0.6 },
+  obfs2: { bothPerGb: 0.65 },
+  scramblesuit: { perGb: 0.75 },
+};
 
-/** The rows of one transport. */
-export function createRows(transport: string, ours: Measured, theirs: Measured): readonly Row[] {
+/**
+ * The rows of one transport.
+ *
+ * @param sameServer both clients had one program's server, so that only clients can be compared
+ */
+export function createRows(
+  transport: string,
+  ours: Measured,
+  theirs: Measured,
+  sameServer: boolean,
+): readonly Row[] {
   const row = (
     figure: string,
     unit: string,
-    target: number,
+    target: number | undefined,
     value: (measured: Measured) => number,
   ): Row => {
     const [a, b] = [value(ours), value(theirs)];
     return { transport, figure, unit, ours: a, theirs: b, ratio: a / b, target };
   };
+  const sides = sameServer ? (['client'] as const) : (['client', 'server'] as const);
   const perGb = (cpu: number, { bytes }: Measured): number => cpu / (bytes / 1e9);
-  const handshakeTarget = HANDSHAKE_TARGETS[transport] ?? 1;
+  const targets = TARGETS[transport] ?? {};
+  const both = row('CPU per GB, both', 's', targets.bothPerGb, (m) =>
+    perGb(m.cpu.client + m.cpu.server, m),
+  );
   return [
-    row('CPU per GB, both', 's', 0.65, (m) => perGb(m.cpu.client + m.cpu.server, m)),
-    row('CPU per GB, client', 's', 0.75, (m) => perGb(m.cpu.client, m)),
-    row('CPU per GB, server', 's', 0.75, (m) => perGb(m.cpu.server, m)),
-    row(
-      'CPU per handshake, client',
-      'ms',
-      handshakeTarget,
-      (m) => (1000 * m.handshakeCpu.client) / m.handshakes,
+    ...(sameServer ? [] : [both]),
+    ...sides.map((side) =>
+      row(`CPU per GB, ${side}`, 's', targets.perGb, (m) => perGb(m.cpu[side], m)),
     ),
-    row(
-      'CPU per handshake, server',
-      'ms',
-      handshakeTarget,
-      (m) => (1000 * m.handshakeCpu.server) / m.handshakes,
+    ...sides.map((side) =>
+      row(
+        `CPU per handshake, ${side}`,
+        'ms',
+        targets.perHandshake,
+        (m) => (1000 * m.handshakeCpu[side]) / m.handshakes,
+      ),
     ),
-    row(
-      'memory per idle connection, client',
-      'KiB',
-      0.3,
-      (m) => m.memory.client / m.connections / 1024,
+    ...sides.map((side) =>
+      row(
+        `memory per idle connection, ${side}`,
+        'KiB',
+        targets.memory,
+        (m) => m.memory[side] / m.connections / 1024,
+      ),
     ),
-    row(
-      'memory per idle connection, server',
-      'KiB',
-      0.3,
-      (m) => m.memory.server / m.connections / 1024,
-    ),
-    row('round trip of 64 bytes, median', 'ms', 1.1, (m) => median(m.roundTripsMs)),
+    row('round trip of 64 bytes, median', 'ms', targets.roundTrip, (m) => median(m.roundTripsMs)),
   ];
 }
 
@@ -71,8 +91,8 @@ export function formatTable(rows: readonly Row[], ours: string, theirs: string):
       `${digits(row.ours)} ${row.unit}`,
       `${digits(row.theirs)} ${row.unit}`,
       row.ratio.toFixed(2),
-      `<= ${row.target.toFixed(2)}`,
-      row.ratio <= row.target ? 'yes' : 'no',
+      row.target === undefined ? '' : `<= ${row.target.toFixed(2)}`,
+      row.target === undefined ? '' : row.ratio <= row.target ? 'yes' : 'no',
     ]),
   ];
   const widths = lines[0]!.map((_, column) =>

@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildRoot, packageRoot } from '../scripts/paths.ts';
+import { packageRoot } from '../scripts/paths.ts';
 import { secretboxBackend } from '../src/crypto/secretbox.ts';
 import { startTarget } from './load.ts';
 import {
@@ -29,7 +29,11 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
-    transport: { type: 'string', multiple: true, default: ['obfs4', 'obfs3'] },
+    transport: {
+      type: 'string',
+      multiple: true,
+      default: ['obfs4', 'scramblesuit', 'obfs3', 'obfs2'],
+    },
   },
 });
 
@@ -39,13 +43,10 @@ const TRANSFER_BYTES: number = 2e9 * share;
 const HANDSHAKES: number = 2000 * share;
 const ROUND_TRIPS: number = 10_000 * share;
 const IDLE_CONNECTIONS = options.quick ? 200 : 1000;
-/** Before anything is counted: what a just-in-time compiler needs to know the code. */
-const WARM_UP = { bytes: 1e8, handshakes: 300, roundTrips: 500 };
+/** Before anything is counted: what the just-in-time compiler needs to know the code. */
+const WARM_UP = { bytes: 4e8, handshakes: 1500, roundTrips: 1000 };
 
-const postern: Program = {
-  name: 'postern',
-  command: [process.execPath, join(buildRoot, 'src', 'cli', 'main.js')],
-};
+const postern: Program = { name: 'postern', command: [join(packageRoot, 'bin', 'postern')] };
 const obfs4proxy: Program = { name: 'obfs4proxy', command: ['obfs4proxy'] };
 const programs = [postern, obfs4proxy];
 
@@ -89,11 +90,10 @@ async function compare(transport: string): Promise<readonly Row[]> {
   await withPairs(transport, async (pairs) => {
     progress(`${transport}: memory`);
     for (const [index, pair] of pairs.entries()) {
-      await measureHandshakes(pair, nothingMeasured(), WARM_UP.handshakes);
       await measureMemory(pair, measured[index]!, IDLE_CONNECTIONS);
     }
   });
-  return createRows(transport, measured[0]!, measured[1]!);
+  return createRows(transport, measured[0]!, measured[1]!, onlyWeServe(transport));
 }
 
 /** Runs a pair of each program as long as `work` takes. */
@@ -104,12 +104,18 @@ async function withPairs(
   const pairs: Pair[] = [];
   try {
     for (const program of programs) {
-      pairs.push(await startPair(program, transport, target.endpoint));
+      const server = onlyWeServe(transport) ? postern : program;
+      pairs.push(await startPair(program, transport, target.endpoint, server));
     }
     await work(pairs);
   } finally {
     for (const pair of pairs) pair.stop();
   }
+}
+
+/** obfs4proxy has no server of scramblesuit: there the clients are compared, before ours. */
+function onlyWeServe(transport: string): boolean {
+  return transport === 'scramblesuit';
 }
 
 async function warmUp(pair: Pair): Promise<void> {
@@ -150,7 +156,9 @@ ${facts.join('')}
 ${table}
 - *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down.
 - *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close.
-- *memory per idle connection*: growth of the proportional set size over ${IDLE_CONNECTIONS} connections.
+- *memory per idle connection*: what a process that has just started grows by (proportional set size)
+  with ${IDLE_CONNECTIONS} connections open.
 - *round trip*: 64 bytes to an echo behind the server, one after another.
+- obfs4proxy has no server of scramblesuit, so both clients are measured before Postern's.
 `;
 }

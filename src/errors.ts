@@ -357,7 +357,7 @@ const table = {
   ERR_STREAM_TRUNCATED: {
     side: 'remote',
     retry: 'later',
-    summary: 'The connection ended in the middle of a frame.',
+    summary: 'The connection ended in the middle of a frame, or without a proper end.',
     remedy: 'The connection was cut on its way; connect again.',
   },
 

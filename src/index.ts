@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { systemClock } from './clock.ts';
 import { systemRng } from './crypto/rng.ts';
 import { PosternError } from './errors.ts';
+import { openClientState } from './net/client-state.ts';
 import { createDirectDialer } from './net/direct-dialer.ts';
 import type { Dialer } from './net/dialer.ts';
 import { openStateDirectory } from './net/state-directory.ts';
@@ -23,12 +24,21 @@ import { builtinTransports } from './transports/registry.ts';
 export { type ErrorCode, PosternError } from './errors.ts';
 export { version } from './version.ts';
 
-/** What `connect` may be given on top of the bridge line. */
-export interface ConnectOptions {
-  /** Gives the connection attempt up; the promise rejects with `signal.reason`. */
-  readonly signal?: AbortSignal;
+/** How a bridge is reached. */
+export interface BridgeDialerOptions {
   /** `socks5://`, `socks4a://` or `http://[user[:password]@]ip:port`: the only way out, if given. */
   readonly upstreamProxy?: string;
+  /**
+   * The directory that keeps what makes later connections better, such as scramblesuit's tickets; not
+   * for two processes at the same time. Without it they are kept until this process ends.
+   */
+  readonly stateDir?: string;
+}
+
+/** What `connect` may be given on top of the bridge line. */
+export interface ConnectOptions extends BridgeDialerOptions {
+  /** Gives the connection attempt up; the promise rejects with `signal.reason`. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -45,7 +55,7 @@ export interface ConnectOptions {
  */
 export async function connect(bridgeLine: string, options: ConnectOptions = {}): Promise<Duplex> {
   const bridge = parseBridgeLine(bridgeLine);
-  const dial = bridgeDialer(bridge, options.upstreamProxy);
+  const dial = bridgeDialer(bridge, options);
   return dial(bridge.endpoint, options.signal === undefined ? {} : { signal: options.signal });
 }
 
@@ -54,11 +64,14 @@ export async function connect(bridgeLine: string, options: ConnectOptions = {}):
  *
  * @throws PosternError what `connect` throws before anything is sent
  */
-export function bridgeDialer(bridge: BridgeLine, upstreamProxy?: string): Dialer {
+export function bridgeDialer(
+  bridge: BridgeLine,
+  { upstreamProxy, stateDir }: BridgeDialerOptions = {},
+): Dialer {
   if (bridge.transport === undefined) {
     throw new PosternError('ERR_PT_BRIDGE_LINE', 'the line names no transport');
   }
-  const environment = { rng: systemRng, clock: systemClock };
+  const environment = { rng: systemRng, clock: systemClock, state: openClientState(stateDir) };
   const createSession = builtinTransports.get(bridge.transport).client(bridge.args, environment);
   const outward =
     upstreamProxy === undefined

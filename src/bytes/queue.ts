@@ -2,7 +2,8 @@
  * A growable byte queue: bytes are pushed at one end and consumed at the other.
  *
  * One contiguous buffer that doubles when it is full and compacts when half of it is spent, so that
- * a message that arrives in a thousand pieces costs one copy of each byte and not a thousand.
+ * a message that arrives in a thousand pieces costs one copy of each byte and not a thousand. It is
+ * never a slice of Node's shared pool: a few bytes in an idle queue would keep 8 KiB of it alive.
  */
 export class ByteQueue {
   #buffer: Buffer;
@@ -10,7 +11,7 @@ export class ByteQueue {
   #end = 0;
 
   constructor(initialCapacity = 0) {
-    this.#buffer = Buffer.allocUnsafe(initialCapacity);
+    this.#buffer = Buffer.allocUnsafeSlow(initialCapacity);
   }
 
   /** The number of bytes that wait. */
@@ -42,7 +43,7 @@ export class ByteQueue {
     this.#start = Math.min(this.#start + count, this.#end);
     if (this.#start === this.#end) {
       this.#start = this.#end = 0;
-      if (this.#buffer.length > RETAINED_BYTES) this.#buffer = Buffer.allocUnsafe(0);
+      if (this.#buffer.length > RETAINED_BYTES) this.#buffer = Buffer.allocUnsafeSlow(0);
     }
   }
 
@@ -53,7 +54,7 @@ export class ByteQueue {
     if (length + count <= this.#buffer.length && this.#start >= this.#buffer.length / 2) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
     } else {
-      const grown = Buffer.allocUnsafe(Math.max(length + count, 2 * this.#buffer.length, 64));
+      const grown = Buffer.allocUnsafeSlow(Math.max(length + count, 2 * this.#buffer.length, 64));
       this.#buffer.copy(grown, 0, this.#start, this.#end);
       this.#buffer = grown;
     }

@@ -1,6 +1,4 @@
 /** `postern bridge`: a server transport without a parent, which forwards to one place. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { listen, type Listening } from '../index.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
@@ -8,6 +6,7 @@ import { relay } from '../net/relay.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
+import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
 import { reportError } from './report-error.ts';
 import { untilAborted } from './stop-requests.ts';
@@ -26,8 +25,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   const target = parseForwardTarget('--forward', options.forward);
   const transportOptions = parseOptions(options.option ?? []);
   const stateDir =
-    options.state ??
-    join(stateHome(context), 'postern', `bridge-${options.transport}-${endpoint.port}`);
+    options.state ?? defaultStateDirectory(context, 'bridge', options.transport, endpoint.port);
 
   const dial = createDirectDialer();
   const failures = createFailureLog(context);
@@ -75,16 +73,10 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   await untilAborted(context.stop.drain);
   say(context, 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.');
   const closed = bridge.close();
-  context.stop.now.addEventListener('abort', bridge.abort);
+  context.stop.now.addEventListener('abort', () => bridge.abort());
   if (context.stop.now.aborted) bridge.abort();
   await closed;
   return ExitCode.ok;
-}
-
-/** The XDG Base Directory specification: an unset, empty or relative value means the default. */
-function stateHome({ env }: CommandContext): string {
-  const configured = env['XDG_STATE_HOME'];
-  return configured?.startsWith('/') === true ? configured : join(homedir(), '.local', 'state');
 }
 
 function isWildcard(host: string): boolean {

@@ -1,4 +1,5 @@
 /** `postern client --pt`: another program's transport, as a child that is kept running. */
+import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { createPtDialer } from '../parent/dial.ts';
 import { type Child, type ChildEvent, launch } from '../parent/launch.ts';
@@ -9,7 +10,7 @@ import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
 import { describeError } from '../proxy/logger.ts';
 import { parseCommand } from './arguments.ts';
 import { type CommandContext, say } from './context.ts';
-import type { Outlet } from './outlet.ts';
+import type { Outlet, OutletOptions } from './outlet.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 /**
@@ -21,7 +22,7 @@ export async function openChildOutlet(
   context: CommandContext,
   bridge: BridgeLine,
   commandText: string,
-  upstream: string | undefined,
+  { upstream, state: directory }: Pick<OutletOptions, 'upstream' | 'state'>,
 ): Promise<Outlet> {
   const command = parseCommand('--pt', commandText);
   const { transport } = bridge;
@@ -29,7 +30,8 @@ export async function openChildOutlet(
     throw new PosternError('ERR_PT_BRIDGE_LINE', 'the line names no transport');
   }
   const upstreamProxy = upstream === undefined ? undefined : parseUpstreamProxy(upstream);
-  const state = await makeTemporaryDirectory('postern-client-');
+  const temporary =
+    directory === undefined ? await makeTemporaryDirectory('postern-client-') : undefined;
 
   const start = async (signal: AbortSignal): Promise<Child<CmethodMessage>> => {
     const child = await launch({
@@ -37,7 +39,7 @@ export async function openChildOutlet(
       configuration: {
         role: 'client',
         transports: [transport],
-        stateLocation: state.path,
+        stateLocation: resolve(temporary?.path ?? directory!),
         outboundBind: {},
         ...(upstreamProxy !== undefined && { upstreamProxy }),
       },
@@ -60,7 +62,7 @@ export async function openChildOutlet(
   const close = async (): Promise<void> => {
     context.stop.now.removeEventListener('abort', stop);
     await supervisor.close();
-    await state[Symbol.asyncDispose]();
+    await temporary?.[Symbol.asyncDispose]();
   };
   try {
     await supervisor.child();

@@ -4,13 +4,14 @@ import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
-import { parseBridgeLine } from '../pt/bridge-line.ts';
+import { type BridgeLine, parseBridgeLine } from '../pt/bridge-line.ts';
 import { relay } from '../net/relay.ts';
 import { Connections } from '../proxy/connections.ts';
 import { closeGently, readSocksRequest } from '../proxy/socks-request.ts';
 import { SocksReply } from '../socks/messages.ts';
 import { parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
+import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
 import { openOutlet, type Outlet } from './outlet.ts';
 import { reportError, UsageError } from './report-error.ts';
@@ -23,12 +24,16 @@ export interface ClientOptions {
   readonly forwardFrom?: string;
   readonly pt?: string;
   readonly upstream?: string;
+  readonly state?: string;
 }
 
 export async function run(context: CommandContext, options: ClientOptions): Promise<number> {
   const entrance = parseEntrance(options);
   const bridge = parseBridgeLine(options.bridgeLine);
-  const outlet = await openOutlet(context, bridge, options);
+  const outlet = await openOutlet(context, bridge, {
+    ...options,
+    state: options.state ?? defaultState(context, bridge, entrance, options),
+  });
   const connections = new Connections();
   const failures = createFailureLog(context);
 
@@ -79,6 +84,17 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
   listener.abort();
   await outlet.close();
   return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');
+}
+
+/** None behind a port that the system chooses, and none for another program: nothing outlives these. */
+function defaultState(
+  context: CommandContext,
+  { transport }: BridgeLine,
+  { endpoint }: Entrance,
+  { pt }: ClientOptions,
+): string | undefined {
+  if (transport === undefined || endpoint.port === 0 || pt !== undefined) return undefined;
+  return defaultStateDirectory(context, 'client', transport, endpoint.port);
 }
 
 interface Entrance {

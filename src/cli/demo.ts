@@ -6,7 +6,7 @@ import { createPtDialer } from '../parent/dial.ts';
 import { type Child, launch, type MethodOf } from '../parent/launch.ts';
 import { formatBridgeLine } from '../pt/bridge-line.ts';
 import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environment.ts';
-import { type CommandContext, ExitCode } from './context.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
 import { serveLive } from './demo-live.ts';
 import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
@@ -27,7 +27,8 @@ export async function run(context: CommandContext, options: DemoOptions): Promis
     return await show(context, options, bytes);
   } catch (error) {
     if (!context.stop.drain.aborted) throw error;
-    // Ctrl-C before the check was through: whoever asked for just the check did not get it.
+    say(context, 'Stopped before the transfer was through.');
+    // Whoever asked for just that did not get it.
     return options.once ? ExitCode.failed : ExitCode.ok;
   }
 }

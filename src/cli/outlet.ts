@@ -13,6 +13,14 @@ export interface Outlet {
   close(): Promise<void>;
 }
 
+/** What a command line may say about the way. */
+export interface OutletOptions {
+  readonly pt?: string | undefined;
+  readonly upstream?: string | undefined;
+  /** The directory for what is kept between connections; without it nothing outlives the outlet. */
+  readonly state?: string | undefined;
+}
+
 /**
  * Opens the way to a bridge.
  *
@@ -22,13 +30,16 @@ export interface Outlet {
 export async function openOutlet(
   context: CommandContext,
   bridge: BridgeLine,
-  { pt, upstream }: { readonly pt?: string; readonly upstream?: string },
+  { pt, upstream, state }: OutletOptions,
 ): Promise<Outlet> {
   if (pt !== undefined) {
     const { openChildOutlet } = await import('./child-outlet.ts');
-    return openChildOutlet(context, bridge, pt, upstream);
+    return openChildOutlet(context, bridge, pt, { upstream, state });
   }
-  const dial = bridgeDialer(bridge, upstream);
+  const dial = bridgeDialer(bridge, {
+    ...(upstream !== undefined && { upstreamProxy: upstream }),
+    ...(state !== undefined && { stateDir: state }),
+  });
   const { name, warning } = builtinTransports.get(bridge.transport!);
   if (warning !== undefined) say(context, `Warning: ${name}: ${warning}`);
   return {

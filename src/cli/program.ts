@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
-import type { ConformParentOptions, ConformPtOptions } from './conform.ts';
+import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
@@ -52,7 +52,7 @@ function isManaged({ env }: CommandContext): boolean {
  */
 function withTwoDashes(program: Command, { args }: CommandContext): readonly string[] {
   const verbs = program.commands.map((command) => command.name());
-  if (args.some((argument) => verbs.includes(argument))) return args;
+  if (args.some((argument) => verbs.includes(argument))) return withoutExamined(args);
   return args.map((argument) => (/^-[a-zA-Z]{2,}/.test(argument) ? `-${argument}` : argument));
 }
 
@@ -70,14 +70,18 @@ function buildProgram(
     )
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
-    .enablePositionalOptions()
     .option('-V, --version', 'print the version')
+    .option('--plugin <module>', 'add the transports of a module; may be repeated', collect)
     .option('--logLevel, --log-level <level>', 'managed: error, warning, notice, info or debug')
     .option('--log-file <name>', 'managed: write a log of that name into the state directory')
     .option('--enableLogging', 'managed: the same with the name postern.log')
     .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
     .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
     .allowExcessArguments()
+    .hook('preAction', async () => {
+      const { plugin = [] } = program.opts<{ plugin?: readonly string[] }>();
+      for (const specifier of plugin) await addPlugin(specifier);
+    })
     .action(async (options: ManagedOptions & { version?: true }, { args }: Command) => {
       if (args.length > 0) throw new UsageError(`there is no verb ${args[0]}; see postern --help`);
       if (options.version === true) {
@@ -115,6 +119,7 @@ function buildProgram(
     .option('--forward-from <address:port>', 'listen for plain TCP connections')
     .option('--pt <command>', "run another program's transport instead of ours, like obfs4proxy")
     .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
+    .option('--state <directory>', 'where tickets are kept (default: by transport and port)')
     .addHelpText(
       'after',
       '\nWhere a connection ends is decided by the bridge alone (its --forward). With --socks, any\n' +
@@ -136,41 +141,12 @@ function buildProgram(
       setExitCode(await (await import('./demo.ts')).run(context, options));
     });
 
-  const conform = program
-    .command('conform')
-    .description('Find out which clauses of the specification a program keeps.')
-    .enablePositionalOptions();
-  withReportOptions(
-    conform
-      .command('pt')
-      .description('Examine a pluggable transport: start it, many times, and play its parent.')
-      .argument('<command...>', 'the program and its arguments, behind --')
-      .option('--transports <names>', 'the transports that it has, like obfs4,obfs3')
-      .option(
-        '--shown-option <transport:key=value...>',
-        'a server option that shows in its ARGS, like obfs4:iat-mode=1',
-      ),
-  ).action(async (command: readonly string[], options: ConformPtOptions) => {
-    setExitCode(await (await import('./conform.ts')).runPt(context, command, options));
-  });
+  addConform(program, context, setExitCode);
 
-  withReportOptions(
-    conform
-      .command('parent')
-      .description('Examine a parent: play its transport, right and wrong.')
-      .argument('[command...]', 'how to start it, behind --, with {pt} for the path of the PT')
-      .option('--recipe <name>', 'start a parent that is known: tor or postern'),
-  )
-    .addHelpText(
-      'after',
-      '\nIn the command {pt} is the path of the PT, {args} a place for bridge line arguments,\n' +
-        '{listen} an address:port for applications, and {dir} an empty directory.',
-    )
-    .action(async (command: readonly string[], options: ConformParentOptions) => {
-      setExitCode(await (await import('./conform.ts')).runParent(context, command, options));
-    });
-
-  for (const command of [program, ...program.commands, ...conform.commands]) {
+  for (const command of [
+    program,
+    ...program.commands.flatMap((verb) => [verb, ...verb.commands]),
+  ]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
@@ -179,19 +155,14 @@ function buildProgram(
   return program;
 }
 
-/** What every verb of `conform` takes. */
-function withReportOptions(command: Command): Command {
-  return command
-    .passThroughOptions()
-    .option('--only <id...>', 'judge these clauses alone, like PT-3.3.1-06')
-    .option('--level <level...>', 'judge clauses of these levels: MUST, FACT, SHOULD, MAY')
-    .option('--json', 'print JSON instead of a table')
-    .option('--junit <file>', 'write JUnit XML as well')
-    .addHelpText(
-      'after',
-      '\nThe exit code is 0 when no MUST, MUST NOT or FACT is broken (docs/conform.md).' +
-        EXIT_CODES_HELP,
-    );
+function collect(value: string, values: readonly string[] = []): readonly string[] {
+  return [...values, value];
+}
+
+/** Before the verb is run: from then on its transports are like any other. */
+async function addPlugin(specifier: string): Promise<void> {
+  const { loadPlugin } = await import('./plugin.ts');
+  for (const transport of await loadPlugin(specifier)) builtinTransports.register(transport);
 }
 
 function transportsHelp(): string {

@@ -3,8 +3,7 @@
  * bridge's public key stands twice in the transcript, and the public keys stand there, not the
  * representatives that travelled.
  */
-import { hkdfSync } from 'node:crypto';
-import { hmacSha256 } from './hash.ts';
+import { hkdfSha256, hmacSha256 } from './hash.ts';
 import { x25519 } from './x25519.ts';
 
 /** What an agreement gives. */
@@ -21,6 +20,12 @@ interface KeyPair {
 }
 
 const PROTOCOL = 'ntor-curve25519-sha256-1';
+const PROTOCOL_ID: Uint8Array = Buffer.from(PROTOCOL);
+const EXTRACT_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:key_extract`);
+const VERIFY_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:key_verify`);
+const AUTH_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:mac`);
+const EXPAND_INFO: Uint8Array = Buffer.from(`${PROTOCOL}:key_expand`);
+const SERVER: Uint8Array = Buffer.from('Server');
 const KEY_MATERIAL_BYTES = 144;
 
 /**
@@ -71,7 +76,7 @@ export function ntorServer(parameters: {
 
 /** B ‖ B ‖ X ‖ Y ‖ PROTOID ‖ NODEID. */
 function transcript(b: Uint8Array, x: Uint8Array, y: Uint8Array, nodeId: Uint8Array): Uint8Array {
-  return Buffer.concat([b, b, x, y, Buffer.from(PROTOCOL), nodeId]);
+  return Buffer.concat([b, b, x, y, PROTOCOL_ID, nodeId]);
 }
 
 function derive(
@@ -81,11 +86,10 @@ function derive(
 ): NtorResult | undefined {
   if (ephemeralSecret === undefined || identitySecret === undefined) return undefined;
   const secretInput = Buffer.concat([ephemeralSecret, identitySecret, suffix]);
-  const extractKey = `${PROTOCOL}:key_extract`;
-  const keySeed = hmacSha256(extractKey, secretInput);
-  const verify = hmacSha256(`${PROTOCOL}:key_verify`, secretInput);
-  const auth = hmacSha256(`${PROTOCOL}:mac`, verify, suffix, Buffer.from('Server'));
-  const info = `${PROTOCOL}:key_expand`;
-  const keyMaterial = hkdfSync('sha256', keySeed, extractKey, info, KEY_MATERIAL_BYTES);
-  return { keyMaterial: new Uint8Array(keyMaterial), auth };
+  const keySeed = hmacSha256(EXTRACT_KEY, secretInput);
+  const verify = hmacSha256(VERIFY_KEY, secretInput);
+  return {
+    keyMaterial: hkdfSha256(EXTRACT_KEY, keySeed, EXPAND_INFO, KEY_MATERIAL_BYTES),
+    auth: hmacSha256(AUTH_KEY, verify, suffix, SERVER),
+  };
 }

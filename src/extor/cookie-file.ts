@@ -2,7 +2,7 @@ import { PosternError } from '../errors.ts';
 import { COOKIE_FILE_HEADER, SECRET_BYTES } from './messages.ts';
 
 /** A cookie file's whole length: the header line and the cookie. */
-export const COOKIE_FILE_BYTES: number = COOKIE_FILE_HEADER.length + SECRET_BYTES;
+const COOKIE_FILE_BYTES = COOKIE_FILE_HEADER.length + SECRET_BYTES;
 
 /**
  * The cookie of a cookie file, owned.

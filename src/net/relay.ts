@@ -1,27 +1,47 @@
-import { finished, type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { PosternError } from '../errors.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other
- * side while the reverse direction goes on; a failure of either side ends both.
+ * side while the reverse direction goes on; a side that breaks takes the other with it.
  *
- * @returns resolves when all is over, with the failure that ended it or undefined; never rejects
+ * By hand and not by `pipe` and `finished`: an idle connection costs half the memory.
+ *
+ * @returns resolves when both are closed, with the failure that ended them or undefined; never
+ *   rejects
  */
 export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
   return new Promise((resolve) => {
     let open = 2;
     let failure: Error | undefined;
-    const onFinished = (error?: Error | null): void => {
-      if (error) {
-        failure ??= error;
-        a.destroy();
-        b.destroy();
-      }
-      open -= 1;
-      if (open === 0) resolve(failure);
+    const join = (from: Duplex, to: Duplex): void => {
+      const onEnd = (): void => void to.end();
+      const onClose = (): void => {
+        if (!from.readableEnded || !from.writableFinished) {
+          failure ??=
+            from.errored ?? new PosternError('ERR_STREAM_TRUNCATED', 'closed before its end');
+          to.destroy();
+        }
+        open -= 1;
+        if (open === 0) resolve(failure);
+      };
+      from.on('error', ignore);
+      from.on('data', (chunk) => {
+        if (!to.write(chunk)) from.pause();
+      });
+      to.on('drain', () => from.resume());
+      if (from.readableEnded) onEnd();
+      else from.on('end', onEnd);
+      if (from.closed) onClose();
+      else from.on('close', onClose);
     };
-    finished(a, onFinished);
-    finished(b, onFinished);
-    a.pipe(b);
-    b.pipe(a);
+    join(a, b);
+    join(b, a);
+    // Whoever read from them before may have left them paused.
+    a.resume();
+    b.resume();
   });
 }
+
+/** 'close' follows, and `errored` says why. */
+function ignore(): void {}

@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { PosternError } from '../errors.ts';
 import type { StateStore } from '../transports/contract.ts';
 
@@ -17,8 +18,14 @@ export interface StateDirectory extends StateStore {
  */
 export function openStateDirectory(path: string): StateDirectory {
   if (!isAbsolute(path)) throw stateError('the state directory must be an absolute path');
-  const appenders = new Map<string, Promise<FileHandle>>();
+  const appenders = new Map<string, Appender>();
   const pathOf = (file: string): string => join(path, file);
+  const makeDirectory = (): Promise<unknown> => mkdir(path, { recursive: true, mode: 0o700 });
+  const closeAppender = async (file: string): Promise<void> => {
+    const appender = appenders.get(file);
+    appenders.delete(file);
+    await appender?.close();
+  };
 
   return {
     read: (file) => readIfThere(pathOf(file)),
@@ -27,8 +34,8 @@ export function openStateDirectory(path: string): StateDirectory {
 
     async write(file, content) {
       try {
-        await mkdir(path, { recursive: true, mode: 0o700 });
-        await closeAppender(appenders, file);
+        await makeDirectory();
+        await closeAppender(file);
         await copyIfThere(pathOf(file), pathOf(previousOf(file)));
         await replaceFile(pathOf(file), content);
       } catch (error) {
@@ -37,11 +44,13 @@ export function openStateDirectory(path: string): StateDirectory {
     },
 
     async append(file, content) {
+      let appender = appenders.get(file);
+      if (appender === undefined) {
+        appender = new Appender(makeDirectory().then(() => open(pathOf(file), 'a', 0o600)));
+        appenders.set(file, appender);
+      }
       try {
-        await mkdir(path, { recursive: true, mode: 0o700 });
-        const handle = appenders.get(file) ?? open(pathOf(file), 'a', 0o600);
-        appenders.set(file, handle);
-        await (await handle).writeFile(content);
+        await appender.append(content);
       } catch (error) {
         appenders.delete(file);
         throw stateError(`${pathOf(file)} cannot be saved`, error);
@@ -49,10 +58,51 @@ export function openStateDirectory(path: string): StateDirectory {
     },
 
     async close() {
-      await Promise.all([...appenders.keys()].map((file) => closeAppender(appenders, file)));
+      await Promise.all([...appenders.keys()].map(closeAppender));
     },
   };
 }
+
+/**
+ * A file that is appended to. What comes within a moment is written together: a server appends at
+ * every handshake, and a write for each would be a tenth of its CPU time.
+ */
+class Appender {
+  readonly #file: Promise<FileHandle>;
+  readonly #hurry = new AbortController();
+  #parts: Uint8Array[] = [];
+  #written: Promise<void> | undefined;
+
+  constructor(file: Promise<FileHandle>) {
+    this.#file = file;
+  }
+
+  /** Resolves when `content` is written. */
+  append(content: Uint8Array): Promise<void> {
+    this.#parts.push(content);
+    this.#written ??= this.#writeSoon();
+    return this.#written;
+  }
+
+  /** Writes what waits, and closes the file. */
+  async close(): Promise<void> {
+    this.#hurry.abort();
+    // Whoever appended has heard of a failure already.
+    await this.#written?.catch(() => {});
+    await (await this.#file.catch(() => undefined))?.close();
+  }
+
+  async #writeSoon(): Promise<void> {
+    const file = await this.#file;
+    await setTimeout(GATHER_MS, undefined, { signal: this.#hurry.signal }).catch(() => {});
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#written = undefined;
+    await file.writeFile(Buffer.concat(parts));
+  }
+}
+
+const GATHER_MS = 50;
 
 /**
  * Replaces a file in one step: whoever reads sees the old content or the new, also after a power
@@ -87,15 +137,6 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 async function copyIfThere(from: string, to: string): Promise<void> {
   const content = await readIfThere(from);
   if (content !== undefined) await replaceFile(to, content);
-}
-
-async function closeAppender(
-  appenders: Map<string, Promise<FileHandle>>,
-  file: string,
-): Promise<void> {
-  const handle = appenders.get(file);
-  appenders.delete(file);
-  await (await handle)?.close();
 }
 
 function previousOf(file: string): string {

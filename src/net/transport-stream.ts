@@ -18,7 +18,8 @@ export interface TransportStreamOptions {
  * Runs a session over a connection, which it then owns.
  *
  * @param wire a connected stream, from which nothing has been read
- * @returns the application's end of the session, once the handshake is done
+ * @returns the application's end of the session, once the handshake is done; like our sockets it comes
+ *   with an error listener
  * @throws PosternError what the session failed with; `ERR_HANDSHAKE_CLOSED` when the wire broke
  */
 export function openTransportStream(
@@ -37,12 +38,12 @@ export function openTransportStream(
       abortion?.[Symbol.dispose]();
       reject(stream.errored ?? new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY));
     };
-    const ignore = (): void => {};
-    stream.on('error', ignore);
+    // It may fail before whoever awaits us gets to listen, even in the chunk that establishes it: as
+    // with our sockets, that must not end the process, and the stream's users see 'close'.
+    stream.on('error', () => {});
     stream.once('close', onClose);
     stream.once('established', () => {
       abortion?.[Symbol.dispose]();
-      stream.off('error', ignore);
       stream.off('close', onClose);
       resolve(stream);
     });

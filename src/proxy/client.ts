@@ -1,8 +1,9 @@
 /** The forward proxy: a SOCKS listener for each transport (PT 3, steps 5 and 6; PT 3.3.2). */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Dialer } from '../net/dialer.ts';
+import type { Dialer, DialOptions } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import type { Listener } from '../net/listener.ts';
 import { relay } from '../net/relay.ts';
@@ -84,49 +85,37 @@ class ForwardProxy {
       return;
     }
     this.#pendingRequests += 1;
-    let createSession: ReturnType<Transport['client']> | undefined;
-    const pending = readSocksRequest(socket, (credentials) => {
-      // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
-      // anything is dialled.
-      createSession = transport.client(argumentsOf(credentials), this.#context.environment);
-    });
     try {
-      const { request, reply } = await pending.finally(() => {
+      const { dialled } = await this.#readRequest(socket, transport).finally(() => {
         this.#pendingRequests -= 1;
       });
-      await this.connections.serve(() =>
-        this.#connect(socket, transport, createSession!, request.target, reply),
-      );
+      await this.connections.serve(async () => {
+        const failure = await relay(socket, await dialled);
+        if (failure !== undefined) {
+          this.#context.logger.info(`${transport.name}: connection broken: ${failure.message}`);
+        }
+      });
     } catch (error) {
       this.#logFailure(transport, error);
     }
   }
 
-  /** Dials through the transport, answers the request, then carries payload. */
-  async #connect(
+  /**
+   * Reads the request and begins to fulfil it. What that needed is let go of with this function: an
+   * idle connection is to hold its two streams and no more.
+   */
+  async #readRequest(
     socket: Socket,
     transport: Transport,
-    createSession: ReturnType<Transport['client']>,
-    target: Parameters<Dialer>[0],
-    reply: (code: number) => Uint8Array,
-  ): Promise<void> {
-    const gaveUp = new AbortController();
-    const onClose = (): void => gaveUp.abort(new PosternError('ERR_SOCKS_CLOSED', CLIENT_LEFT));
-    socket.once('close', onClose);
-    try {
-      const dial = throughTransport(this.#dial, createSession);
-      const stream = await dial(target, { signal: gaveUp.signal });
-      socket.off('close', onClose).write(reply(SocksReply.succeeded));
-      const failure = await relay(socket, stream);
-      if (failure !== undefined) {
-        this.#context.logger.info(`${transport.name}: connection broken: ${failure.message}`);
-      }
-    } catch (error) {
-      socket.off('close', onClose);
-      const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
-      closeGently(socket, reply(code));
-      throw error;
-    }
+  ): Promise<{ readonly dialled: Promise<Duplex> }> {
+    let createSession: ReturnType<Transport['client']> | undefined;
+    const { request, reply } = await readSocksRequest(socket, (credentials) => {
+      // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
+      // anything is dialled.
+      createSession = transport.client(argumentsOf(credentials), this.#context.environment);
+    });
+    const dial = throughTransport(this.#dial, createSession!);
+    return { dialled: dialAndReply(socket, (options) => dial(request.target, options), reply) };
   }
 
   #logFailure(transport: Transport, error: unknown): void {
@@ -135,6 +124,27 @@ class ForwardProxy {
     if (!(error instanceof PosternError)) logger.error(text);
     else if (QUIET.has(error.code)) logger.info(text);
     else logger.warning(text);
+  }
+}
+
+/** Dials for a SOCKS client as long as it waits, and tells it how that went. */
+async function dialAndReply(
+  socket: Socket,
+  dial: (options: DialOptions) => Promise<Duplex>,
+  reply: (code: number) => Uint8Array,
+): Promise<Duplex> {
+  const gaveUp = new AbortController();
+  const onClose = (): void => gaveUp.abort(new PosternError('ERR_SOCKS_CLOSED', CLIENT_LEFT));
+  socket.once('close', onClose);
+  try {
+    const stream = await dial({ signal: gaveUp.signal });
+    socket.off('close', onClose).write(reply(SocksReply.succeeded));
+    return stream;
+  } catch (error) {
+    socket.off('close', onClose);
+    const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
+    closeGently(socket, reply(code));
+    throw error;
   }
 }
 

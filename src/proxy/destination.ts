@@ -17,11 +17,7 @@ import type { ServerConfiguration } from '../pt/proxy-environment.ts';
  * @param transport the PT name that the client came through
  * @param wire the client's own connection, for its address
  */
-export type Destination = (
-  transport: string,
-  wire: Socket,
-  options: { readonly signal: AbortSignal },
-) => Promise<Duplex>;
+export type Destination = (transport: string, wire: Socket) => Promise<Duplex>;
 
 /**
  * The destination that the configuration names; a non-empty Extended ORPort wins over the plain one
@@ -37,19 +33,19 @@ export async function openDestination(
   if (extendedOrPort !== undefined) {
     const { endpoint, cookieFile } = extendedOrPort;
     await readCookie(cookieFile);
-    return async (transport, wire, options) => {
+    return async (transport, wire) => {
       // Read again each time: a parent makes a new cookie when it restarts (tor bug 15240).
       const cookie = await readCookie(cookieFile);
       const userAddr = clientAddress(wire);
-      const stream = await dial(endpoint, options);
+      const stream = await dial(endpoint);
       const metadata = { cookie, rng, transport, ...(userAddr !== undefined && { userAddr }) };
-      await runClientHandshake(stream, createExtOrClient(metadata), options);
+      await runClientHandshake(stream, createExtOrClient(metadata));
       return stream;
     };
   }
   if (orPort === undefined) return undefined;
   // PT 3.2.3 [PT-3.2.3-17]: payload and nothing else.
-  return (_transport, _wire, options) => dial(orPort, options);
+  return () => dial(orPort);
 }
 
 async function readCookie(file: string): Promise<Buffer> {

@@ -93,28 +93,32 @@ class ReverseProxy implements RunningProxy {
 
   /** One client's connection behind its handshake, to its end. Never rejects. */
   async #forward(transport: string, stream: Duplex, wire: Socket): Promise<void> {
-    const { destination, logger } = this.#context;
-    const gone = new AbortController();
-    const onClose = (): void => gone.abort(new Error('the client left'));
-    stream.on('error', () => {}).once('close', onClose);
-    if (destination === undefined) {
+    const onward = await this.#connectOnward(transport, wire);
+    if (onward === undefined) {
       stream.destroy();
       return;
     }
-    let onward: Duplex;
-    try {
-      onward = await destination(transport, wire, { signal: gone.signal });
-    } catch (error) {
-      stream.destroy();
-      // Said in full, or users take a dead ORPort for a fault of the transport.
-      if (!gone.signal.aborted) {
-        logger.warning(`${transport}: cannot forward to the parent: ${describeError(error)}`);
-      }
-      return;
-    }
-    stream.off('close', onClose);
     const failure = await relay(stream, onward);
-    if (failure !== undefined) logger.info(`${transport}: connection broken: ${failure.message}`);
+    if (failure !== undefined) {
+      this.#context.logger.info(`${transport}: connection broken: ${failure.message}`);
+    }
+  }
+
+  /**
+   * Connects to where this client's payload goes; undefined when that failed.
+   *
+   * It is not called off when the client leaves: the parent is near, and what would watch the client
+   * costs a twentieth of a handshake.
+   */
+  async #connectOnward(transport: string, wire: Socket): Promise<Duplex | undefined> {
+    const { destination, logger } = this.#context;
+    try {
+      return await destination?.(transport, wire);
+    } catch (error) {
+      // Said in full, or users take a dead ORPort for a fault of the transport.
+      logger.warning(`${transport}: cannot forward to the parent: ${describeError(error)}`);
+      return undefined;
+    }
   }
 }
 

@@ -8,11 +8,22 @@ import { join } from 'node:path';
 import { after, describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ExitCode } from '../../src/cli/context.ts';
-import { parseIpEndpoint } from '../../src/pt/address.ts';
+import { formatEndpoint, parseIpEndpoint } from '../../src/pt/address.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { type RunningCommand, startCommand } from '../support/command.ts';
-import { dial, echo, listen, readAll, readBytes, socksConnect } from '../support/sockets.ts';
+import { temporaryDirectory } from '../support/managed.ts';
+import {
+  closedPort,
+  dial,
+  echo,
+  listen,
+  readAll,
+  readBytes,
+  socksConnect,
+} from '../support/sockets.ts';
 import { createRot } from '../support/test-transport.ts';
+import { countTickets } from '../support/tickets.ts';
+import { startVerb } from '../support/verb.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-test-'));
 // Where the command makes its temporary directories.
@@ -139,6 +150,22 @@ describe('postern bridge and postern client', () => {
     assert.ok(!client.stderr.text.includes(gone.text), 'the address of the bridge is not shown');
   });
 
+  test('an upstream proxy that is gone fails the connection, and nothing goes around it', async (t) => {
+    let connections = 0;
+    const bridge = await listen(t, () => (connections += 1));
+    const gone = await listen(t, () => {});
+    gone.abort();
+    const upstream = ['--upstream', `socks5://user:secret@${gone.text}`];
+    const args = ['--forward-from', '127.0.0.1:0', ...upstream];
+    const { client, endpoint } = await startClient(t, `obfs3 ${bridge.text}`, ...args);
+    const stream = await dial(endpoint);
+    await over(stream);
+    stream.destroy();
+    await client.stderr.match(/cannot connect through the bridge: .*\(ERR_TUNNEL_UNREACHABLE\)/);
+    assert.equal(connections, 0);
+    assert.ok(!client.stderr.text.includes('secret'));
+  });
+
   test('a port in use is named, and so is the remedy', async (t) => {
     const taken = await listen(t, () => {});
     for (const args of [
@@ -159,6 +186,51 @@ describe('postern bridge and postern client', () => {
     await bridge.stderr.match(/Warning: rot: hides nothing\n/);
     const { client } = await startClient(t, bridgeLine, '--socks', '127.0.0.1:0');
     await client.stderr.match(/Warning: rot: hides nothing\n/);
+  });
+});
+
+describe('postern client --state', () => {
+  test('tickets outlive the process, by default in a place by transport and port', async (t) => {
+    const ticketsTaken = countTickets(t);
+    const stateHome = temporaryDirectory(t);
+    const service = await listen(t, echo);
+    const { bridgeLine } = await startBridge(t, service.text, '--transport', 'scramblesuit');
+    const entrance = await closedPort();
+    const state = join(stateHome, 'postern', `client-scramblesuit-${entrance.port}`);
+    const args = ['client', bridgeLine, '--forward-from', formatEndpoint(entrance)];
+    process.env['XDG_STATE_HOME'] = stateHome;
+    t.after(() => delete process.env['XDG_STATE_HOME']);
+    for (const [options, expected] of [
+      [[], 0],
+      [['--state', state], 1],
+    ] as const) {
+      const client = startVerb(t, [...args, ...options]);
+      await client.match(/Listening on/);
+      const stream = await dial(entrance);
+      stream.end('once');
+      assert.equal((await readAll(stream)).toString(), 'once');
+      assert.equal(ticketsTaken(), expected);
+      await client.stop();
+    }
+    assert.deepEqual(readdirSync(state).sort(), [
+      'scramblesuit_tickets.json',
+      'scramblesuit_tickets.json.previous',
+    ]);
+  });
+
+  test('is the state directory of another program', async (t) => {
+    const service = await listen(t, echo);
+    const { bridgeLine } = await startBridge(t, service.text, '--transport', 'scramblesuit');
+    const state = temporaryDirectory(t);
+    const pt = `'${process.execPath}' '${MAIN}'`;
+    const options = ['--forward-from', '127.0.0.1:0', '--pt', pt, '--state', state];
+    const { client, endpoint } = await startClient(t, bridgeLine, ...options);
+    const stream = await dial(endpoint);
+    stream.end('through a child');
+    assert.equal((await readAll(stream)).toString(), 'through a child');
+    client.drain();
+    assert.equal(await client.exitCode, ExitCode.ok);
+    assert.ok(readdirSync(state).includes('scramblesuit_tickets.json'));
   });
 });
 

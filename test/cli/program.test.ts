@@ -146,16 +146,24 @@ describe('under a parent', () => {
   });
 });
 
-test('the first Ctrl-C drains, the second and SIGTERM end now', () => {
-  const first = new EventEmitter() as NodeJS.Process;
-  const stop = stopRequestsOf(first);
-  first.emit('SIGINT');
-  assert.deepEqual([stop.drain.aborted, stop.now.aborted], [true, false]);
-  first.emit('SIGINT');
-  assert.equal(stop.now.aborted, true);
+test('the first Ctrl-C drains; the second, SIGTERM and the loss of stdout end now', () => {
+  const start = () => {
+    const [signals, stdout] = [new EventEmitter(), new EventEmitter()];
+    return { signals, stdout, stop: stopRequestsOf(signals, stdout) };
+  };
+  const states = ({ stop }: ReturnType<typeof start>) => [stop.drain.aborted, stop.now.aborted];
 
-  const second = new EventEmitter() as NodeJS.Process;
-  const stopped = stopRequestsOf(second);
-  second.emit('SIGTERM');
-  assert.deepEqual([stopped.drain.aborted, stopped.now.aborted], [true, true]);
+  const interrupted = start();
+  interrupted.signals.emit('SIGINT');
+  assert.deepEqual(states(interrupted), [true, false]);
+  interrupted.signals.emit('SIGINT');
+  assert.deepEqual(states(interrupted), [true, true]);
+
+  const terminated = start();
+  terminated.signals.emit('SIGTERM');
+  assert.deepEqual(states(terminated), [true, true]);
+
+  const unheard = start();
+  unheard.stdout.emit('error', new Error('EPIPE'));
+  assert.deepEqual(states(unheard), [true, true]);
 });

@@ -41,115 +41,127 @@ async function startClient(
   return { client, endpoint: parseIpEndpoint(address!)! };
 }
 
-describe('other people’s applications through postern bridge and postern client', () => {
-  const curl = peerProgram('curl');
-  test(
-    'curl, by SOCKS and by a forwarded port',
-    { skip: curl === undefined && 'curl is not installed', timeout: 60_000 },
-    async (t) => {
-      const page = randomBytes(2_000_000).toString('base64');
-      const web = createServer((request, response) => {
-        request.pipe(createHash('sha256')).on('data', (digest: Buffer) => {
-          response.end(request.method === 'PUT' ? digest.toString('hex') : page);
+describe(
+  'other people’s applications through postern bridge and postern client',
+  { concurrency: true },
+  () => {
+    const curl = peerProgram('curl');
+    test(
+      'curl, by SOCKS and by a forwarded port',
+      { skip: curl === undefined && 'curl is not installed', timeout: 60_000 },
+      async (t) => {
+        const page = randomBytes(2_000_000).toString('base64');
+        const web = createServer((request, response) => {
+          request.pipe(createHash('sha256')).on('data', (digest: Buffer) => {
+            response.end(request.method === 'PUT' ? digest.toString('hex') : page);
+          });
         });
-      });
-      web.listen(0, '127.0.0.1');
-      await once(web, 'listening');
-      t.after(() => {
-        web.close();
-        web.closeAllConnections();
-      });
-      const { port } = web.address() as AddressInfo;
-      const bridgeLine = await startBridge(t, `127.0.0.1:${port}`);
-      const [socks, plain] = await Promise.all([
-        startClient(t, bridgeLine, '--socks'),
-        startClient(t, bridgeLine, '--forward-from'),
-      ]);
-      const options = ['--silent', '--show-error', '--fail', '--noproxy', ''];
-      const maxBuffer = 2 * page.length;
-      const proxy = `socks5h://127.0.0.1:${socks.endpoint.port}`;
-      const bySocks = ['--proxy', proxy, 'http://bridge.invalid/'];
-      assert.equal((await run(curl!, [...options, ...bySocks], { maxBuffer })).stdout, page);
-      const byPort = `http://127.0.0.1:${plain.endpoint.port}/`;
-      assert.equal((await run(curl!, [...options, byPort], { maxBuffer })).stdout, page);
+        web.listen(0, '127.0.0.1');
+        await once(web, 'listening');
+        t.after(() => {
+          web.close();
+          web.closeAllConnections();
+        });
+        const { port } = web.address() as AddressInfo;
+        const bridgeLine = await startBridge(t, `127.0.0.1:${port}`);
+        const [socks, plain] = await Promise.all([
+          startClient(t, bridgeLine, '--socks'),
+          startClient(t, bridgeLine, '--forward-from'),
+        ]);
+        const options = ['--silent', '--show-error', '--fail', '--noproxy', ''];
+        const maxBuffer = 2 * page.length;
+        const proxy = `socks5h://127.0.0.1:${socks.endpoint.port}`;
+        const bySocks = ['--proxy', proxy, 'http://bridge.invalid/'];
+        assert.equal((await run(curl!, [...options, ...bySocks], { maxBuffer })).stdout, page);
+        const byPort = `http://127.0.0.1:${plain.endpoint.port}/`;
+        assert.equal((await run(curl!, [...options, byPort], { maxBuffer })).stdout, page);
 
-      const file = join(temporaryDirectory(t), 'upload');
-      writeFileSync(file, page);
-      const digest = createHash('sha256').update(page).digest('hex');
-      for (const target of [bySocks, [byPort]]) {
-        const { stdout } = await run(curl!, [...options, '--upload-file', file, ...target]);
-        assert.equal(stdout, digest);
-      }
-    },
-  );
+        const file = join(temporaryDirectory(t), 'upload');
+        writeFileSync(file, page);
+        const digest = createHash('sha256').update(page).digest('hex');
+        for (const target of [bySocks, [byPort]]) {
+          const { stdout } = await run(curl!, [...options, '--upload-file', file, ...target]);
+          assert.equal(stdout, digest);
+        }
+      },
+    );
 
-  const [ssh, sshd, keygen] = [peerProgram('ssh'), peerProgram('sshd'), peerProgram('ssh-keygen')];
-  test(
-    'ssh',
-    {
-      skip:
-        (ssh === undefined || sshd === undefined || keygen === undefined) &&
-        'ssh and sshd are not installed',
-      timeout: 60_000,
-    },
-    async (t) => {
-      const folder = temporaryDirectory(t);
-      const [hostKey, userKey] = [join(folder, 'host'), join(folder, 'user')];
-      for (const file of [hostKey, userKey]) {
-        await run(keygen!, ['-q', '-t', 'ed25519', '-N', '', '-f', file]);
-      }
-      // Where Debian's sshd confines what it does not trust yet; its service would have made it.
-      if (process.getuid?.() === 0 && !existsSync('/run/sshd')) mkdirSync('/run/sshd');
-      const server = await closedPort();
-      const config = join(folder, 'sshd_config');
-      const settings = {
-        ListenAddress: `127.0.0.1:${server.port}`,
-        HostKey: hostKey,
-        AuthorizedKeysFile: `${userKey}.pub`,
-        PidFile: 'none',
-        StrictModes: 'no',
-        UsePAM: 'no',
-        PermitRootLogin: 'prohibit-password',
-      };
-      writeFileSync(
-        config,
-        Object.entries(settings)
-          .map(([name, value]) => `${name} ${value}\n`)
-          .join(''),
-      );
-      const daemon = spawn(sshd!, ['-D', '-e', '-f', config], {
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      t.after(() => void daemon.kill());
-      let log = '';
-      for await (const line of daemon.stderr) {
-        log += String(line);
-        if (log.includes('Server listening')) break;
-      }
-      assert.match(log, /Server listening/);
+    const [ssh, sshd, keygen] = [
+      peerProgram('ssh'),
+      peerProgram('sshd'),
+      peerProgram('ssh-keygen'),
+    ];
+    test(
+      'ssh',
+      {
+        skip:
+          (ssh === undefined || sshd === undefined || keygen === undefined) &&
+          'ssh and sshd are not installed',
+        timeout: 60_000,
+      },
+      async (t) => {
+        const folder = temporaryDirectory(t);
+        const [hostKey, userKey] = [join(folder, 'host'), join(folder, 'user')];
+        for (const file of [hostKey, userKey]) {
+          await run(keygen!, ['-q', '-t', 'ed25519', '-N', '', '-f', file]);
+        }
+        // Where Debian's sshd confines what it does not trust yet; its service would have made it.
+        if (process.getuid?.() === 0 && !existsSync('/run/sshd')) mkdirSync('/run/sshd');
+        const server = await closedPort();
+        const config = join(folder, 'sshd_config');
+        const settings = {
+          ListenAddress: `127.0.0.1:${server.port}`,
+          HostKey: hostKey,
+          AuthorizedKeysFile: `${userKey}.pub`,
+          PidFile: 'none',
+          StrictModes: 'no',
+          UsePAM: 'no',
+          PermitRootLogin: 'prohibit-password',
+        };
+        writeFileSync(
+          config,
+          Object.entries(settings)
+            .map(([name, value]) => `${name} ${value}\n`)
+            .join(''),
+        );
+        const daemon = spawn(sshd!, ['-D', '-e', '-f', config], {
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+        t.after(() => void daemon.kill());
+        let log = '';
+        for await (const line of daemon.stderr) {
+          log += String(line);
+          if (log.includes('Server listening')) break;
+        }
+        assert.match(log, /Server listening/);
 
-      const bridgeLine = await startBridge(t, `127.0.0.1:${server.port}`);
-      const { endpoint } = await startClient(t, bridgeLine, '--forward-from');
-      const shell = spawn(
-        ssh!,
-        [
-          ...['-F', 'none', '-i', userKey, '-p', String(endpoint.port)],
-          ...['-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes'],
-          ...['-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${folder}/known`],
-          `${userInfo().username}@127.0.0.1`,
-          'sha256sum',
-        ],
-        { stdio: ['pipe', 'pipe', 'pipe'] },
-      );
-      const bytes = randomBytes(3_000_000);
-      shell.stdin.end(bytes);
-      const [output, errors] = await Promise.all([text(shell.stdout), text(shell.stderr)]);
-      assert.equal(output.split(' ')[0], createHash('sha256').update(bytes).digest('hex'), errors);
-    },
-  );
-});
+        const bridgeLine = await startBridge(t, `127.0.0.1:${server.port}`);
+        const { endpoint } = await startClient(t, bridgeLine, '--forward-from');
+        const shell = spawn(
+          ssh!,
+          [
+            ...['-F', 'none', '-i', userKey, '-p', String(endpoint.port)],
+            ...['-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes'],
+            ...['-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${folder}/known`],
+            `${userInfo().username}@127.0.0.1`,
+            'sha256sum',
+          ],
+          { stdio: ['pipe', 'pipe', 'pipe'] },
+        );
+        const bytes = randomBytes(3_000_000);
+        shell.stdin.end(bytes);
+        const [output, errors] = await Promise.all([text(shell.stdout), text(shell.stderr)]);
+        assert.equal(
+          output.split(' ')[0],
+          createHash('sha256').update(bytes).digest('hex'),
+          errors,
+        );
+      },
+    );
+  },
+);
 
-describe('other people’s transports by postern client --pt', () => {
+describe('other people’s transports by postern client --pt', { concurrency: true }, () => {
   test('obfs4proxy carries bytes', { skip: obfs4proxyMissing, timeout: 60_000 }, async (t) => {
     const service = await listen(t, (socket) => void serveExchange(socket));
     const [obfs4, obfs3] = await Promise.all([

@@ -106,7 +106,9 @@ test('a rejected wire hears nothing, is read on, and is closed by time with a FI
   assert.equal(near.destroyed, false);
   t.mock.timers.tick(44_000);
   assert.equal(near.destroyed, false);
-  const [bytes] = await Promise.all([readAll(far), t.mock.timers.tick(1000)]);
+  const received = readAll(far);
+  t.mock.timers.tick(1000);
+  const bytes = await received;
   assert.equal(bytes.length, 0, 'a FIN, not a reset, and no byte before it');
 });
 
@@ -165,6 +167,20 @@ test('a session that queues holds the application until the queue is empty', asy
   for (let count = 0; count < 20; count += 1) stream.write('x');
   stream.end();
   assert.equal((await readAll(far)).toString(), '.'.repeat(20));
+});
+
+test('a session that fails in the chunk that establishes it ends nothing but its connection', async (t) => {
+  const error = new PosternError('ERR_FRAME_MALFORMED', 'no');
+  const [near, far] = await socketPair(t);
+  far.write('HELLOgarbage');
+  const failing = session({
+    receive: () => [{ type: 'established' }, { type: 'failed', error }],
+  });
+  const stream = await openTransportStream(near, failing);
+  // Its error came before anyone could listen, and would have been thrown.
+  assert.ok(stream.closed);
+  assert.equal(stream.errored, error);
+  assert.ok(near.destroyed);
 });
 
 test('a session that throws costs its own connection and nothing else', async (t) => {

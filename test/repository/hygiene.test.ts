@@ -69,3 +69,13 @@ test('every relative link in the documents leads to a file', () => {
     }
   }
 });
+
+test('package-lock.json has every platform’s part of what is built for several, or npm ci fails', () => {
+  const { packages } = JSON.parse(readSource('package-lock.json').text) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const missing = Object.values(packages)
+    .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+    .filter((name) => !Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`)));
+  assert.deepEqual(missing, []);
+});

@@ -6,13 +6,24 @@ import { demoBytes } from '../../src/cli/demo-bytes.ts';
 const COUNT_BYTES = 8;
 const DIGEST_BYTES = 32;
 
+/** Said by a far end that speaks first, until the near end is heard; and then once. */
+const [GREETING, HEARD] = [0, 1];
+/**
+ * obfs4proxy's client does not look at what came together with the bridge's handshake until more comes:
+ * one greeting alone may never get through.
+ */
+const GREETING_INTERVAL_MS = 100;
+
+/** Who speaks first on a connection: the near end, or the far one with greetings. */
+export type FirstSpeaker = 'near' | 'far';
+
 /**
  * The far end: reads how many bytes it is about, sends and takes as many, then says the digests of what
  * it got and of what it sent.
  */
-export async function serveExchange(stream: Duplex): Promise<void> {
+export async function serveExchange(stream: Duplex, first: FirstSpeaker = 'near'): Promise<void> {
   try {
-    const count = Number((await readBytes(stream, COUNT_BYTES)).readBigUInt64BE());
+    const count = await (first === 'far' ? greet(stream) : readCount(stream));
     const [received, sent] = await Promise.all([receive(stream, count), send(stream, count)]);
     stream.end(Buffer.concat([received, sent]));
   } catch {
@@ -25,10 +36,17 @@ export async function serveExchange(stream: Duplex): Promise<void> {
  *
  * @throws Error when one of the directions did not bring what was sent
  */
-export async function exchange(stream: Duplex, count: number): Promise<void> {
+export async function exchange(
+  stream: Duplex,
+  count: number,
+  first: FirstSpeaker = 'near',
+): Promise<void> {
+  stream.on('error', () => {}); // 'close' tells us
+  if (first === 'far') await readBytes(stream, 1);
   const request = Buffer.alloc(COUNT_BYTES);
   request.writeBigUInt64BE(BigInt(count));
   stream.write(request);
+  if (first === 'far') while ((await readBytes(stream, 1))[0] !== HEARD);
   const [received, sent] = await Promise.all([receive(stream, count), send(stream, count)]);
   const digests = await readBytes(stream, 2 * DIGEST_BYTES);
   stream.destroy();
@@ -36,6 +54,22 @@ export async function exchange(stream: Duplex, count: number): Promise<void> {
   if (!digests.subarray(DIGEST_BYTES).equals(received)) {
     throw new Error('what came down is damaged');
   }
+}
+
+async function greet(stream: Duplex): Promise<number> {
+  const greeting = setInterval(() => stream.write(Buffer.of(GREETING)), GREETING_INTERVAL_MS);
+  try {
+    stream.write(Buffer.of(GREETING));
+    const count = await readCount(stream);
+    stream.write(Buffer.of(HEARD));
+    return count;
+  } finally {
+    clearInterval(greeting);
+  }
+}
+
+async function readCount(stream: Duplex): Promise<number> {
+  return Number((await readBytes(stream, COUNT_BYTES)).readBigUInt64BE());
 }
 
 async function send(stream: Duplex, count: number): Promise<Buffer> {

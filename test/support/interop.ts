@@ -1,8 +1,6 @@
 /** Foreign PT programs as the other end of our transports, over loopback. */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
@@ -10,33 +8,21 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
 import { openStateDirectory } from '../../src/net/state-directory.ts';
 import { listenTransport } from '../../src/net/transport-listener.ts';
-import { createPtDialer } from '../../src/parent/dial.ts';
-import { launch } from '../../src/parent/launch.ts';
-import { parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
+import type { Endpoint } from '../../src/pt/address.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
-import { buildEnvironment } from '../../src/pt/launch-environment.ts';
 import type { Transport } from '../../src/transports/contract.ts';
 import { temporaryDirectory } from './managed.ts';
-import { peerProgram } from './peers.ts';
+import { obfs4proxy, startPtClient, startPtServer } from './pt-programs.ts';
 
-const path = peerProgram('obfs4proxy');
-
-/** For `skip` of a test: why it cannot run, or false. */
-export const obfs4proxyMissing: string | false =
-  path === undefined ? 'obfs4proxy is not installed' : false;
+export { obfs4proxyMissing } from './pt-programs.ts';
 
 /** Starts obfs4proxy as a client; makes dialers with the arguments of one bridge. */
 export async function startObfs4proxyClient(
   t: TestContext,
   transport: string,
-  stateLocation: string = temporaryDirectory(t),
+  stateLocation?: string,
 ): Promise<(args: KeyValues) => Dialer> {
-  const child = await launch({
-    command: [path!],
-    configuration: { role: 'client', stateLocation, transports: [transport], outboundBind: {} },
-  });
-  t.after(() => child.close());
-  return (args) => createPtDialer(child.methods.get(transport)!, args);
+  return (await startPtClient(t, obfs4proxy, transport, stateLocation)).dialer;
 }
 
 /** Starts obfs4proxy as a server that forwards to `orPort`, and says where it listens. */
@@ -45,20 +31,7 @@ export async function startObfs4proxyServer(
   transport: string,
   orPort: Endpoint,
 ): Promise<Endpoint> {
-  // Not by `launch`: obfs4proxy prints `ARGS:` without a pair for transports that have none, which a
-  // parent must refuse [PT-3.3.3-08].
-  const transports = [
-    { name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] },
-  ];
-  const stateLocation = temporaryDirectory(t);
-  const env = buildEnvironment({ role: 'server', stateLocation, transports, orPort });
-  const child = spawn(path!, { env, stdio: ['pipe', 'pipe', 'ignore'] });
-  t.after(() => void child.stdin.end());
-  for await (const line of createInterface(child.stdout)) {
-    const [keyword, , address] = line.split(' ');
-    if (keyword === 'SMETHOD') return parseIpEndpoint(address!)!;
-  }
-  throw new Error('obfs4proxy ended before its SMETHOD');
+  return (await startPtServer(t, obfs4proxy, { transport, orPort })).endpoint;
 }
 
 /** One of our servers, which hands its streams to `onConnection`. */

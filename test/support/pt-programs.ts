@@ -114,8 +114,8 @@ export async function startPtClient(
   t: Cleanup,
   program: PtProgram,
   transport: string,
+  stateLocation: string = temporaryDirectory(t),
 ): Promise<PtClient> {
-  const stateLocation = temporaryDirectory(t);
   const child = await launch({
     command: program.command,
     configuration: { role: 'client', stateLocation, transports: [transport] },

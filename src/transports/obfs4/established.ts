@@ -3,16 +3,17 @@ import { ByteQueue } from '../../bytes/queue.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action } from '../contract.ts';
+import type { DataPhase } from '../two-phase-session.ts';
 import { FrameOpener, MAX_FRAME_BYTES, sealedBytes, type FrameSealer } from './frames.ts';
-import { burstPadding, IatMode, type Shaper } from './shaping.ts';
+import { burstPadding, IatMode, type Obfs4Shaper } from './shaping.ts';
 
 const NOTHING = new Uint8Array(0);
 
 /** The data phase of either side. */
-export class Established {
+export class Established implements DataPhase {
   readonly #sealer: FrameSealer;
   readonly #opener: FrameOpener;
-  readonly #shaper: Shaper;
+  readonly #shaper: Obfs4Shaper;
   readonly #iatMode: IatMode;
   /** Frames that wait for their turn; always empty with `iat-mode=0`. */
   readonly #queue = new ByteQueue();
@@ -24,7 +25,7 @@ export class Established {
   constructor(setup: {
     readonly sealer: FrameSealer;
     readonly receiveKeys: Uint8Array;
-    readonly shaper: Shaper;
+    readonly shaper: Obfs4Shaper;
     readonly iatMode: IatMode;
     readonly rng: Rng;
     readonly onSeed?: (seed: Uint8Array) => void;

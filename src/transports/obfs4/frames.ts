@@ -215,7 +215,10 @@ export class FrameOpener {
         break;
       }
       if (packet[0] === PacketType.payload) {
-        out.set(payloadBytes === MAX_PAYLOAD_BYTES ? fullPayload : payloadView(payloadBytes), outEnd);
+        out.set(
+          payloadBytes === MAX_PAYLOAD_BYTES ? fullPayload : payloadView(payloadBytes),
+          outEnd,
+        );
         outEnd += payloadBytes;
       } else if (packet[0] === PacketType.prngSeed && payloadBytes === PRNG_SEED_BYTES) {
         prngSeed = Uint8Array.from(payloadView(payloadBytes));

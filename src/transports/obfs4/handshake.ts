@@ -29,11 +29,13 @@ const MAX_HANDSHAKE_BYTES = 8192;
 /** The seed frame that follows the server's handshake in the same write. */
 const SEED_FRAME_BYTES = 45;
 
-const CLIENT_MIN_PADDING_BYTES: number =
-  REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES + SEED_FRAME_BYTES - (REPRESENTATIVE_BYTES + TAIL_BYTES);
-const CLIENT_MAX_PADDING_BYTES: number = MAX_HANDSHAKE_BYTES - (REPRESENTATIVE_BYTES + TAIL_BYTES);
-const SERVER_MAX_PADDING_BYTES: number =
-  MAX_HANDSHAKE_BYTES - (REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES + SEED_FRAME_BYTES);
+const CLIENT_FIXED_BYTES: number = REPRESENTATIVE_BYTES + TAIL_BYTES;
+const SERVER_FIXED_BYTES: number =
+  REPRESENTATIVE_BYTES + AUTH_BYTES + TAIL_BYTES + SEED_FRAME_BYTES;
+/** A client's message is never shorter than a server's: a difference would tell who is who. */
+const CLIENT_MIN_PADDING_BYTES: number = SERVER_FIXED_BYTES - CLIENT_FIXED_BYTES;
+const CLIENT_MAX_PADDING_BYTES: number = MAX_HANDSHAKE_BYTES - CLIENT_FIXED_BYTES;
+const SERVER_MAX_PADDING_BYTES: number = MAX_HANDSHAKE_BYTES - SERVER_FIXED_BYTES;
 
 /** The key material of both directions, 72 bytes each. */
 export interface SessionKeys {
@@ -51,7 +53,12 @@ function epochHour(clock: Clock): number {
 }
 
 /** Appends the mark and the MAC to what a handshake begins with. */
-function finishMessage(parts: readonly Uint8Array[], mark: Uint8Array, key: MacKey, hour: number): Buffer {
+function finishMessage(
+  parts: readonly Uint8Array[],
+  mark: Uint8Array,
+  key: MacKey,
+  hour: number,
+): Buffer {
   const message = Buffer.concat([...parts, mark]);
   const mac = key.mac128(message, Buffer.from(String(hour)));
   return Buffer.concat([message, mac]);
@@ -178,7 +185,7 @@ export class ServerHandshake {
     received.push(chunk);
     const { length } = received;
     // A client has nothing to say until it has the keys, so its message ends where its bytes do.
-    if (length >= REPRESENTATIVE_BYTES + CLIENT_MIN_PADDING_BYTES + TAIL_BYTES) {
+    if (length >= CLIENT_FIXED_BYTES + CLIENT_MIN_PADDING_BYTES) {
       const message = received.peek();
       const representative = message.subarray(0, REPRESENTATIVE_BYTES);
       this.#clientMark ??= this.#macKey.mac128(representative);
@@ -213,7 +220,12 @@ export class ServerHandshake {
     const { representative } = this.#keyPair;
     const padding = randomBytes(rng, randomInteger(rng, 0, SERVER_MAX_PADDING_BYTES));
     const mark = this.#macKey.mac128(representative);
-    const response = finishMessage([representative, result.auth, padding], mark, this.#macKey, hour);
+    const response = finishMessage(
+      [representative, result.auth, padding],
+      mark,
+      this.#macKey,
+      hour,
+    );
     return { keys: splitKeys(result.keyMaterial), response };
   }
 

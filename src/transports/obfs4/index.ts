@@ -6,7 +6,7 @@ import { ReplayLog } from '../replay-log.ts';
 import { ServerHandshake } from './handshake.ts';
 import { parseClientArguments } from './identity.ts';
 import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
-import { Shaper } from './shaping.ts';
+import { Obfs4Shaper } from './shaping.ts';
 import { clientArguments, loadServerState } from './state.ts';
 
 /** A rejected connection lives this much longer than the handshake may take, at most. */
@@ -34,7 +34,7 @@ export const obfs4: Transport = {
     const replays = await ReplayLog.open('obfs4', environment);
     const { rng } = environment;
     const { identity, drbgSeed: seed, iatMode } = state;
-    const shaping = { shaper: new Shaper(seed, rng), seed, iatMode };
+    const shaping = { shaper: new Obfs4Shaper(seed, rng), seed, iatMode };
     // Fixed for the bridge's life and drawn as obfs4proxy draws it: one and the same bridge must not
     // close after another time when its operator swaps the program.
     const closeDelayMs = new GoRand(new SipHashDrbg(seed)).intn(MAX_CLOSE_DELAY_SECONDS) * 1000;

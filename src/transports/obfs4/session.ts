@@ -1,60 +1,20 @@
 /** obfs4's two sessions: a handshake, then the data phase that both share. */
 import type { ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
-import { PosternError } from '../../errors.ts';
-import type { Action, Environment, Session } from '../contract.ts';
+import type { Action, Environment } from '../contract.ts';
+import { TwoPhaseSession } from '../two-phase-session.ts';
 import { Established } from './established.ts';
 import { FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
-import { ClientHandshake, ServerHandshake } from './handshake.ts';
+import { ClientHandshake, type ServerHandshake } from './handshake.ts';
 import type { BridgeIdentity } from './identity.ts';
-import { Shaper, type IatMode } from './shaping.ts';
+import { Obfs4Shaper, type IatMode } from './shaping.ts';
 
 const CLIENT_TIMEOUT_MS = 60_000;
 /** How long a server waits for a client's handshake. */
 export const SERVER_TIMEOUT_MS = 30_000;
 
-/** What both sides do alike: the handshake until it is done, the data phase from then on. */
-abstract class Obfs4Session implements Session {
-  protected established: Established | undefined;
-
-  abstract start(): readonly Action[];
-  protected abstract handshake(chunk: Uint8Array): readonly Action[];
-  /** How this side takes a handshake that failed. */
-  protected abstract readonly failure: 'failed' | 'rejected';
-
-  get queuedBytes(): number {
-    return this.established?.queuedBytes ?? 0;
-  }
-
-  receive(chunk: Uint8Array): readonly Action[] {
-    if (this.established !== undefined) return this.established.receive(chunk);
-    try {
-      return this.handshake(chunk);
-    } catch (error) {
-      if (error instanceof PosternError) return [{ type: this.failure, error }];
-      throw error;
-    }
-  }
-
-  receiveEnd(): readonly Action[] {
-    if (this.established !== undefined) return this.established.receiveEnd();
-    const error = new PosternError('ERR_HANDSHAKE_CLOSED', 'the peer closed during the handshake');
-    return [{ type: 'failed', error }];
-  }
-
-  timerFired(): readonly Action[] {
-    if (this.established !== undefined) return this.established.timerFired();
-    const error = new PosternError('ERR_HANDSHAKE_TIMED_OUT', 'the obfs4 handshake took too long');
-    return [{ type: this.failure, error }];
-  }
-
-  write(chunk: Uint8Array): readonly Action[] {
-    return this.established!.write(chunk);
-  }
-
-  writeEnd(): readonly Action[] {
-    return this.established!.writeEnd();
-  }
+abstract class Obfs4Session extends TwoPhaseSession<Established> {
+  protected readonly transport = 'obfs4';
 }
 
 /** The client's session. */
@@ -89,7 +49,7 @@ export class ClientSession extends Obfs4Session {
     if (result === undefined) return [];
     this.#handshake = undefined;
     const { rng } = this.#environment;
-    const shaper = new Shaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
+    const shaper = new Obfs4Shaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
     this.established = new Established({
       sealer: new FrameSealer(result.keys.clientToServer),
       receiveKeys: result.keys.serverToClient,
@@ -108,7 +68,7 @@ export class ClientSession extends Obfs4Session {
 
 /** What all sessions of one server share. */
 export interface ServerShaping {
-  readonly shaper: Shaper;
+  readonly shaper: Obfs4Shaper;
   /** 24 bytes: what the shaper was made from, for the client to shape alike. */
   readonly seed: Uint8Array;
   readonly iatMode: IatMode;

@@ -10,12 +10,8 @@ import {
   createWeightedDistribution,
   type WeightedDistribution,
 } from '../../crypto/weighted-distribution.ts';
-import {
-  FRAME_OVERHEAD,
-  MAX_FRAME_BYTES,
-  MAX_PAYLOAD_BYTES,
-  PRNG_SEED_BYTES,
-} from './frames.ts';
+import { Shaper } from '../shaper.ts';
+import { FRAME_OVERHEAD, MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, PRNG_SEED_BYTES } from './frames.ts';
 
 /** `iat-mode`: what a sender does to the sizes and times of its writes. */
 export const IatMode = { none: 0, enabled: 1, paranoid: 2 } as const;
@@ -24,29 +20,13 @@ export type IatMode = (typeof IatMode)[keyof typeof IatMode];
 /** The longest delay between two writes, in steps of 100 µs. */
 const MAX_DELAY_STEPS = 100;
 
-/** Draws burst lengths and delays. Holds nothing of a connection: a server has one for all. */
-export class Shaper {
-  readonly #rng: Rng;
-  #seed: Uint8Array;
-  #lengths: WeightedDistribution | undefined;
-  #delays: WeightedDistribution | undefined;
-
-  /** @param seed the bridge's 24-byte seed, or a random one until the bridge has sent it */
+/** Draws burst lengths (0..1448) and delays; its seed has 24 bytes. */
+export class Obfs4Shaper extends Shaper {
   constructor(seed: Uint8Array, rng: Rng) {
-    this.#rng = rng;
-    this.#seed = seed;
-  }
-
-  /** Takes another seed, as a client does when the bridge has sent its own. */
-  reseed(seed: Uint8Array): void {
-    this.#seed = seed;
-    this.#lengths = this.#delays = undefined;
-  }
-
-  /** The length that a burst's last segment is padded to: 0..1448. */
-  sampleLength(): number {
-    this.#lengths ??= distribution(this.#seed, MAX_FRAME_BYTES);
-    return this.#lengths.sample(this.#rng);
+    super(seed, rng, {
+      lengths: (bytes) => distribution(bytes, MAX_FRAME_BYTES),
+      delays: (bytes) => distribution(sha256(bytes).subarray(0, PRNG_SEED_BYTES), MAX_DELAY_STEPS),
+    });
   }
 
   /**
@@ -61,15 +41,6 @@ export class Shaper {
       if (length > 0) return length;
     }
     return MAX_FRAME_BYTES;
-  }
-
-  /** The pause after a write, in milliseconds: 0..10 in steps of 0.1. */
-  sampleDelayMs(): number {
-    this.#delays ??= distribution(
-      sha256(this.#seed).subarray(0, PRNG_SEED_BYTES),
-      MAX_DELAY_STEPS,
-    );
-    return this.#delays.sample(this.#rng) / 10;
   }
 }
 

@@ -68,9 +68,7 @@ async function loadOrCreate(
   const saved = await loadSaved(store, notify);
   if (saved === undefined) {
     const created = createState(rng, chosenIatMode ?? IatMode.none);
-    await save(store, created);
-    // Twice, so that there is a previous copy to fall back on from the first day.
-    await save(store, created);
+    await saveTwice(store, created);
     return created;
   }
   if (chosenIatMode === undefined || chosenIatMode === saved.iatMode) return saved;
@@ -92,7 +90,7 @@ async function loadSaved(
   const fault = parsed ?? 'is missing';
   if (typeof restored === 'object') {
     notify(`obfs4: ${STATE_FILE} ${fault}; the identity was restored from its previous copy`);
-    await store.write(STATE_FILE, previous!);
+    await saveTwice(store, restored);
     return restored;
   }
   if (current === undefined && previous === undefined) return undefined;
@@ -114,7 +112,10 @@ function parseState(content: Uint8Array): ServerState | string {
   if (typeof json !== 'object' || json === null) return 'is not the state of an obfs4 server';
   const fields = json as Readonly<Record<string, unknown>>;
   try {
-    return parseFields((name) => (fields[name] === undefined ? undefined : String(fields[name])));
+    return parseFields((name) => {
+      const field = fields[name];
+      return typeof field === 'string' || typeof field === 'number' ? String(field) : undefined;
+    });
   } catch (error) {
     if (error instanceof PosternError) return `is damaged: ${error.message}`;
     throw error;
@@ -167,6 +168,12 @@ function createState(rng: Rng, iatMode: IatMode): ServerState {
     drbgSeed: randomBytes(rng, PRNG_SEED_BYTES),
     iatMode,
   };
+}
+
+/** So that the previous copy, to fall back on, is whole from the first day and after every repair. */
+async function saveTwice(store: StateStore, state: ServerState): Promise<void> {
+  await save(store, state);
+  await save(store, state);
 }
 
 function save(store: StateStore, { identity, drbgSeed, iatMode }: ServerState): Promise<void> {

@@ -9,8 +9,8 @@
 import type { Clock } from '../../clock.ts';
 import { equalInConstantTime, type MacKey } from '../../crypto/hash.ts';
 
-export const MARK_BYTES = 16;
-export const MAC_BYTES = 16;
+const MARK_BYTES = 16;
+const MAC_BYTES = 16;
 /** What comes behind the padding. */
 export const TAIL_BYTES: number = MARK_BYTES + MAC_BYTES;
 /** No handshake message is longer. */

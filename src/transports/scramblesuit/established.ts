@@ -2,13 +2,15 @@
 import { ByteQueue } from '../../bytes/queue.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action } from '../contract.ts';
+import type { Shaper } from '../shaper.ts';
+import type { DataPhase } from '../two-phase-session.ts';
 import { IatMode } from './arguments.ts';
 import { FrameFlags, FrameOpener, FrameSealer, MAX_FRAME_BYTES, sealedLength } from './frames.ts';
 import type { DirectionKeys } from './keys.ts';
-import { burstPaddings, type Shaper } from './shaping.ts';
+import { burstPaddings } from './shaping.ts';
 
 /** The data phase of either side. */
-export class Established {
+export class Established implements DataPhase {
   readonly #sealer: FrameSealer;
   readonly #opener: FrameOpener;
   readonly #shaper: Shaper;

@@ -8,7 +8,7 @@ import { ReplayLog } from '../replay-log.ts';
 import { argumentError, parseArguments } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
 import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
-import { Shaper } from './shaping.ts';
+import { createShaper } from './shaping.ts';
 import { loadServerState, saveServerState } from './state.ts';
 import { TicketStore } from './ticket-store.ts';
 import { TicketIssuer } from './tickets.ts';
@@ -70,7 +70,7 @@ export const scramblesuit: Transport = {
       isReplay: (id: Uint8Array) => replays.testAndSet(id),
     };
     const seed = state.prngSeed;
-    const shaping = { shaper: new Shaper(seed, rng), seed, iatMode };
+    const shaping = { shaper: createShaper(seed, rng), seed, iatMode };
     // Fixed for the bridge's life, as obfs4 has it: a probe learns nothing from when it is closed.
     const closeDelayMs = new GoRand(new SipHashDrbg(seed.subarray(8))).intn(
       MAX_CLOSE_DELAY_SECONDS,

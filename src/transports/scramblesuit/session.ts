@@ -1,13 +1,15 @@
 /** ScrambleSuit's two sessions: a handshake, then the data phase that both share. */
 import { randomBytes } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
-import type { Action, Environment, Session } from '../contract.ts';
+import type { Action, Environment } from '../contract.ts';
+import type { Shaper } from '../shaper.ts';
+import { TwoPhaseSession } from '../two-phase-session.ts';
 import type { IatMode } from './arguments.ts';
 import { Established } from './established.ts';
 import { FrameFlags } from './frames.ts';
 import { ClientHandshake, redeemTicket, ServerHandshake, type ServerSecrets } from './handshake.ts';
 import type { SessionKeys } from './keys.ts';
-import { PRNG_SEED_BYTES, Shaper } from './shaping.ts';
+import { createShaper, PRNG_SEED_BYTES } from './shaping.ts';
 import { KEY_TICKET_BYTES } from './ticket-store.ts';
 import type { Ticket } from './tickets.ts';
 
@@ -15,48 +17,8 @@ const CLIENT_TIMEOUT_MS = 60_000;
 /** How long a server waits for a client's handshake. */
 export const SERVER_TIMEOUT_MS = 30_000;
 
-/** What both sides do alike: the handshake until it is done, the data phase from then on. */
-abstract class ScramblesuitSession implements Session {
-  protected established: Established | undefined;
-
-  abstract start(): readonly Action[];
-  protected abstract handshake(chunk: Uint8Array): readonly Action[];
-  /** How this side takes a handshake that failed. */
-  protected abstract readonly failure: 'failed' | 'rejected';
-
-  get queuedBytes(): number {
-    return this.established?.queuedBytes ?? 0;
-  }
-
-  receive(chunk: Uint8Array): readonly Action[] {
-    if (this.established !== undefined) return this.established.receive(chunk);
-    try {
-      return this.handshake(chunk);
-    } catch (error) {
-      if (error instanceof PosternError) return [{ type: this.failure, error }];
-      throw error;
-    }
-  }
-
-  receiveEnd(): readonly Action[] {
-    if (this.established !== undefined) return this.established.receiveEnd();
-    const error = new PosternError('ERR_HANDSHAKE_CLOSED', 'the peer closed during the handshake');
-    return [{ type: 'failed', error }];
-  }
-
-  timerFired(): readonly Action[] {
-    if (this.established !== undefined) return this.established.timerFired();
-    const text = 'the scramblesuit handshake took too long';
-    return [{ type: this.failure, error: new PosternError('ERR_HANDSHAKE_TIMED_OUT', text) }];
-  }
-
-  write(chunk: Uint8Array): readonly Action[] {
-    return this.established!.write(chunk);
-  }
-
-  writeEnd(): readonly Action[] {
-    return this.established!.writeEnd();
-  }
+abstract class ScramblesuitSession extends TwoPhaseSession<Established> {
+  protected readonly transport = 'scramblesuit';
 }
 
 /** What a client's session is made of. */
@@ -127,7 +89,7 @@ export class ClientSession extends ScramblesuitSession {
 
   #establish({ clientToServer, serverToClient }: SessionKeys): Established {
     const { rng } = this.#environment;
-    const shaper = new Shaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
+    const shaper = createShaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
     this.established = new Established({
       sendKeys: clientToServer,
       receiveKeys: serverToClient,

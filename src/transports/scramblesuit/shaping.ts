@@ -8,6 +8,7 @@ import {
   createWeightedDistribution,
   type WeightedDistribution,
 } from '../../crypto/weighted-distribution.ts';
+import { Shaper } from '../shaper.ts';
 import { FRAME_OVERHEAD, MAX_FRAME_BYTES } from './frames.ts';
 
 /** What a server sends its clients, that they shape their traffic alike. */
@@ -17,36 +18,12 @@ const USED_SEED_BYTES = 24;
 /** The longest delay between two writes, in steps of 100 µs. */
 const MAX_DELAY_STEPS = 100;
 
-/** Draws burst lengths and delays. Holds nothing of a connection: a server has one for all. */
-export class Shaper {
-  readonly #rng: Rng;
-  #seed: Uint8Array;
-  #lengths: WeightedDistribution | undefined;
-  #delays: WeightedDistribution | undefined;
-
-  /** @param seed the server's 32 bytes, or random ones until the server has sent its own */
-  constructor(seed: Uint8Array, rng: Rng) {
-    this.#rng = rng;
-    this.#seed = seed;
-  }
-
-  /** Takes another seed, as a client does when the server has sent its own. */
-  reseed(seed: Uint8Array): void {
-    this.#seed = seed;
-    this.#lengths = this.#delays = undefined;
-  }
-
-  /** The length that a burst's last segment is padded to: 21..1448. */
-  sampleLength(): number {
-    this.#lengths ??= derive(this.#seed, FRAME_OVERHEAD, MAX_FRAME_BYTES);
-    return this.#lengths.sample(this.#rng);
-  }
-
-  /** The pause before a write, in milliseconds: 0..10 in steps of 0.1. */
-  sampleDelayMs(): number {
-    this.#delays ??= derive(sha256(this.#seed), 0, MAX_DELAY_STEPS);
-    return this.#delays.sample(this.#rng) / 10;
-  }
+/** @param seed the server's 32 bytes, or random ones until the server has sent its own */
+export function createShaper(seed: Uint8Array, rng: Rng): Shaper {
+  return new Shaper(seed, rng, {
+    lengths: (bytes) => derive(bytes, FRAME_OVERHEAD, MAX_FRAME_BYTES),
+    delays: (bytes) => derive(sha256(bytes), 0, MAX_DELAY_STEPS),
+  });
 }
 
 function derive(seed: Uint8Array, minimum: number, maximum: number): WeightedDistribution {

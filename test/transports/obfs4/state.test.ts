@@ -85,6 +85,7 @@ for (const [what, content] of DAMAGED) {
     assert.deepEqual(clientArguments(repaired.state), clientArguments(state));
     assert.match(repaired.notices.join(), /restored/);
     assert.deepEqual(store.files.get(FILE), whole);
+    assert.deepEqual(store.files.get(`${FILE}.previous`), whole, 'ready for the next accident');
 
     store.files.set(FILE, Buffer.from(content));
     store.files.delete(`${FILE}.previous`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
 import { systemRng } from '../../../src/crypto/rng.ts';
 import type { Dialer } from '../../../src/net/dialer.ts';
@@ -9,7 +9,6 @@ import { throughTransport } from '../../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../../src/pt/address.ts';
 import type { StateStore } from '../../../src/transports/contract.ts';
 import { scramblesuit } from '../../../src/transports/scramblesuit/index.ts';
-import { TicketIssuer } from '../../../src/transports/scramblesuit/tickets.ts';
 import {
   checkEcho,
   obfs4proxyMissing,
@@ -17,16 +16,12 @@ import {
   startOwnServer,
 } from '../../support/interop.ts';
 import { temporaryDirectory } from '../../support/managed.ts';
+import { postern, startPtClient } from '../../support/pt-programs.ts';
 import { dial, echo } from '../../support/sockets.ts';
+import { countTickets } from '../../support/tickets.ts';
 
 const CONNECTIONS = 20;
 const BYTES = 200_000;
-
-/** Tells how many tickets our servers have taken so far. */
-function countTickets(t: TestContext): () => number {
-  const { mock } = t.mock.method(TicketIssuer.prototype, 'open');
-  return () => mock.calls.filter(({ result }) => result !== undefined).length;
-}
 
 async function useOnce(reach: Dialer, endpoint: Endpoint): Promise<void> {
   const stream = await reach(endpoint);
@@ -93,3 +88,22 @@ test(
     assert.equal(ticketsTaken(), 2);
   },
 );
+
+test('our own managed client keeps its tickets in its state directory', async (t) => {
+  const ticketsTaken = countTickets(t);
+  const { endpoint, clientArguments } = await startOwnServer(t, scramblesuit, echo);
+  const path = temporaryDirectory(t);
+  for (const expected of [1, 3]) {
+    const ends: (() => void | Promise<void>)[] = [];
+    const run = {
+      after(end: () => void | Promise<void>) {
+        ends.push(end);
+        t.after(end);
+      },
+    };
+    const { dialer } = await startPtClient(run, postern, 'scramblesuit', path);
+    for (let count = 0; count < 2; count += 1) await useOnce(dialer(clientArguments), endpoint);
+    assert.equal(ticketsTaken(), expected);
+    for (const end of ends) await end();
+  }
+});

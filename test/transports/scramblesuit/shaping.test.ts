@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { createWeightedDistribution } from '../../../src/crypto/weighted-distribution.ts';
-import { burstPaddings, Shaper } from '../../../src/transports/scramblesuit/shaping.ts';
+import { burstPaddings, createShaper } from '../../../src/transports/scramblesuit/shaping.ts';
 import { holds } from '../../support/properties.ts';
 import { seededRng } from '../../support/rng.ts';
 
@@ -38,7 +38,7 @@ describe('ScrambleSuit’s shaping', () => {
   });
 
   test('draws from the biased distributions of the seed’s first 24 bytes', () => {
-    const shaper = new Shaper(Buffer.alloc(32), seededRng('shaper'));
+    const shaper = createShaper(Buffer.alloc(32), seededRng('shaper'));
     shaper.reseed(seed);
     const { values } = createWeightedDistribution(seed.subarray(0, 24), 21, 1448, 'biased');
     for (let draw = 0; draw < 1000; draw += 1) {

@@ -1,0 +1,56 @@
+/** The world that checks are run in: servers with state in memory, clients of them. */
+import type { Clock } from '../../clock.ts';
+import type { Rng } from '../../crypto/rng.ts';
+import type { KeyValues } from '../../pt/key-value.ts';
+import type { Session, Transport, TransportServer } from '../contract.ts';
+import { MemoryState } from '../memory-state.ts';
+import { Link, type LinkOptions } from './link.ts';
+
+/** One server of the transport under test, and what makes clients of it. */
+export class Bridge {
+  readonly server: TransportServer;
+  readonly #createSession: () => Session;
+
+  private constructor(server: TransportServer, createSession: () => Session) {
+    this.server = server;
+    this.#createSession = createSession;
+  }
+
+  /** Starts a server with empty state, and reads the arguments that it publishes as its client. */
+  static async start(transport: Transport, setup: BridgeSetup): Promise<Bridge> {
+    const { rng, clock, serverOptions = [], clientArguments = [] } = setup;
+    const server = await transport.server(serverOptions, {
+      rng,
+      clock,
+      state: new MemoryState(),
+      notify: () => {},
+    });
+    const published = server.clientArguments.filter(
+      ([key]) => !clientArguments.some(([own]) => own === key),
+    );
+    const environment = { rng, clock };
+    const createSession = transport.client([...published, ...clientArguments], environment);
+    return new Bridge(server, () => createSession());
+  }
+
+  clientSession(): Session {
+    return this.#createSession();
+  }
+
+  serverSession(): Session {
+    return this.server.createSession();
+  }
+
+  /** A new connection, on which nothing has happened yet. */
+  connect(options: LinkOptions = {}): Link {
+    return new Link(this.clientSession(), this.serverSession(), options);
+  }
+}
+
+/** What a bridge is made with. */
+export interface BridgeSetup {
+  readonly rng: Rng;
+  readonly clock: Clock;
+  readonly serverOptions?: KeyValues | undefined;
+  readonly clientArguments?: KeyValues | undefined;
+}
