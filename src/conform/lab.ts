@@ -78,7 +78,7 @@ export class Lab {
     // It is started in another folder: a relative path would lead nowhere.
     const path = program.includes(sep) ? resolve(program) : program;
     this.options = { ...options, command: [path, ...args] };
-    this.#root = mkdtempSync(join(tmpdir(), 'postern-conform-'));
+    this.#root = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
   }
 
   get patienceMs(): number {

@@ -138,6 +138,8 @@ export class Run {
   async settle(patienceMs: number): Promise<void> {
     const hasFailed = (): boolean => this.lines.some((line) => errorLine.test(line));
     await this.until(() => this.isDone || hasFailed() || this.end !== undefined, patienceMs);
+    // What should not follow often does so at once.
+    if (this.isDone) await this.until(() => this.end !== undefined, LINGER_MS);
     if (hasFailed()) {
       this.endedAfterError = await this.until(() => this.end !== undefined, patienceMs);
     }
@@ -215,6 +217,8 @@ export class Run {
  * waits. Not with its own stdin: Node closes that one when the shell dies.
  */
 const middleman = ['/bin/sh', '-c', '"$@" <&4 3>&- 4<&- & echo $! >&3; exec 3>&- 4<&-; wait', 'sh'];
+
+const LINGER_MS = 50;
 
 const KEPT_STDERR_CHARACTERS = 100_000;
 

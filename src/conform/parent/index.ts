@@ -91,7 +91,7 @@ class Examination {
   readonly findings = new Findings();
   readonly roles = new Set<string>();
   readonly #options: ParentOptions;
-  readonly #root: string = mkdtempSync(join(tmpdir(), 'postern-conform-'));
+  readonly #root: string = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
   readonly #stages = new Set<Stage>();
   #count = 0;
 

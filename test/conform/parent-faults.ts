@@ -1,33 +1,12 @@
 /** The faults that `faultyParent` can have, each with its role and the clauses that it breaks. */
-export const parentMutations: readonly (readonly [
+export type ParentFaults = readonly (readonly [
   role: 'client' | 'server' | 'extended',
   fault: string,
   clauses: string,
-])[] = [
-  ['client', 'no-state', 'PT-3.2.1-01'],
-  ['client', 'no-exit-variable', 'PT-3.2.1-01 PT-3.4-01'],
-  ['client', 'spaced-versions', 'PT-3.2.1-02 PT-3.2.1-04'],
-  ['client', 'relative-state', 'PT-3.2.1-07'],
-  ['client', 'exit-zero', 'PT-3.2.1-13 PT-3.4-01'],
-  ['client', 'middleman', 'PT-3-01'],
-  ['client', 'inherits', 'PT-3.2.2-09'],
-  ['client', 'ill-formed-names', 'PT-3.2.2-03'],
-  ['client', 'both-variables', 'PT-3.2.2-03'],
-  ['server', 'inherits', 'PT-3.2.3-24'],
-  ['server', 'ill-formed-names', 'PT-3.2.3-03'],
-  ['server', 'unsorted-bind', 'PT-3.2.3-10'],
-  ['server', 'host-bind', 'PT-3.2.3-12 PT-3.2.3-13'],
-  ['server', 'two-binds', 'PT-3.2.3-14'],
-  ['server', 'no-empty-extended', 'PT-3.2.3-21'],
-  ['server', 'needless-options', 'PT-3.2.3-07'],
-  ['extended', 'raw-options', 'PT-3.2.3-05'],
-  ['extended', 'no-extended', 'PT-3.2.3-18'],
-  ['extended', 'relative-cookie', 'PT-3.2.3-22'],
-  ['client', 'term-first', 'PT-3.4-02 PT-3.4-03'],
-  ['client', 'keeps-stdin', 'PT-3.4-02 PT-3.2.1-13'],
-  ['client', 'no-wait', 'PT-3.4-03 PT-3.4-04'],
-  ['client', 'no-term', 'PT-3.4-04'],
-  ['client', 'no-kill', 'PT-3.4-05'],
+])[];
+
+/** What it makes of the lines that the PT says. */
+export const messageFaults: ParentFaults = [
   ['client', 'wants-log', 'PT-1-01 PT-3.3.1-08 PT-3.3.2-14'],
   ['client', 'fails-at-unknown', 'PT-3.3-07'],
   ['client', 'prefix-words', 'PT-3.3-07'],
@@ -65,6 +44,34 @@ export const parentMutations: readonly (readonly [
   ['server', 'refuses-escapes', 'PT-3.3.3-10'],
   ['server', 'wants-order', 'PT-3.3.3-14'],
   ['server', 'server-failure-ends', 'PT-3.3.3-11'],
+];
+
+/** What it sets, how it ends the PT, and what it says to it. */
+export const conductFaults: ParentFaults = [
+  ['client', 'no-state', 'PT-3.2.1-01'],
+  ['client', 'no-exit-variable', 'PT-3.2.1-01 PT-3.4-01'],
+  ['client', 'spaced-versions', 'PT-3.2.1-02 PT-3.2.1-04'],
+  ['client', 'relative-state', 'PT-3.2.1-07'],
+  ['client', 'exit-zero', 'PT-3.2.1-13 PT-3.4-01'],
+  ['client', 'middleman', 'PT-3-01'],
+  ['client', 'inherits', 'PT-3.2.2-09'],
+  ['client', 'ill-formed-names', 'PT-3.2.2-03'],
+  ['client', 'both-variables', 'PT-3.2.2-03'],
+  ['server', 'inherits', 'PT-3.2.3-24'],
+  ['server', 'ill-formed-names', 'PT-3.2.3-03'],
+  ['server', 'unsorted-bind', 'PT-3.2.3-10'],
+  ['server', 'host-bind', 'PT-3.2.3-12 PT-3.2.3-13'],
+  ['server', 'two-binds', 'PT-3.2.3-14'],
+  ['server', 'no-empty-extended', 'PT-3.2.3-21'],
+  ['server', 'needless-options', 'PT-3.2.3-07'],
+  ['extended', 'raw-options', 'PT-3.2.3-05'],
+  ['extended', 'no-extended', 'PT-3.2.3-18'],
+  ['extended', 'relative-cookie', 'PT-3.2.3-22'],
+  ['client', 'term-first', 'PT-3.4-02 PT-3.4-03'],
+  ['client', 'keeps-stdin', 'PT-3.4-02 PT-3.2.1-13'],
+  ['client', 'no-wait', 'PT-3.4-03 PT-3.4-04'],
+  ['client', 'no-term', 'PT-3.4-04'],
+  ['client', 'no-kill', 'PT-3.4-05'],
   ['client', 'socks5-always', 'PT-3.3.2-10 PT-3.5-06'],
   ['client', 'no-user-id', 'PT-3.5-02 PT-3.5-06'],
   ['client', 'unescaped', 'PT-3.5-03'],
