@@ -484,7 +484,8 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
-    remedy: 'Control that Tor with a program that speaks its current, textual protocol.',
+    remedy:
+      'Put `Engine tor` into Postern’s torrc and connect to Postern’s ControlPort: it translates.',
   },
   ERR_CONTROL_REFUSED: {
     side: 'remote',
@@ -572,14 +573,6 @@ const table = {
     remedy:
       'On the bridge, ExitPolicy and ExitPolicyRejectPrivate say where streams may go; private addresses are refused by default.',
     socksReply: 0x02,
-  },
-
-  // src/conform
-  ERR_CONFORM_PROGRAM: {
-    side: 'remote',
-    retry: 'never',
-    summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
-    remedy: 'Run it by hand once, and name its transports with --transports.',
   },
 } as const;
 

@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
-import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
@@ -42,10 +41,7 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
 
 /** Whether a parent has launched us as a pluggable transport (PT 3.2.1). */
 function isManaged({ env }: CommandContext): boolean {
-  // Any of them: a parent that forgets the version list is told so in the parent's own language.
-  return ['MANAGED_TRANSPORT_VER', 'CLIENT_TRANSPORTS', 'SERVER_TRANSPORTS'].some(
-    (name) => env[`TOR_PT_${name}`] !== undefined,
-  );
+  return env['TOR_PT_MANAGED_TRANSPORT_VER'] !== undefined;
 }
 
 /**
@@ -54,7 +50,7 @@ function isManaged({ env }: CommandContext): boolean {
  */
 function withTwoDashes(program: Command, { args }: CommandContext): readonly string[] {
   const verbs = program.commands.map((command) => command.name());
-  if (args.some((argument) => verbs.includes(argument))) return withoutExamined(args);
+  if (args.some((argument) => verbs.includes(argument))) return args;
   return args.map((argument) => (/^-[a-zA-Z]{2,}/.test(argument) ? `-${argument}` : argument));
 }
 
@@ -167,8 +163,6 @@ function buildProgram(
     .action(async () => {
       setExitCode(await (await import('./hash-password.ts')).run(context));
     });
-
-  addConform(program, context, setExitCode);
 
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({

@@ -1,4 +1,0 @@
-import { testParentFaults } from './examine.ts';
-import { conductFaults } from './parent-faults.ts';
-
-testParentFaults(conductFaults);

@@ -1,4 +1,0 @@
-import { testParentFaults } from './examine.ts';
-import { messageFaults } from './parent-faults.ts';
-
-testParentFaults(messageFaults);

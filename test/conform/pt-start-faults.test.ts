@@ -1,4 +1,0 @@
-import { testPtFaults } from './examine.ts';
-import { startFaults } from './pt-faults.ts';
-
-testPtFaults(startFaults);
