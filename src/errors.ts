@@ -484,8 +484,7 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
-    remedy:
-      'Put `Engine tor` into Postern’s torrc and connect to Postern’s ControlPort: it translates.',
+    remedy: 'Control that Tor with a program that speaks its current, textual protocol.',
   },
   ERR_CONTROL_REFUSED: {
     side: 'remote',

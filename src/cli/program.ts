@@ -41,7 +41,10 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
 
 /** Whether a parent has launched us as a pluggable transport (PT 3.2.1). */
 function isManaged({ env }: CommandContext): boolean {
-  return env['TOR_PT_MANAGED_TRANSPORT_VER'] !== undefined;
+  // Any of them: a parent that forgets the version list is told so in the parent's own language.
+  return ['MANAGED_TRANSPORT_VER', 'CLIENT_TRANSPORTS', 'SERVER_TRANSPORTS'].some(
+    (name) => env[`TOR_PT_${name}`] !== undefined,
+  );
 }
 
 /**

@@ -42,6 +42,15 @@ describe('the command line', () => {
     });
   }
 
+  test('[PT-3.3.1-01] a parent that forgets the version list is told so in its own language', async () => {
+    for (const role of ['CLIENT', 'SERVER']) {
+      const env = { TOR_PT_STATE_LOCATION: folder, [`TOR_PT_${role}_TRANSPORTS`]: 'obfs4' };
+      const { exitCode, stdout } = await runToEnd([], env);
+      assert.equal(exitCode, ExitCode.failed);
+      assert.match(stdout, /^ENV-ERROR TOR_PT_MANAGED_TRANSPORT_VER.*\n$/);
+    }
+  });
+
   test('the version is printed, under a parent as well', async () => {
     for (const env of [{}, managedEnv]) {
       for (const option of ['--version', '-V']) {
