@@ -573,6 +573,14 @@ const table = {
       'On the bridge, ExitPolicy and ExitPolicyRejectPrivate say where streams may go; private addresses are refused by default.',
     socksReply: 0x02,
   },
+
+  // src/conform
+  ERR_CONFORM_PROGRAM: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
+    remedy: 'Run it by hand once, and name its transports with --transports.',
+  },
 } as const;
 
 /** The closed union of error codes. */

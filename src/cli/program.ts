@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
+import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
@@ -53,7 +54,7 @@ function isManaged({ env }: CommandContext): boolean {
  */
 function withTwoDashes(program: Command, { args }: CommandContext): readonly string[] {
   const verbs = program.commands.map((command) => command.name());
-  if (args.some((argument) => verbs.includes(argument))) return args;
+  if (args.some((argument) => verbs.includes(argument))) return withoutExamined(args);
   return args.map((argument) => (/^-[a-zA-Z]{2,}/.test(argument) ? `-${argument}` : argument));
 }
 
@@ -166,6 +167,8 @@ function buildProgram(
     .action(async () => {
       setExitCode(await (await import('./hash-password.ts')).run(context));
     });
+
+  addConform(program, context, setExitCode);
 
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({

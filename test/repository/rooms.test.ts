@@ -26,8 +26,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   config: [...ground, 'crypto', 'net', 'pt'],
   control: [...ground, 'config', 'crypto', 'net', 'pt'],
   engine: [...carrying, 'config', 'control', 'extor', 'net', 'parent', 'proxy'],
+  // Not parent: what examines others shares as little as it can with what is examined.
+  conform: [...carrying, 'extor', 'net'],
   'index.ts': [...carrying, 'net'],
-  cli: [...carrying, 'config', 'control', 'engine', 'net', 'parent', 'proxy', 'index.ts'],
+  cli: [
+    ...carrying,
+    'config',
+    'control',
+    'engine',
+    'net',
+    'parent',
+    'proxy',
+    'conform',
+    'index.ts',
+  ],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
@@ -36,6 +48,7 @@ const impure: ReadonlySet<string> = new Set([
   'proxy',
   'parent',
   'engine',
+  'conform',
   'index.ts',
   'cli',
 ]);

@@ -1,0 +1,161 @@
+/** `postern conform`: which clauses of the specification does a program keep? */
+import { writeFile } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { readClauses } from '../conform/clauses.ts';
+import type { ClauseReport } from '../conform/findings.ts';
+import { examineParent, parentClauses } from '../conform/parent/index.ts';
+import { recipes } from '../conform/parent/recipes.ts';
+import { examinePt, ptClauses } from '../conform/pt/index.ts';
+import {
+  formatJson,
+  formatJunit,
+  formatTable,
+  isConforming,
+  levelsNamed,
+} from '../conform/report.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
+import { createDisplay, formatBar } from './display.ts';
+import { UsageError } from './report-error.ts';
+
+/** What all of its verbs take. */
+export interface ConformOptions {
+  readonly json?: boolean;
+  readonly junit?: string;
+  readonly only?: readonly string[];
+  readonly level?: readonly string[];
+}
+
+/** What `postern conform pt` takes besides. */
+export interface ConformPtOptions extends ConformOptions {
+  readonly transports?: string;
+  readonly shownOption?: readonly string[];
+}
+
+/** What `postern conform parent` takes besides. */
+export interface ConformParentOptions extends ConformOptions {
+  readonly recipe?: string;
+}
+
+/** `postern conform pt -- COMMAND [ARG…]` */
+export function runPt(
+  context: CommandContext,
+  command: readonly string[],
+  options: ConformPtOptions,
+): Promise<number> {
+  const only = chosen(
+    options,
+    ptClauses().map(({ id }) => id),
+  );
+  const shownOptions = parseShownOptions(options.shownOption);
+  return report(context, command.join(' '), options, (signal, onProgress) =>
+    examinePt({
+      command: command as [string, ...string[]],
+      only,
+      signal,
+      onProgress,
+      ...(options.transports !== undefined && { transports: options.transports.split(',') }),
+      ...(shownOptions !== undefined && { shownOptions }),
+    }),
+  );
+}
+
+/** `postern conform parent -- COMMAND with {pt}`, or a recipe. */
+export function runParent(
+  context: CommandContext,
+  command: readonly string[],
+  options: ConformParentOptions,
+): Promise<number> {
+  const only = chosen(
+    options,
+    parentClauses().map(({ id }) => id),
+  );
+  const { recipe } = options;
+  const launches = recipe === undefined ? [{ template: command }] : recipes.get(recipe);
+  if (launches === undefined) {
+    throw new UsageError(`--recipe: ${recipe} is none of ${[...recipes.keys()].join(', ')}`);
+  }
+  if (recipe === undefined && !command.some((word) => word.includes('{pt}'))) {
+    throw new UsageError('the command needs {pt} where the path of the PT belongs');
+  }
+  return report(context, recipe ?? command.join(' '), options, (signal, onProgress) =>
+    examineParent({ launches, only, signal, onProgress }),
+  );
+}
+
+type Examination = (
+  signal: AbortSignal,
+  onProgress: (done: number, total: number, title: string) => void,
+) => Promise<readonly ClauseReport[]>;
+
+/** Examines, shows how far it is, and prints what came of it. */
+async function report(
+  context: CommandContext,
+  subject: string,
+  options: ConformOptions,
+  examine: Examination,
+): Promise<number> {
+  const display = createDisplay(context.stderr);
+  let reports: readonly ClauseReport[];
+  try {
+    reports = await examine(context.stop.drain, (done, total, title) => {
+      display.status(`${formatBar(done, total)} ${title}`);
+    });
+  } catch (error) {
+    if (!context.stop.drain.aborted) throw error;
+    display.line('Given up; what was started is gone.');
+    return ExitCode.failed;
+  } finally {
+    display.status('');
+  }
+  const output = context.stdout as Writable & { isTTY?: boolean; columns?: number };
+  const isTerminal = output.isTTY === true;
+  output.write(
+    options.json === true
+      ? formatJson(subject, reports)
+      : formatTable(reports, {
+          columns: output.columns ?? 100,
+          hasColour: isTerminal && context.env['NO_COLOR'] === undefined,
+        }),
+  );
+  if (options.junit !== undefined) {
+    await writeFile(options.junit, formatJunit(subject, reports));
+    say(context, `Wrote ${options.junit}.`);
+  }
+  return isConforming(reports) ? ExitCode.ok : ExitCode.failed;
+}
+
+/** The clause ids that --only and --level leave. */
+function chosen({ only, level }: ConformOptions, all: readonly string[]): readonly string[] {
+  for (const id of only ?? []) {
+    if (!all.includes(id)) throw new UsageError(`--only: ${id} is no clause that binds it`);
+  }
+  const levels = level?.flatMap((word) => {
+    const named = levelsNamed(word);
+    if (named === undefined) {
+      throw new UsageError(`--level: ${word} is none of MUST, FACT, SHOULD and MAY`);
+    }
+    return named;
+  });
+  const levelOf = new Map(
+    readClauses('pt-clauses.json').map((clause) => [clause.id, clause.level]),
+  );
+  return (only ?? all).filter((id) => levels === undefined || levels.includes(levelOf.get(id)!));
+}
+
+/** `obfs4:iat-mode=1` */
+function parseShownOptions(
+  texts: readonly string[] | undefined,
+): ReadonlyMap<string, string> | undefined {
+  return (
+    texts &&
+    new Map(
+      texts.map((text): [string, string] => {
+        const match = /^([^:]+):([^=]+=.+)$/.exec(text);
+        if (match === null) {
+          throw new UsageError(`--shown-option: ${text} is not <transport>:<key>=<value>`);
+        }
+        return [match[1]!, match[2]!];
+      }),
+    )
+  );
+}

@@ -1,0 +1,152 @@
+/** What a parent says to the PT's SOCKS listener: the protocol, and the arguments in it. */
+import type { Findings } from '../findings.ts';
+import { shown } from '../findings.ts';
+import type { Wire } from '../wire.ts';
+import { perform } from './performance.ts';
+import type { Script } from './scripts.ts';
+import type { Stage } from './stage.ts';
+
+/** One conversation. */
+export interface Conversation {
+  readonly clauses: string;
+  /** The bridge line's arguments. */
+  readonly args: string;
+  /** The list that they must arrive as. */
+  readonly list: string;
+  readonly protocol?: 'socks4';
+  /** The method to choose, where it is not the right one. */
+  readonly method?: number;
+}
+
+/** A pair whose list has so many bytes. */
+function sized(clauses: string, bytes: number): Conversation {
+  const list = `pad=${'x'.repeat(bytes - 'pad='.length)}`;
+  return { clauses, args: list, list };
+}
+
+const both = 'shared-secret=rahasia secrets-file=/tmp/blob';
+const bothJoined = 'shared-secret=rahasia;secrets-file=/tmp/blob';
+
+export const conversations: readonly Conversation[] = [
+  { clauses: 'PT-3.5-02 PT-3.5-04 PT-3.5-08 PT-3.5-09 PT-3.3.2-10', args: both, list: bothJoined },
+  {
+    clauses: 'PT-3.5-03',
+    args: String.raw`key=c;d\e`,
+    list: String.raw`key=c\;d\\e`,
+  },
+  { clauses: 'PT-3.5-03', args: 'key=a=b', list: String.raw`key=a\=b` },
+  sized('PT-3.5-09', 100),
+  sized('PT-3.5-09', 254),
+  sized('PT-3.5-10', 255),
+  sized('PT-3.5-11', 256),
+  sized('PT-3.5-11', 510),
+  { clauses: 'PT-3.5-06 PT-3.3.2-10 PT-3.5-02', args: both, list: bothJoined, protocol: 'socks4' },
+  { clauses: 'PT-3.5-06', args: '', list: '', protocol: 'socks4' },
+  { clauses: 'PT-3.5-07', args: both, list: bothJoined, method: 0x00 },
+  { clauses: 'PT-3.5-07', args: both, list: bothJoined, method: 0xff },
+];
+
+/** One list too long for SOCKS5. */
+export const overlong: Conversation = sized('PT-3.5-12', 511);
+
+/** Starts the PT with the first transport alone, which is the one that the arguments are for. */
+export function announce(stage: Stage, { protocol = 'socks5' }: { protocol?: string }): void {
+  const script: Script = {
+    title: 'a plain start',
+    clauses: '',
+    role: 'client',
+    expected: 'accepted',
+    says: [`VERSION 1\nCMETHOD $NAME ${protocol} $SOCKS\nCMETHODS DONE\n`],
+  };
+  perform(stage, script);
+}
+
+/** Takes the parent's connection and judges what it says. */
+export async function converse(
+  stage: Stage,
+  conversation: Conversation,
+  timeoutMs: number,
+  findings: Findings,
+): Promise<void> {
+  const { clauses, list, protocol, method } = conversation;
+  const wire = await stage.socks.accept(timeoutMs);
+  const sent = `a bridge line with ${shown(conversation.args) || 'no arguments'}`;
+  if (wire === undefined) {
+    findings.judge(clauses, false, {
+      sent,
+      came: 'no connection to the PT',
+      expected: `the list ${shown(list)}`,
+    });
+    return;
+  }
+  if (protocol === 'socks4') {
+    const userId = await readSocks4(wire, timeoutMs);
+    findings.judge(clauses, userId === list, {
+      sent: `${sent}, and CMETHOD with socks4`,
+      came: userId === undefined ? 'no request of SOCKS 4' : `USERID ${shown(userId)}`,
+      expected: `a request of SOCKS 4 with the USERID ${shown(list)}`,
+    });
+    return;
+  }
+  const head = await wire.take(2, timeoutMs);
+  const methods = Buffer.isBuffer(head) ? await wire.take(head[1]!, timeoutMs) : head;
+  if (!Buffer.isBuffer(head) || !Buffer.isBuffer(methods) || head[0] !== 5) {
+    const came = 'no greeting of SOCKS 5';
+    findings.judge(clauses, false, { sent, came, expected: 'a greeting of SOCKS 5' });
+    return;
+  }
+  findings.judge('PT-3.5-07', methods.includes(2), {
+    sent,
+    came: `the methods ${[...methods].join(', ')}`,
+    expected: 'the method 2, username and password',
+  });
+  if (method !== undefined) {
+    wire.write(Buffer.of(5, method));
+    const more = await wire.take(1, timeoutMs);
+    findings.judge(clauses, !Buffer.isBuffer(more), {
+      sent: `${sent}; the PT chose the method ${method}, which reads no arguments`,
+      came: Buffer.isBuffer(more) ? 'a request without the arguments' : 'nothing more',
+      expected: 'the end of the connection: the arguments must not be lost',
+    });
+    return;
+  }
+  wire.write(Buffer.of(5, 2));
+  const fields = await readUserPass(wire, timeoutMs);
+  const expected = [Buffer.from(list).subarray(0, 255), Buffer.from(list).subarray(255)];
+  const password = expected[1]!.length === 0 ? '\0' : expected[1]!.toString('latin1');
+  findings.judge(
+    clauses,
+    fields?.username === expected[0]!.toString('latin1') && fields.password === password,
+    {
+      sent,
+      came:
+        fields === undefined
+          ? 'no username and password'
+          : `UNAME ${shown(fields.username)} (${fields.username.length}), PASSWD ${shown(fields.password)} (${fields.password.length})`,
+      expected: `UNAME ${shown(expected[0]!.toString('latin1'))}, PASSWD ${shown(password)}`,
+    },
+  );
+}
+
+/** RFC 1929: `01 ULEN UNAME PLEN PASSWD`. */
+async function readUserPass(
+  wire: Wire,
+  timeoutMs: number,
+): Promise<{ readonly username: string; readonly password: string } | undefined> {
+  const head = await wire.take(2, timeoutMs);
+  if (!Buffer.isBuffer(head) || head[0] !== 1) return undefined;
+  const username = await wire.take(head[1]!, timeoutMs);
+  const length = await wire.take(1, timeoutMs);
+  if (!Buffer.isBuffer(username) || !Buffer.isBuffer(length)) return undefined;
+  const password = await wire.take(length[0]!, timeoutMs);
+  if (!Buffer.isBuffer(password)) return undefined;
+  return { username: username.toString('latin1'), password: password.toString('latin1') };
+}
+
+/** The USERID of a SOCKS 4 request. */
+async function readSocks4(wire: Wire, timeoutMs: number): Promise<string | undefined> {
+  const head = await wire.take(8, timeoutMs);
+  if (!Buffer.isBuffer(head) || head[0] !== 4 || head[1] !== 1) return undefined;
+  const userId = await wire.takeThrough('\0', timeoutMs);
+  return Buffer.isBuffer(userId) ? userId.toString('latin1').slice(0, -1) : undefined;
+}

@@ -1,0 +1,97 @@
+/** A script on a stage: the lines are written, and what the parent does is watched. */
+import type { Role } from '../lab.ts';
+import { shown } from '../findings.ts';
+import type { Script } from './scripts.ts';
+import type { Stage } from './stage.ts';
+
+/** What a parent made of a PT. */
+export interface Reaction {
+  /** `used`: it connected to the PT. `stopped`: it ended the PT. `crashed`: it died of it. */
+  readonly outcome: 'used' | 'stopped' | 'idle' | 'crashed';
+  readonly description: string;
+}
+
+/** The role and the transports that the parent asks for. */
+export function askedFor(env: Readonly<Record<string, string>>): {
+  readonly role: Role;
+  readonly names: readonly string[];
+} {
+  const client = env['TOR_PT_CLIENT_TRANSPORTS'];
+  const server = env['TOR_PT_SERVER_TRANSPORTS'];
+  return {
+    role: client === undefined ? 'server' : 'client',
+    names: (client ?? server ?? '').split(',').filter((name) => name !== ''),
+  };
+}
+
+/** Writes what a script says; returns it, as evidence. */
+export function perform(stage: Stage, script: Script): string {
+  const env = stage.env!;
+  const { role, names } = askedFor(env);
+  const bind = new Map(
+    (env['TOR_PT_SERVER_BINDADDR'] ?? '').split(',').map((item): [string, string] => {
+      const dash = item.indexOf('-');
+      return [item.slice(0, dash), item.slice(dash + 1)];
+    }),
+  );
+  const method = (name: string): string =>
+    role === 'client'
+      ? `CMETHOD ${name} socks5 ${stage.socks.address}\n`
+      : `SMETHOD ${name} ${bind.get(name) ?? '127.0.0.1:20460'}\n`;
+  let said = '';
+  for (const piece of script.says) {
+    const text = piece
+      .replaceAll('$METHODS', names.map(method).join(''))
+      .replaceAll('$REVERSED', names.map(method).toReversed().join(''))
+      .replaceAll('$FIRST', names.slice(0, -1).map(method).join(''))
+      .replaceAll('$NAME', names[0] ?? '')
+      .replaceAll('$LAST', names.at(-1) ?? '')
+      .replaceAll('$SOCKS', stage.socks.address)
+      .replaceAll('$PORT', String(stage.socks.endpoint.port))
+      .replaceAll('$BIND', bind.get(names[0] ?? '') ?? '127.0.0.1:20460');
+    said += text;
+    for (const part of script.isCut === true ? text : [text]) {
+      stage.order({ type: 'write', text: part });
+    }
+  }
+  if (script.then === 'exit') stage.order({ type: 'exit', code: 0 });
+  if (script.then === 'close stdout') stage.order({ type: 'closeStdout' });
+  const end = script.then === undefined ? '' : `, then ${endings[script.then]}`;
+  return `${script.title}: ${shown(said.trimEnd().replaceAll('\n', ' / '))}${end}`;
+}
+
+const endings = { exit: 'the end', 'close stdout': 'stdout closed' } as const;
+
+/** Watches until the parent has used or ended the PT, or has had its time. */
+export async function watch(
+  stage: Stage,
+  { then }: Pick<Script, 'then'>,
+  connections: number,
+  timeoutMs: number,
+): Promise<Reaction> {
+  // A PT that was told to leave is no parent's doing.
+  const isGone = (): boolean => then !== 'exit' && stage.has('gone');
+  const hasEnded = (): boolean =>
+    stage.has('stdin end') || stage.has('SIGTERM') || isGone() || stage.exit !== undefined;
+  await stage.until(() => stage.socks.count >= connections || hasEnded(), timeoutMs);
+  // The PT hears of its parent's death before the kit does.
+  if (hasEnded()) await stage.until(() => stage.exit !== undefined, DEATH_MS);
+  const crash = stage.exit?.signal ?? null;
+  if (crash !== null && crash !== 'SIGTERM' && crash !== 'SIGKILL') {
+    return { outcome: 'crashed', description: `the parent died of ${crash}` };
+  }
+  if (stage.socks.count >= connections) {
+    return { outcome: 'used', description: 'it used the PT' };
+  }
+  if (!hasEnded()) return { outcome: 'idle', description: 'it did nothing with the PT' };
+  return { outcome: 'stopped', description: describeStop(stage) };
+}
+
+function describeStop(stage: Stage): string {
+  if (stage.exit !== undefined) return `it ended itself with exit ${stage.exit.exitCode}`;
+  if (stage.has('SIGTERM')) return 'it stopped the PT';
+  return stage.has('stdin end') ? 'it closed the PT’s stdin' : 'it killed the PT';
+}
+
+/** How long a crash may take, core dump included. */
+const DEATH_MS = 300;

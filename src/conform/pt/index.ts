@@ -1,0 +1,146 @@
+/** `postern conform pt`: every clause that the outside can see of a PT program. */
+import { PosternError } from '../../errors.ts';
+import { type Clause, readClauses } from '../clauses.ts';
+import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
+import { knownTransports, Lab } from '../lab.ts';
+import { inParallel } from '../parallel.ts';
+import { endingProbes } from './ending.ts';
+import { environmentProbes, sampleProbes } from './environment.ts';
+import { extendedOrPortProbes } from './extended-or-port.ts';
+import { judgeLines, lineClauses } from './lines.ts';
+import { methodProbes } from './methods.ts';
+import { privacyProbes } from './privacy.ts';
+import type { Probe } from './probe.ts';
+import { trafficProbes } from './traffic.ts';
+import { upstreamProbes } from './upstream.ts';
+
+/** What to examine, and how. */
+export interface PtOptions {
+  readonly command: readonly [string, ...string[]];
+  /** Clause ids; every clause that binds a PT by default. */
+  readonly only?: readonly string[];
+  /** The program's transports, where they are not among those that are asked for anyway. */
+  readonly transports?: readonly string[];
+  /** An option of a transport that its ARGS show again; by transport. */
+  readonly shownOptions?: ReadonlyMap<string, string>;
+  readonly patienceMs?: number;
+  readonly quietMs?: number;
+  readonly signal: AbortSignal;
+  /** Ends as soon as every clause that was asked for is broken. */
+  readonly bail?: boolean;
+  /** Hears of each probe that has come to its end. */
+  readonly onProgress?: (done: number, total: number, title: string) => void;
+}
+
+/** The clauses that bind a PT program. */
+export function ptClauses(): readonly Clause[] {
+  return readClauses('pt-clauses.json').filter(({ who }) => who !== 'parent');
+}
+
+/**
+ * Examines a PT program. Everything that it starts is gone when the promise settles.
+ *
+ * @throws PosternError `ERR_CONFORM_PROGRAM` when there is nothing to examine; `signal.reason`
+ */
+export async function examinePt(options: PtOptions): Promise<readonly ClauseReport[]> {
+  const { only, signal, onProgress = () => {} } = options;
+  const clauses = ptClauses().filter(({ id }) => only === undefined || only.includes(id));
+  const selected = new Set(clauses.map(({ id }) => id));
+  const lab = new Lab({
+    command: options.command,
+    transports: options.transports ?? knownTransports,
+    patienceMs: options.patienceMs ?? PATIENCE_MS,
+    quietMs: options.quietMs ?? QUIET_MS,
+    shownOptions: options.shownOptions ?? shownByKnownTransports,
+    signal,
+  });
+  try {
+    onProgress(0, 0, 'looking for transports');
+    await lab.discover();
+    const findings = new Findings();
+    const probes = chooseProbes(selected);
+    let done = 0;
+    await inParallel(probes, options.bail === true ? 2 : JOBS, async (probe) => {
+      signal.throwIfAborted();
+      if (options.bail === true && isAllBroken(clauses, lab, findings)) return;
+      await runProbe(lab, probe, findings);
+      done += 1;
+      onProgress(done, probes.length, probe.title);
+    });
+    judgeLines(lab.runs, findings);
+    for (const [ids, verdict, reason] of unjudged) findings.pass(ids, verdict, reason);
+    return reportClauses(clauses, findings.list);
+  } finally {
+    await lab.close();
+  }
+}
+
+const allProbes: readonly Probe[] = [
+  ...endingProbes, // The longest first.
+  ...upstreamProbes,
+  ...trafficProbes,
+  ...extendedOrPortProbes,
+  ...privacyProbes,
+  ...methodProbes,
+  ...environmentProbes,
+];
+
+function chooseProbes(selected: ReadonlySet<string>): readonly Probe[] {
+  const probes = allProbes.filter(({ clauses }) => clauses.some((id) => selected.has(id)));
+  const needsLines = lineClauses.some((id) => selected.has(id));
+  return needsLines ? [...new Set([...probes, ...methodProbes, ...sampleProbes])] : probes;
+}
+
+function isAllBroken(clauses: readonly Clause[], lab: Lab, findings: Findings): boolean {
+  const all = new Findings();
+  all.list.push(...findings.list);
+  judgeLines(lab.runs, all);
+  return reportClauses(clauses, all.list).every(({ verdict }) => verdict === 'broken');
+}
+
+async function runProbe(lab: Lab, probe: Probe, findings: Findings): Promise<void> {
+  const ids = probe.clauses.join(' ');
+  const { needs } = probe;
+  if ((needs === 'client' || needs === 'server') && !lab.has(needs)) {
+    findings.pass(ids, 'not applicable', `the program has no ${needs} side`);
+    return;
+  }
+  if (needs === 'pair' && lab.facts.pair === undefined) {
+    const missing = lab.has('client') ? 'server' : 'client';
+    const reason = `the program has no ${missing} side that could be at the other end`;
+    findings.pass(ids, 'not observable', reason);
+    return;
+  }
+  try {
+    await probe.run(lab, findings);
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    findings.pass(ids, 'not observable', error.message);
+  }
+}
+
+/** What is left when no check had anything to say. */
+const unjudged = [
+  ['PT-3.3.1-05 PT-3.3.1-11', 'not applicable', 'it permits, and asks nothing'],
+  [
+    'PT-3.3.2-11 PT-3.3.2-12',
+    'not observable',
+    'nothing from outside makes one of its SOCKS listeners fail',
+  ],
+  ['PT-3.3.3-08 PT-3.3.3-10', 'not observable', 'it publishes no ARGS'],
+  ['PT-3.3.3-11', 'not observable', 'none of its listeners failed'],
+  ['PT-3.3.1-12 PT-3.3.1-13 PT-3.3.1-14', 'not observable', 'it wrote no ENV-ERROR'],
+  ['PT-3.3.2-04 PT-3.3.2-05', 'not observable', 'it wrote no PROXY-ERROR'],
+] as const;
+
+/** What the ARGS of transports that are widely known show of their options. */
+const shownByKnownTransports: ReadonlyMap<string, string> = new Map([['obfs4', 'iat-mode=1']]);
+
+/** What a program may take for a start or an answer; the slowest on a loaded machine stay far below. */
+const PATIENCE_MS = 6000;
+
+/** How long nothing must happen before it is taken for nothing. */
+const QUIET_MS = 1000;
+
+/** Starts of programs that mostly wait for each other. */
+const JOBS = 6;

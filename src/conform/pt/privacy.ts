@@ -1,0 +1,85 @@
+/** What must not be found in anything that the program writes. */
+import { encodeSocksArguments } from '../../pt/socks-arguments.ts';
+import type { Run } from '../run.ts';
+import { Pair } from './pair.ts';
+import type { Probe } from './probe.ts';
+
+/** Loopback addresses that nothing else has. */
+const CLIENT_ADDRESS = '127.77.88.99';
+const SERVER_ADDRESS = '127.66.55.44';
+
+export const privacyProbes: readonly Probe[] = [
+  {
+    clauses: ['PT-4-01', 'PT-4-02', 'PT-4-05'],
+    title: 'addresses and secrets in what is written',
+    needs: 'pair',
+    async run(lab, findings) {
+      if (process.platform !== 'linux') {
+        const reason = 'this system has no second loopback address to recognise';
+        findings.pass('PT-4-01 PT-4-02 PT-4-05', 'not observable', reason);
+        return;
+      }
+      const pair = await Pair.open(lab, { serverHost: SERVER_ADDRESS });
+      try {
+        const connection = await pair.connect();
+        const isCarried = await pair.carries(connection, 'a message');
+        // A handshake that fails, and a target where nobody is.
+        const stranger = await pair.dialServer(CLIENT_ADDRESS);
+        stranger?.write('not this transport');
+        stranger?.socket.end();
+        await stranger?.ending(lab.quietMs);
+        stranger?.close();
+        await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
+        const [[key, value] = ['', '']] = pair.args;
+        if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
+        for (const run of [pair.client, pair.server]) {
+          run.stdin?.end();
+          await run.ends(lab.patienceMs);
+        }
+        const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
+        const judge = async (
+          clause: string,
+          run: Run,
+          text: string,
+          what: string,
+          isCounted: (where: string) => boolean,
+        ): Promise<void> => {
+          const found = await placesOf(run, text, isCounted);
+          findings.judge(clause, found.length === 0, {
+            sent,
+            came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
+            expected: `${what} in nothing that is written`,
+          });
+        };
+        const isFile = (where: string): boolean => where.startsWith('/');
+        const anywhere = (): boolean => true;
+        await judge('PT-4-02', pair.server, CLIENT_ADDRESS, 'the client’s address', isFile);
+        await judge('PT-4-01', pair.server, CLIENT_ADDRESS, 'the client’s address', anywhere);
+        await judge('PT-4-05', pair.client, SERVER_ADDRESS, 'the server’s address', anywhere);
+        if (value.length >= RECOGNISABLE_LENGTH) {
+          await judge('PT-4-01', pair.client, value, `the argument ${key}`, anywhere);
+          await judge('PT-4-05', pair.client, value, `the argument ${key}`, anywhere);
+        }
+      } finally {
+        await pair.close();
+      }
+    },
+  },
+];
+
+/** A shorter value may stand somewhere by chance. */
+const RECOGNISABLE_LENGTH = 8;
+
+async function placesOf(
+  run: Run,
+  text: string,
+  isCounted: (where: string) => boolean,
+): Promise<readonly string[]> {
+  const places: string[] = [];
+  for await (const { where, text: written } of run.written()) {
+    if (isCounted(where) && written.includes(text)) {
+      places.push(where.replace(run.sandbox.root, '').replace(/^\//, ''));
+    }
+  }
+  return places;
+}

@@ -1,0 +1,44 @@
+/** What a start said, read strictly. */
+import { shown } from '../findings.ts';
+import type { Run } from '../run.ts';
+
+/** `VERSION 1 / ENV-ERROR no such thing / exit 1` */
+export function describeRun(run: Run): string {
+  const words = run.lines.map((line) => shown(line));
+  if (run.tail !== '') words.push(`${shown(run.tail)} without NL`);
+  words.push(describeEnd(run));
+  return words.join(' / ');
+}
+
+/** `exit 1`, `killed by SIGTERM`, `still running` */
+export function describeEnd({ end }: Run): string {
+  if (end === undefined) return 'still running';
+  return end.signal === null ? `exit ${end.exitCode}` : `killed by ${end.signal}`;
+}
+
+/** The lines behind VERSION 1 that report on the configuration, LOG and STATUS left out. */
+export function messages(run: Run): readonly string[] {
+  return run.lines.filter((line) => !/^(?:LOG|STATUS)(?: |$)/.test(line));
+}
+
+/** One error line of a kind and the end; before ENV-ERROR, VERSION 1 may be left out [PT-3.3.1-11]. */
+export function isRefusal(run: Run, keyword: 'ENV-ERROR' | 'PROXY-ERROR'): boolean {
+  const said = messages(run);
+  const [error = '', ...more] = said[0] === 'VERSION 1' ? said.slice(1) : said;
+  return (
+    error.startsWith(`${keyword} `) &&
+    more.length === 0 &&
+    (said.length === 2 || keyword === 'ENV-ERROR') &&
+    run.endedAfterError === true
+  );
+}
+
+/** VERSION 1, then a complete start. */
+export function isReady(run: Run): boolean {
+  return messages(run)[0] === 'VERSION 1' && run.isDone;
+}
+
+/** Whether the program has said anything about a transport. */
+export function mentions(run: Run, name: string): boolean {
+  return run.lines.some((line) => line.split(' ').includes(name));
+}

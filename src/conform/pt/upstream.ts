@@ -1,0 +1,268 @@
+/** Upstream proxies: the kit plays them, and watches whether anything gets past them. */
+import { bytesToIp, type Endpoint, formatEndpoint } from '../../pt/address.ts';
+import { describeOutcome } from '../socks.ts';
+import { dialWire, Trap, type Wire } from '../wire.ts';
+import { Pair } from './pair.ts';
+import { type Probe, startedWith } from './probe.ts';
+
+/** What an upstream proxy was asked for. */
+interface Asked {
+  readonly target: Endpoint;
+  readonly username: string;
+  readonly password: string;
+}
+
+type Kind = 'socks5' | 'socks4a' | 'http';
+
+const USERNAME = 'us@er';
+const PASSWORD = 'p:w';
+
+/** What the URI says, and the user that must come out of it. */
+const userOf: Readonly<Record<Kind, { readonly info: string; readonly expected: string }>> = {
+  socks5: { info: 'us%40er:p%3Aw@', expected: `${USERNAME} ${PASSWORD}` },
+  socks4a: { info: '', expected: ' ' },
+  http: { info: 'us%40er:p%3Aw@', expected: `${USERNAME} ${PASSWORD}` },
+};
+
+const working: readonly Probe[] = (['socks5', 'socks4a', 'http'] as const).map((kind) => ({
+  clauses: ['PT-3.2.2-04', 'PT-3.2.2-06', 'PT-3.3.2-03', 'PT-4-03', 'PT-4-04'],
+  title: `an upstream proxy of type ${kind} that works`,
+  needs: 'pair',
+  async run(lab, findings) {
+    const upstream = await Trap.open();
+    const direct = await Trap.open();
+    const changes = { TOR_PT_PROXY: `${kind}://${userOf[kind].info}${upstream.address}` };
+    const probe = await lab.settled({ ...lab.variables('client'), ...changes });
+    const isSupported = probe.lines.includes('PROXY DONE');
+    await probe.stop();
+    if (!isSupported) {
+      // Which types there are is up to the program.
+      upstream.close();
+      direct.close();
+      return;
+    }
+    const pair = await Pair.open(lab, { client: changes });
+    try {
+      const sent = `${startedWith('client', changes)}, and a connection`;
+      const connecting = pair.connect({ target: direct.endpoint });
+      const asked = await serveUpstream(upstream, kind, lab.patienceMs, pair.serverEndpoint);
+      const connection = await connecting;
+      const isCarried = asked !== undefined && (await pair.carries(connection, `by ${kind}`));
+      const came =
+        asked === undefined
+          ? 'nothing understandable at the upstream proxy'
+          : `a request for ${formatEndpoint(asked.target)}; ${Pair.describe(connection, isCarried)}`;
+      const isRightTarget =
+        asked !== undefined && formatEndpoint(asked.target) === formatEndpoint(direct.endpoint);
+      findings.judge('PT-3.2.2-04 PT-3.3.2-03', isRightTarget && isCarried && direct.count === 0, {
+        sent,
+        came: `${came}; ${direct.count} connections past it`,
+        expected: 'every connection through the upstream proxy, to the right destination',
+      });
+      findings.judge('PT-4-04', direct.count === 0, {
+        sent,
+        came: `${direct.count} connections past the upstream proxy`,
+        expected: 'no connection past the upstream proxy',
+      });
+      if (asked !== undefined) {
+        findings.judge(
+          'PT-3.2.2-06 PT-3.2.2-04',
+          `${asked.username} ${asked.password}` === userOf[kind].expected,
+          {
+            sent,
+            came: 'other credentials at the upstream proxy',
+            expected: 'the credentials of the URI, percent escapes undone',
+          },
+        );
+      }
+
+      const host = 'bridge.conform.invalid';
+      const naming = pair.connect({ target: { host, port: 443 } });
+      const named = await serveUpstream(upstream, kind, lab.patienceMs, pair.serverEndpoint);
+      const { outcome } = await naming;
+      findings.judge(
+        'PT-4-03',
+        named?.target.host === host || (named === undefined && !outcome.isOpen),
+        {
+          sent: `${startedWith('client', changes)}, and a connection to ${host}`,
+          came:
+            named === undefined
+              ? `no request at the upstream proxy; ${describeOutcome(outcome)}`
+              : `a request for ${formatEndpoint(named.target)}`,
+          expected: 'the name itself at the upstream proxy, or a refusal of names',
+        },
+      );
+    } finally {
+      await pair.close();
+      upstream.close();
+      direct.close();
+    }
+  },
+}));
+
+/** What an upstream proxy does instead of its work. */
+const failures = [
+  ['is down', undefined],
+  ['refuses', async (wire: Wire) => wire.write(Buffer.of(5, 0xff))],
+  ['breaks off', async (wire: Wire) => wire.close()],
+  [
+    'answers that it may not',
+    async (wire: Wire, patienceMs: number) => {
+      await readSocks5(wire, patienceMs);
+      wire.write(Buffer.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
+    },
+  ],
+] as const;
+
+const failing: Probe = {
+  clauses: ['PT-3.2.2-04', 'PT-4-04'],
+  title: 'upstream proxies that are down, refuse or break off',
+  needs: 'pair',
+  async run(lab, findings) {
+    const upstream = await Trap.open();
+    const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
+    const pair = await Pair.open(lab, { client: changes });
+    const direct = await Trap.open();
+    try {
+      if (!pair.client.lines.includes('PROXY DONE')) return;
+      for (const [what, act] of failures.toReversed()) {
+        if (act === undefined) upstream.close();
+        const connecting = pair.connect({ target: direct.endpoint });
+        if (act !== undefined) {
+          const wire = await upstream.accept(lab.patienceMs);
+          if (wire !== undefined) await act(wire, lab.patienceMs);
+        }
+        const { outcome } = await connecting;
+        findings.judge(
+          'PT-3.2.2-04 PT-4-04',
+          !outcome.isOpen && outcome.answer !== 'silent' && direct.count === 0,
+          {
+            sent: `a connection, while the upstream proxy ${what}`,
+            came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
+            expected: 'an error, and no connection past the upstream proxy',
+          },
+        );
+      }
+    } finally {
+      await pair.close();
+      upstream.close();
+      direct.close();
+    }
+  },
+};
+
+const hanging: Probe = {
+  clauses: ['PT-3.2.2-04', 'PT-4-04'],
+  title: 'an upstream proxy that hangs',
+  needs: 'pair',
+  async run(lab, findings) {
+    const upstream = await Trap.open();
+    const direct = await Trap.open();
+    const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
+    const pair = await Pair.open(lab, { client: changes });
+    try {
+      if (!pair.client.lines.includes('PROXY DONE')) return;
+      const { outcome } = await pair.connect({ target: direct.endpoint, timeoutMs: lab.quietMs });
+      findings.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && direct.count === 0, {
+        sent: 'a connection, while the upstream proxy accepts and says nothing',
+        came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
+        expected: 'no connection past the upstream proxy',
+      });
+    } finally {
+      await pair.close();
+      upstream.close();
+      direct.close();
+    }
+  },
+};
+
+export const upstreamProbes: readonly Probe[] = [...working, failing, hanging];
+
+/** Plays the upstream proxy for one connection and leads it to the server. */
+async function serveUpstream(
+  trap: Trap,
+  kind: Kind,
+  patienceMs: number,
+  server: Endpoint,
+): Promise<Asked | undefined> {
+  const wire = await trap.accept(patienceMs);
+  if (wire === undefined) return undefined;
+  const read = { socks5: readSocks5, socks4a: readSocks4a, http: readHttp }[kind];
+  const asked = await read(wire, patienceMs);
+  if (asked === undefined) {
+    wire.close();
+    return undefined;
+  }
+  const granted = {
+    socks5: Buffer.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0),
+    socks4a: Buffer.of(0, 0x5a, 0, 0, 0, 0, 0, 0),
+    http: Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n'),
+  }[kind];
+  const far = await dialWire(server, patienceMs);
+  if (typeof far === 'string') return asked;
+  wire.write(granted);
+  far.socket.removeAllListeners('data');
+  wire.socket.removeAllListeners('data');
+  if (wire.received.length > 0) far.socket.write(wire.received);
+  wire.socket.on('data', (chunk: Buffer) => void far.socket.write(chunk));
+  far.socket.on('data', (chunk: Buffer) => void wire.socket.write(chunk));
+  wire.socket.on('close', () => far.socket.destroy());
+  far.socket.on('close', () => wire.socket.destroy());
+  return asked;
+}
+
+/** RFC 1928 and RFC 1929, the server's side up to the request. */
+async function readSocks5(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
+  const take = async (length: number): Promise<Buffer> => {
+    const bytes = await wire.take(length, patienceMs);
+    return typeof bytes === 'string' ? Buffer.alloc(length) : bytes;
+  };
+  const [version, count] = await take(2);
+  if (version !== 5) return undefined;
+  const methods = await take(count!);
+  let [username, password] = ['', ''];
+  if (methods.includes(2)) {
+    wire.write(Buffer.of(5, 2));
+    const [, usernameBytes] = await take(2);
+    username = (await take(usernameBytes!)).toString('latin1');
+    const [passwordBytes] = await take(1);
+    password = (await take(passwordBytes!)).toString('latin1');
+    wire.write(Buffer.of(1, 0));
+  } else {
+    wire.write(Buffer.of(5, 0));
+  }
+  const [, command, , type] = await take(4);
+  if (command !== 1) return undefined;
+  const length = type === 1 ? 4 : type === 4 ? 16 : (await take(1))[0]!;
+  const address = await take(length);
+  const host = type === 3 ? address.toString('latin1') : bytesToIp(address);
+  return { target: { host, port: (await take(2)).readUInt16BE() }, username, password };
+}
+
+/** SOCKS4a. */
+async function readSocks4a(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
+  const head = await wire.take(8, patienceMs);
+  if (typeof head === 'string' || head[0] !== 4 || head[1] !== 1) return undefined;
+  const port = head.readUInt16BE(2);
+  const address = head.subarray(4);
+  const user = await wire.takeThrough('\0', patienceMs);
+  const isName = address[0] === 0 && address[1] === 0 && address[2] === 0 && address[3] !== 0;
+  const name = isName ? await wire.takeThrough('\0', patienceMs) : undefined;
+  const host = Buffer.isBuffer(name) ? name.toString('latin1').slice(0, -1) : bytesToIp(address);
+  const username = Buffer.isBuffer(user) ? user.toString('latin1').slice(0, -1) : '';
+  return { target: { host, port }, username, password: '' };
+}
+
+/** HTTP CONNECT with Basic authentication. */
+async function readHttp(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
+  const head = await wire.takeThrough('\r\n\r\n', patienceMs);
+  if (typeof head === 'string') return undefined;
+  const text = head.toString('latin1');
+  const request = /^CONNECT (\S+):(\d+) HTTP\/1\.[01]\r\n/.exec(text);
+  if (request === null) return undefined;
+  const basic = /^Proxy-Authorization: Basic (\S+)\r$/im.exec(text)?.[1] ?? '';
+  const [, username = '', password = ''] =
+    /^([^:]*):([\s\S]*)$/.exec(Buffer.from(basic, 'base64').toString('latin1')) ?? [];
+  const host = request[1]!.replace(/^\[(.*)\]$/, '$1');
+  return { target: { host, port: Number(request[2]) }, username, password };
+}

@@ -1,0 +1,226 @@
+/** One start of a program under test: its process, what it says, and how it ends. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import type { Duplex, Writable } from 'node:stream';
+import { filesBelow, type Sandbox } from './sandbox.ts';
+
+/** `TOR_PT_*` variables; undefined leaves one out. */
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/** How a program is started. */
+export interface RunOptions {
+  readonly command: readonly [string, ...string[]];
+  readonly variables: Variables;
+  readonly sandbox: Sandbox;
+  /** `open`: a pipe that stays open. `none`: at its end from the start. */
+  readonly stdin: 'open' | 'none';
+  /** Starts it below another process, whose death `killParent` brings about. */
+  readonly hasMiddleman: boolean;
+}
+
+/** How a process ended. */
+export interface RunEnd {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A line of method status, as far as it can be read. */
+export interface Method {
+  readonly keyword: string;
+  readonly transport: string;
+  readonly rest: readonly string[];
+}
+
+const doneLines: ReadonlySet<string> = new Set(['CMETHODS DONE', 'SMETHODS DONE']);
+const errorLine = /^(?:VERSION|ENV|PROXY)-ERROR(?: |$)/;
+
+/** A program that was started. */
+export class Run {
+  readonly variables: Variables;
+  readonly sandbox: Sandbox;
+  /** The lines of stdout so far, without NL; bytes as Latin-1 characters. */
+  readonly lines: string[] = [];
+  /** What stands behind the last NL. */
+  tail = '';
+  stderr = '';
+  end: RunEnd | undefined;
+  /** Whether it ended by itself after a line that announces just that; undefined without one. */
+  endedAfterError: boolean | undefined;
+  /** What it wrote outside its state directory; known when it has been stopped. */
+  strays: readonly string[] = [];
+  readonly #child: ChildProcess;
+  readonly #news = new EventEmitter().setMaxListeners(0);
+  readonly #hasMiddleman: boolean;
+  #middlemanSays = '';
+  #stopped: Promise<void> | undefined;
+
+  constructor({ command, variables, sandbox, stdin, hasMiddleman }: RunOptions) {
+    this.variables = variables;
+    this.sandbox = sandbox;
+    this.#hasMiddleman = hasMiddleman;
+    const [file, ...args] = hasMiddleman ? [...middleman, ...command] : command;
+    const set = Object.entries(variables).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    );
+    this.#child = spawn(file!, args, {
+      cwd: sandbox.cwd,
+      env: { ...sandbox.env, ...Object.fromEntries(set) },
+      stdio: hasMiddleman
+        ? ['ignore', 'pipe', 'pipe', 'pipe', 'pipe']
+        : [stdin === 'open' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      // A process group of its own: all of it can be ended, and Ctrl-C is for the kit alone.
+      detached: true,
+    });
+    this.#child.stdin?.on('error', () => {});
+    this.#child.stdout!.setEncoding('latin1').on('data', (text: string) => this.#read(text));
+    this.#child.stderr!.setEncoding('latin1').on('data', (text: string) => {
+      this.stderr = (this.stderr + text).slice(-KEPT_STDERR_CHARACTERS);
+    });
+    if (hasMiddleman) {
+      const [, , , says, stdin] = this.#child.stdio as readonly (Duplex | null)[];
+      says?.setEncoding('latin1').on('data', (text: string) => {
+        this.#middlemanSays += text;
+        this.#news.emit('news');
+      });
+      // Its end, which must be read to be seen, is that of the program.
+      stdin?.on('error', () => {}).resume();
+    }
+    // 'close' and not 'exit': everything it said has been read by then.
+    this.#child.once('close', (exitCode, signal) => {
+      if (this.#child.pid !== undefined) this.#ended({ exitCode, signal });
+    });
+    this.#child.once('error', () => this.#ended({ exitCode: null, signal: null }));
+  }
+
+  /** The program's process number, not that of a middleman; undefined while it is not known. */
+  get pid(): number | undefined {
+    if (!this.#hasMiddleman) return this.#child.pid;
+    const number = /^(\d+)\n/.exec(this.#middlemanSays);
+    return number === null ? undefined : Number(number[1]);
+  }
+
+  /** Whether it was able to start at all. */
+  get isSpawned(): boolean {
+    return this.#child.pid !== undefined;
+  }
+
+  /** It said CMETHODS DONE or SMETHODS DONE. */
+  get isDone(): boolean {
+    return this.lines.some((line) => doneLines.has(line));
+  }
+
+  /** The method lines so far, read leniently. */
+  get methods(): readonly Method[] {
+    return this.lines.flatMap((line) => {
+      const [keyword = '', transport = '', ...rest] = line.trim().split(' ');
+      return /^[CS]METHOD(?:-ERROR)?$/.test(keyword) ? [{ keyword, transport, rest }] : [];
+    });
+  }
+
+  /** Waits for something to be true after a line or the end; says whether it came in time. */
+  async until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    if (condition()) return true;
+    return new Promise((resolve) => {
+      const settle = (outcome: boolean): void => {
+        clearTimeout(timer);
+        this.#news.off('news', onNews);
+        resolve(outcome);
+      };
+      const onNews = (): void => {
+        if (condition()) settle(true);
+      };
+      const timer = setTimeout(() => settle(condition()), timeoutMs);
+      this.#news.on('news', onNews);
+    });
+  }
+
+  /** Waits until it is done, has failed, or has had its time; a line of failure is given time to come true. */
+  async settle(patienceMs: number): Promise<void> {
+    const hasFailed = (): boolean => this.lines.some((line) => errorLine.test(line));
+    await this.until(() => this.isDone || hasFailed() || this.end !== undefined, patienceMs);
+    // What should not follow often does so at once.
+    if (this.isDone) await this.until(() => this.end !== undefined, LINGER_MS);
+    if (hasFailed()) {
+      this.endedAfterError = await this.until(() => this.end !== undefined, patienceMs);
+    }
+    if (this.pid !== undefined && this.end === undefined) this.sandbox.noteOpenFiles(this.pid);
+  }
+
+  /** Whether it is gone within a time. */
+  ends(timeoutMs: number): Promise<boolean> {
+    return this.until(() => this.end !== undefined, timeoutMs);
+  }
+
+  get stdin(): Writable | null {
+    return this.#child.stdin;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.end === undefined) this.#child.kill(signal);
+  }
+
+  /** Kills the process that started it, and nothing else. */
+  async killParent(patienceMs: number): Promise<void> {
+    await this.until(() => this.pid !== undefined, patienceMs);
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Kills it with all that it started. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  /** Everything that it wrote: what it said, and the text of its files. */
+  async *written(): AsyncGenerator<{ readonly where: string; readonly text: string }> {
+    yield { where: 'stdout', text: this.lines.join('\n') };
+    yield { where: 'stderr', text: this.stderr };
+    const { readFile, stat } = await import('node:fs/promises');
+    for (const path of [...filesBelow(this.sandbox.root), ...filesBelow(this.sandbox.state)]) {
+      const isFile = await stat(path).then(
+        (status) => status.isFile(),
+        () => false,
+      );
+      if (isFile) yield { where: path, text: await readFile(path, 'latin1') };
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const { pid } = this.#child;
+    if (pid !== undefined && this.end === undefined) {
+      try {
+        process.kill(-pid, 'SIGKILL');
+      } catch {
+        // Gone by itself.
+      }
+      await this.ends(STOP_WAIT_MS);
+    }
+    this.strays = this.sandbox.strays();
+    this.sandbox.close();
+  }
+
+  #read(text: string): void {
+    const pieces = (this.tail + text).split('\n');
+    this.tail = pieces.pop()!;
+    this.lines.push(...pieces);
+    this.#news.emit('news');
+  }
+
+  #ended(end: RunEnd): void {
+    this.end ??= end;
+    this.#news.emit('news');
+  }
+}
+
+/**
+ * A shell that starts the program with descriptor 4 as its stdin, says its process number on descriptor 3 and
+ * waits. Not with its own stdin: Node closes that one when the shell dies.
+ */
+const middleman = ['/bin/sh', '-c', '"$@" <&4 3>&- 4<&- & echo $! >&3; exec 3>&- 4<&-; wait', 'sh'];
+
+const LINGER_MS = 50;
+
+const KEPT_STDERR_CHARACTERS = 100_000;
+
+/** What was killed is gone at once; only a stopped machine takes longer. */
+const STOP_WAIT_MS = 5000;

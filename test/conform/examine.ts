@@ -1,0 +1,90 @@
+/** The kit against programs with one fault at a time. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ClauseReport, Verdict } from '../../src/conform/findings.ts';
+import { examineParent } from '../../src/conform/parent/index.ts';
+import type { Launch } from '../../src/conform/parent/recipes.ts';
+import { examinePt } from '../../src/conform/pt/index.ts';
+import { faultyParent, faultyParentOptions } from '../support/faulty-parent.ts';
+import { faultyPt, faultyPtTransports } from '../support/faulty-pt.ts';
+import type { ParentFaults } from './parent-faults.ts';
+import type { Faults } from './pt-faults.ts';
+
+const signal = new AbortController().signal;
+
+/** Examines the faulty PT; for some clauses only as far as they are all broken. */
+export function examineFaultyPt(
+  fault: string,
+  only?: readonly string[],
+): Promise<readonly ClauseReport[]> {
+  return examinePt({
+    command: faultyPt(fault),
+    transports: faultyPtTransports,
+    shownOptions: new Map([['xora', 'key=key-77777777']]),
+    // Waiting for what a fault leaves out is most of the time that these tests take.
+    patienceMs: only === undefined ? 6000 : 2000,
+    quietMs: 400,
+    signal,
+    ...(only !== undefined && { only, bail: true }),
+  });
+}
+
+/** How to start the faulty parent in each of its roles. */
+export const faultyLaunches: Readonly<
+  Record<'client' | 'server' | 'extended', (fault: string) => Launch>
+> = {
+  client: (fault) => ({ template: faultyParent(fault, 'client') }),
+  server: (fault) => ({
+    template: faultyParent(fault, 'server').filter((word) => word !== '{args}'),
+  }),
+  extended: (fault) => ({
+    template: faultyParent(fault, 'server').map((word) => (word === '{args}' ? 'extended' : word)),
+    serverOptions: faultyParentOptions,
+    hasExtendedOrPort: true,
+  }),
+};
+
+/** The clauses with a verdict. */
+export function withVerdict(reports: readonly ClauseReport[], verdict: Verdict): readonly string[] {
+  return reports.filter((report) => report.verdict === verdict).map(({ clause }) => clause.id);
+}
+
+/** What was wrong, with the evidence, for a program without a fault. */
+export function faultsIn(reports: readonly ClauseReport[]): readonly unknown[] {
+  return reports
+    .filter(({ verdict }) => verdict === 'broken')
+    .map(({ clause, faults }) => [clause.id, faults]);
+}
+
+/** A test for each fault of the PT. */
+export function testPtFaults(faults: Faults): void {
+  describe('each fault of a PT is found', { concurrency: 4 }, () => {
+    for (const [fault, clauses] of Object.entries(faults)) {
+      test(`${fault}: ${clauses}`, async () => {
+        const only = clauses.split(' ');
+        const broken = withVerdict(await examineFaultyPt(fault, only), 'broken');
+        assert.deepEqual(broken.toSorted(), only.toSorted());
+      });
+    }
+  });
+}
+
+/** A test for each fault of the parent. */
+export function testParentFaults(faults: ParentFaults): void {
+  describe('each fault of a parent is found', { concurrency: 4 }, () => {
+    for (const [role, fault, clauses] of faults) {
+      test(`${role}, ${fault}: ${clauses}`, async () => {
+        const only = clauses.split(' ');
+        const reports = await examineParent({
+          launches: [faultyLaunches[role](fault)],
+          only,
+          bail: true,
+          patienceMs: 4000,
+          stopPatienceMs: 2500,
+          signal,
+        });
+        assert.deepEqual(withVerdict(reports, 'broken').toSorted(), only.toSorted());
+      });
+    }
+  });
+}

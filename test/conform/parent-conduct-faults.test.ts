@@ -1,0 +1,4 @@
+import { testParentFaults } from './examine.ts';
+import { conductFaults } from './parent-faults.ts';
+
+testParentFaults(conductFaults);

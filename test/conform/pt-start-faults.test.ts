@@ -1,0 +1,4 @@
+import { testPtFaults } from './examine.ts';
+import { startFaults } from './pt-faults.ts';
+
+testPtFaults(startFaults);

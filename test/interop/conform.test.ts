@@ -1,0 +1,91 @@
+/** The kit against whole programs: ours breaks nothing, others what is known of them. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { departures, occasional } from '../../scripts/departures.ts';
+import { temporaryDirectory } from '../support/managed.ts';
+import { obfs4proxy, obfs4proxyMissing, postern } from '../support/pt-programs.ts';
+
+interface Verdicts {
+  readonly conforming: boolean;
+  readonly clauses: readonly { readonly id: string; readonly verdict: string }[];
+}
+
+/** `postern conform …`, as a person would run it. */
+function conform(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  const [file, ...first] = postern.command;
+  return new Promise((resolve) => {
+    const options = { env, maxBuffer: 1e8 };
+    const child = execFile(file, [...first, 'conform', ...args], options, (_, stdout, stderr) => {
+      resolve({ code: child.exitCode ?? -1, stdout, stderr });
+    });
+  });
+}
+
+function brokenIn(json: string): readonly string[] {
+  const { clauses } = JSON.parse(json) as Verdicts;
+  return clauses.filter(({ verdict }) => verdict === 'broken').map(({ id }) => id);
+}
+
+describe('the conformance kit', () => {
+  test('our transports break no clause', { timeout: 240_000 }, async () => {
+    const { code, stdout } = await conform(['pt', '--json', '--', ...postern.command]);
+    assert.deepEqual([brokenIn(stdout), code], [[], 0]);
+  });
+
+  test('our parent breaks no clause', { timeout: 240_000 }, async (t) => {
+    const folder = temporaryDirectory(t);
+    const command = join(folder, 'postern');
+    const words = postern.command.map((word) => `'${word}'`).join(' ');
+    writeFileSync(command, `#!/bin/sh\nexec ${words} "$@"\n`);
+    chmodSync(command, 0o755);
+    const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
+    const { code, stdout } = await conform(['parent', '--json', '--recipe', 'postern'], env);
+    assert.deepEqual([brokenIn(stdout), code], [[], 0]);
+  });
+
+  test(
+    'obfs4proxy breaks what it is known to break',
+    { skip: obfs4proxyMissing, timeout: 240_000 },
+    async (t) => {
+      const junit = join(temporaryDirectory(t), 'junit.xml');
+      const { code, stdout, stderr } = await conform([
+        ...['pt', '--json', '--junit', junit, '--'],
+        ...obfs4proxy.command,
+      ]);
+      assert.equal(code, 1);
+      assert.match(stderr, /Wrote .*junit\.xml/);
+      const broken = brokenIn(stdout).filter((id) => !(id in occasional['obfs4proxy']!));
+      assert.deepEqual(broken.toSorted(), Object.keys(departures['obfs4proxy']!).toSorted());
+      const xml = readFileSync(junit, 'utf8');
+      assert.match(xml, /^<\?xml[^]*<testsuites tests="114" failures="\d+"/);
+      assert.match(xml, /<testcase[^>]*name="PT-3\.3\.2-15 [^>]*>\s*<failure/);
+    },
+  );
+
+  test('levels and ids choose, and wrong ones are refused', async () => {
+    const only = ['pt', '--only', 'PT-3.3.1-04', 'PT-3.3.1-06', '--level', 'MUST', '--json', '--'];
+    const chosen = await conform([...only, ...postern.command]);
+    const { clauses } = JSON.parse(chosen.stdout) as Verdicts;
+    assert.deepEqual(
+      clauses.map(({ id, verdict }) => [id, verdict]),
+      [['PT-3.3.1-06', 'holds']],
+    );
+
+    for (const [args, message] of [
+      [['pt', '--only', 'PT-9', '--', 'x'], /PT-9 is no clause/],
+      [['pt', '--level', 'HIGH', '--', 'x'], /HIGH is none of/],
+      [['parent', '--', 'x'], /needs \{pt\}/],
+      [['parent', '--recipe', 'x'], /x is none of tor, postern/],
+    ] as const) {
+      const { code, stderr } = await conform(args);
+      assert.equal(code, 2);
+      assert.match(stderr, message);
+    }
+  });
+});
