@@ -68,8 +68,8 @@ export function formatOptions(
       'What a torrc for `postern run` can say, and what `postern ctl setconf` can set. The names and the',
       'syntax are Tor’s: `Keyword value`, a line each, keywords in any letter case, `#` for comments, a',
       'backslash at the end of a line that goes on, quotes around a value with `#` in it. A keyword',
-      'without a value goes back to the default. Generated from `src/config/options.ts` by',
-      '`npm run docs`.',
+      'without a value goes back to the default. With `Engine tor` all other options are those of the',
+      'Tor that is started (`man tor`). Generated from `src/config/options.ts` by `npm run docs`.',
     ].join('\n'),
     ...sections,
     '## Groups',
@@ -85,6 +85,7 @@ const optionSections: readonly (readonly [section: OptionRow['section'], title: 
   ['both', 'Bandwidth'],
   ['control', 'Control'],
   ['daemon', 'The daemon'],
+  ['tor', 'In front of a real Tor'],
 ];
 
 function formatOption(name: string, row: OptionRow): string {
@@ -93,6 +94,7 @@ function formatOption(name: string, row: OptionRow): string {
     ...(row.default === undefined ? [] : [`- Default: \`${row.default}\``]),
     ...(row.isList ? ['- May stand on many lines'] : []),
     ...(row.isFixed ? ['- Cannot change while the daemon runs'] : []),
+    ...(row.isForEveryEngine && row.section !== 'tor' ? ['- Also with `Engine tor`'] : []),
   ];
   return `### ${name}\n\n${row.summary}\n\n${notes.join('\n')}`;
 }

@@ -1,15 +1,10 @@
 /** A whole configuration: the lines in force and what they mean. Immutable; a change makes a new one. */
 import { PosternError } from '../errors.ts';
-import {
-  findKeyword,
-  type OptionName,
-  optionGroups,
-  optionTable,
-  type OptionValues,
-} from './options.ts';
+import { type OptionName, optionGroups, optionTable, type OptionValues } from './options.ts';
 import { checkRules } from './rules.ts';
 import { parseTorrc, type Setting } from './torrc.ts';
 import { valueFault } from './value-types.ts';
+import { embeddedVocabulary, type Keyword, type Vocabulary } from './vocabulary.ts';
 
 /** Defaults that depend on where the daemon runs, in canonical form. */
 export type LocalDefaults = Partial<Readonly<Record<OptionName, string>>>;
@@ -26,10 +21,13 @@ type Lines = ReadonlyMap<string, readonly Line[]>;
 export class Configuration {
   /** What the lines mean, defaults included. */
   readonly values: OptionValues;
+  /** The options that there are. */
+  readonly vocabulary: Vocabulary;
   readonly #lines: Lines;
   readonly #localDefaults: LocalDefaults;
 
-  private constructor(lines: Lines, localDefaults: LocalDefaults) {
+  private constructor(lines: Lines, localDefaults: LocalDefaults, vocabulary: Vocabulary) {
+    this.vocabulary = vocabulary;
     this.#lines = lines;
     this.#localDefaults = localDefaults;
     this.values = Object.fromEntries(
@@ -44,8 +42,19 @@ export class Configuration {
    * @throws PosternError `ERR_CONFIG_SYNTAX`, `ERR_CONFIG_KEY` or `ERR_CONFIG_VALUE`, naming key, line
    *   and fault
    */
-  static parse(text: string, localDefaults: LocalDefaults = {}): Configuration {
-    return new Configuration(applyLines(new Map(), text), localDefaults);
+  static parse(
+    text: string,
+    localDefaults: LocalDefaults = {},
+    vocabulary: Vocabulary = embeddedVocabulary,
+  ): Configuration {
+    const lines = applyLines(new Map(), text, vocabulary);
+    const foreign = [...lines.keys()].find((home) => isKeptElsewhere(vocabulary, home));
+    if (foreign !== undefined) {
+      throw valueFault(
+        `${foreign}: belongs in the torrc of the Tor that is controlled, or in SETCONF`,
+      );
+    }
+    return new Configuration(lines, localDefaults, vocabulary);
   }
 
   /**
@@ -56,7 +65,21 @@ export class Configuration {
    * @throws PosternError like `parse`; nothing has changed then, as nothing ever does
    */
   changedBy(text: string): Configuration {
-    return new Configuration(applyLines(this.#lines, text), this.#localDefaults);
+    const lines = applyLines(this.#lines, text, this.vocabulary);
+    return new Configuration(lines, this.#localDefaults, this.vocabulary);
+  }
+
+  /**
+   * The options and groups that lines name, whether or not they change anything.
+   *
+   * @throws PosternError like `parse`
+   */
+  namedBy(text: string): ReadonlySet<string> {
+    return new Set(
+      parseTorrc(text).flatMap(({ line, setting }) =>
+        setting === undefined ? [] : homeOf(keywordOf(this.vocabulary, setting.key, line)),
+      ),
+    );
   }
 
   /**
@@ -68,43 +91,69 @@ export class Configuration {
    */
   get(keys: readonly string[]): readonly Setting[] {
     return keys.flatMap((key) => {
-      const keyword = findKeyword(key);
-      if (keyword === undefined) throw unknownKey(key);
+      const keyword = keywordOf(this.vocabulary, key);
       if (keyword.kind === 'member') return [];
       return this.#linesOf(keyword.name).map(({ key: name, value }) => ({ key: name, value }));
     });
   }
 
-  /** The lines that a torrc needs to say the same: no defaults, in the order of the table. */
+  /**
+   * The lines that a torrc needs to say the same: no defaults, nothing that is kept elsewhere, the
+   * options in the order of the table.
+   */
   settings(): ReadonlyMap<string, readonly Setting[]> {
     return new Map(
-      [...optionNames, ...Object.keys(optionGroups)].flatMap((name) => {
-        const lines = this.#lines.get(name);
-        return lines === undefined
-          ? []
-          : [[name, lines.map(({ key, value }) => ({ key, value }))] as const];
-      }),
+      this.#homes()
+        .filter((home) => !isKeptElsewhere(this.vocabulary, home))
+        .map((home) => [home, this.settingsOf(home)] as const),
     );
   }
 
-  /** The options and groups that have other lines in force than in `earlier`. */
+  /** The lines that are set of an option or a group, by its name in canonical spelling. */
+  settingsOf(home: string): readonly Setting[] {
+    return (this.#lines.get(home) ?? []).map(({ key, value }) => ({ key, value }));
+  }
+
+  /**
+   * The options and groups that have other lines in force than in `earlier`. What is kept elsewhere
+   * cannot be told: only the lines of controllers are known here.
+   */
   differencesFrom(earlier: Configuration): ReadonlySet<string> {
-    const names = [...optionNames, ...Object.keys(optionGroups)];
+    const homes = new Set([...optionNames, ...this.#homes(), ...earlier.#homes()]);
     const textOf = (configuration: Configuration, name: string): string =>
       JSON.stringify(configuration.#linesOf(name).map(({ key, value }) => [key, value]));
-    return new Set(names.filter((name) => textOf(this, name) !== textOf(earlier, name)));
+    return new Set(
+      [...homes].filter(
+        (home) =>
+          !isKeptElsewhere(this.vocabulary, home) && textOf(this, home) !== textOf(earlier, home),
+      ),
+    );
+  }
+
+  /** The options and groups with lines, in the order of the table and then of the text. */
+  #homes(): readonly string[] {
+    const known = [...optionNames, ...Object.keys(optionGroups)].filter((name) =>
+      this.#lines.has(name),
+    );
+    return [...new Set([...known, ...this.#lines.keys()])];
   }
 
   #linesOf(name: string): readonly Line[] {
     const lines = this.#lines.get(name);
-    if (lines !== undefined || !(name in optionTable)) return lines ?? [];
+    if (lines !== undefined) return lines;
+    return this.vocabulary.read.has(name as OptionName) ? this.#defaultOf(name) : [];
+  }
+
+  #defaultOf(name: string): readonly Line[] {
     const { type, default: general } = optionTable[name as OptionName];
     const value = this.#localDefaults[name as OptionName] ?? general;
     return value === undefined ? [] : [{ key: name, value, parsed: type.parse(value) }];
   }
 
   #valueOf(name: OptionName): unknown {
-    const values = this.#linesOf(name).map(({ parsed }) => parsed);
+    const isRead = this.vocabulary.read.has(name);
+    const lines = isRead ? this.#linesOf(name) : this.#defaultOf(name);
+    const values = lines.map(({ parsed }) => parsed);
     // A port that is off has no value: the list is then one shorter.
     return optionTable[name].isList ? values.filter((value) => value !== undefined) : values[0];
   }
@@ -112,14 +161,17 @@ export class Configuration {
 
 const optionNames = Object.keys(optionTable) as OptionName[];
 
-function applyLines(lines: Lines, text: string): Lines {
+function applyLines(lines: Lines, text: string, vocabulary: Vocabulary): Lines {
   const result = new Map<string, readonly Line[]>(lines);
   const fresh = new Map<string, Line[]>();
   for (const { line, setting } of parseTorrc(text)) {
     if (setting === undefined) continue;
-    const { home, entry } = readSetting(line, setting);
+    const keyword = keywordOf(vocabulary, setting.key, line);
+    const home = homeOf(keyword);
+    const entry = readSetting(line, keyword, setting.value);
+    const isScalar = keyword.kind === 'option' && !keyword.rules.isList;
     let entries = fresh.get(home);
-    if (entries === undefined || entry === undefined || isScalar(home)) {
+    if (entries === undefined || entry === undefined || isScalar) {
       entries = [];
       fresh.set(home, entries);
     }
@@ -137,42 +189,43 @@ function applyLines(lines: Lines, text: string): Lines {
   return result;
 }
 
-function isScalar(home: string): boolean {
-  return home in optionTable && !optionTable[home as OptionName].isList;
+/** The option, or the group, that a keyword's lines belong to. */
+function homeOf(keyword: Keyword): string {
+  return keyword.kind === 'member' ? keyword.group : keyword.name;
 }
 
-/** Which option or group a setting belongs to; no entry when it only clears. */
-function readSetting(line: number, { key, value }: Setting): { home: string; entry?: Line } {
-  const keyword = findKeyword(key);
-  if (keyword === undefined) throw unknownKey(key, line);
+function isKeptElsewhere(vocabulary: Vocabulary, home: string): boolean {
+  const keyword = vocabulary.find(home);
+  return keyword?.kind === 'option' && keyword.rules.isKeptElsewhere === true;
+}
+
+/** The line in canonical form; undefined when it only clears. */
+function readSetting(line: number, keyword: Keyword, value: string): Line | undefined {
+  if (value === '') return undefined;
+  const { name } = keyword;
   switch (keyword.kind) {
     case 'option': {
-      const { name, row } = keyword;
-      if (value === '') return { home: name };
+      const { type } = keyword.rules;
       try {
-        const parsed = row.type.parse(value);
-        return { home: name, entry: { key: name, value: row.type.format(parsed), parsed } };
+        const parsed = type.parse(value);
+        return { key: name, value: type.format(parsed), parsed };
       } catch (error) {
         if (!(error instanceof PosternError)) throw error;
         throw valueFault(`${name} (line ${line}): ${error.message}`, error);
       }
     }
-    case 'member': {
-      const { name, group } = keyword;
-      return value === ''
-        ? { home: group }
-        : { home: group, entry: { key: name, value, parsed: value } };
-    }
+    case 'member':
+      return { key: name, value, parsed: value };
     case 'group':
-      if (value === '') return { home: keyword.name };
-      throw valueFault(
-        `${keyword.name} (line ${line}): takes no value; set its options themselves`,
-      );
+      throw valueFault(`${name} (line ${line}): takes no value; set its options themselves`);
   }
 }
 
-function unknownKey(key: string, line?: number): PosternError {
+/** @throws PosternError `ERR_CONFIG_KEY` */
+function keywordOf(vocabulary: Vocabulary, key: string, line?: number): Keyword {
+  const keyword = vocabulary.find(key);
+  if (keyword !== undefined) return keyword;
   const shown = key.length > 40 ? `${key.slice(0, 40)}…` : key;
   const place = line === undefined ? '' : ` (line ${line})`;
-  return new PosternError('ERR_CONFIG_KEY', `${shown}${place}: there is no option of this name`);
+  throw new PosternError('ERR_CONFIG_KEY', `${shown}${place}: there is no option of this name`);
 }

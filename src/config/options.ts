@@ -82,7 +82,11 @@ export interface OptionValues {
   readonly CookieAuthFile: string | undefined;
   readonly HashedControlPassword: readonly PassphraseHash[];
   readonly DataDirectory: string | undefined;
-  readonly Engine: 'embedded';
+  readonly Engine: 'embedded' | 'tor';
+  readonly TorBinary: string | undefined;
+  readonly TorControlPort: Endpoint | undefined;
+  readonly TorControlSocket: string | undefined;
+  readonly TorControlPasswordFile: string | undefined;
   readonly Log: readonly LogLine[];
   readonly SafeLogging: boolean;
 }
@@ -91,7 +95,7 @@ export type OptionName = keyof OptionValues;
 
 /** What one option is. */
 export interface OptionRow<T = unknown> {
-  readonly section: 'client' | 'bridge' | 'both' | 'control' | 'daemon';
+  readonly section: 'client' | 'bridge' | 'both' | 'control' | 'daemon' | 'tor';
   readonly type: ValueType<T>;
   /** Whether every line counts (`Bridge`), or only the last. */
   readonly isList: boolean;
@@ -99,6 +103,8 @@ export interface OptionRow<T = unknown> {
   readonly default?: string;
   /** Whether it can be set only before the start. */
   readonly isFixed?: true;
+  /** Whether this program reads it also with `Engine tor`; the others are Tor's own then. */
+  readonly isForEveryEngine?: true;
   /** One sentence. */
   readonly summary: string;
 }
@@ -302,12 +308,14 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: listenType,
     isList: true,
     default: '0',
+    isForEveryEngine: true,
     summary: 'Where controllers connect (TC); off loopback only with authentication.',
   },
   ControlSocket: {
     section: 'control',
     type: pathType,
     isList: false,
+    isForEveryEngine: true,
     summary: 'A Unix socket for controllers; its file permissions say who may connect.',
   },
   CookieAuthentication: {
@@ -315,18 +323,21 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: booleanType,
     isList: false,
     default: '0',
+    isForEveryEngine: true,
     summary: 'Whether controllers must show the cookie, which is renewed at each start.',
   },
   CookieAuthFile: {
     section: 'control',
     type: pathType,
     isList: false,
+    isForEveryEngine: true,
     summary: 'Where the cookie is written; `control_auth_cookie` in DataDirectory when not set.',
   },
   HashedControlPassword: {
     section: 'control',
     type: { syntax: '16:HEX', parse: parsePassphraseHash, format: formatPassphraseHash },
     isList: true,
+    isForEveryEngine: true,
     summary: 'A passphrase that opens the control port, as `postern hash-password` prints it.',
   },
   DataDirectory: {
@@ -334,22 +345,26 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: pathType,
     isList: false,
     isFixed: true,
+    isForEveryEngine: true,
     summary:
       'Where identities and the cookie are kept; without it `$STATE_DIRECTORY` (systemd), else `postern` in `$XDG_STATE_HOME` or ~/.local/state.',
   },
   Engine: {
     section: 'daemon',
-    type: choiceType(['embedded']),
+    type: choiceType(['embedded', 'tor']),
     isList: false,
     default: 'embedded',
     isFixed: true,
-    summary: 'What stands behind the control port (not in Tor).',
+    isForEveryEngine: true,
+    summary:
+      'What stands behind the control port: the tunnel built in, or a real Tor (not in Tor).',
   },
   Log: {
     section: 'daemon',
     type: logType,
     isList: true,
     default: 'notice stdout',
+    isForEveryEngine: true,
     summary: 'Which lines are logged, and where to.',
   },
   SafeLogging: {
@@ -357,7 +372,40 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: booleanType,
     isList: false,
     default: '1',
+    isForEveryEngine: true,
     summary: 'Whether addresses are scrubbed from the log.',
+  },
+  TorBinary: {
+    section: 'tor',
+    type: pathType,
+    isList: false,
+    isFixed: true,
+    isForEveryEngine: true,
+    summary: 'The Tor to start; without it the first `tor` of the search path or a usual place.',
+  },
+  TorControlPort: {
+    section: 'tor',
+    type: listenType,
+    isList: false,
+    isFixed: true,
+    isForEveryEngine: true,
+    summary: 'Start no Tor but control the one that runs there.',
+  },
+  TorControlSocket: {
+    section: 'tor',
+    type: pathType,
+    isList: false,
+    isFixed: true,
+    isForEveryEngine: true,
+    summary: 'The same over a Unix-domain socket.',
+  },
+  TorControlPasswordFile: {
+    section: 'tor',
+    type: pathType,
+    isList: false,
+    isFixed: true,
+    isForEveryEngine: true,
+    summary: 'A file with the password that this Tor wants; a cookie it names itself.',
   },
 };
 
@@ -385,27 +433,3 @@ export const optionGroups: Readonly<Record<string, OptionGroup>> = {
     },
   },
 };
-
-/** What a keyword stands for. */
-export type Keyword =
-  | { readonly kind: 'option'; readonly name: OptionName; readonly row: OptionRow }
-  | { readonly kind: 'member'; readonly name: string; readonly group: string }
-  | { readonly kind: 'group'; readonly name: string };
-
-const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
-  ...Object.entries(optionTable).map(
-    ([name, row]) =>
-      [name.toLowerCase(), { kind: 'option', name: name as OptionName, row }] as const,
-  ),
-  ...Object.entries(optionGroups).flatMap(([group, { members }]) => [
-    [group.toLowerCase(), { kind: 'group', name: group }] as const,
-    ...Object.keys(members).map(
-      (name) => [name.toLowerCase(), { kind: 'member', name, group }] as const,
-    ),
-  ]),
-]);
-
-/** What a keyword of any letter case stands for; undefined for an unknown one. No abbreviations. */
-export function findKeyword(text: string): Keyword | undefined {
-  return keywords.get(text.toLowerCase());
-}

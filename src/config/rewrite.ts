@@ -4,8 +4,8 @@
  */
 import { PosternBug, PosternError } from '../errors.ts';
 import { Configuration } from './configuration.ts';
-import { findKeyword } from './options.ts';
 import { formatSetting, parseTorrc, type Setting } from './torrc.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /**
  * The new text of a torrc.
@@ -14,24 +14,29 @@ import { formatSetting, parseTorrc, type Setting } from './torrc.ts';
  */
 export function rewriteTorrc(text: string, target: Configuration): string {
   const wanted = target.settings();
-  const result = isReadable(text) ? mergeInto(text, wanted) : formatAll(wanted);
+  const { vocabulary } = target;
+  const old = settingsIn(text, vocabulary);
+  const result = old === undefined ? formatAll(wanted) : mergeInto(text, old, wanted, vocabulary);
   // The daemon must be able to start from what it has written.
-  const reread = Configuration.parse(result).settings();
+  const reread = settingsIn(result, vocabulary) ?? [];
   if (JSON.stringify([...reread]) !== JSON.stringify([...wanted])) {
     throw new PosternBug('the rewritten torrc does not say what is in force');
   }
   return result;
 }
 
-function isReadable(text: string): boolean {
+/** What a text sets; undefined when it is not a torrc. */
+function settingsIn(text: string, vocabulary: Vocabulary): Lines | undefined {
   try {
-    Configuration.parse(text);
-    return true;
+    return Configuration.parse(text, {}, vocabulary).settings();
   } catch (error) {
-    if (error instanceof PosternError) return false;
+    if (error instanceof PosternError) return undefined;
     throw error;
   }
 }
+
+/** The lines of each option and group. */
+type Lines = ReadonlyMap<string, readonly Setting[]>;
 
 /** One option or group while the old text is walked through. */
 interface Progress {
@@ -47,8 +52,7 @@ interface Progress {
   slot: string[] | undefined;
 }
 
-function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>): string {
-  const old = Configuration.parse(text).settings();
+function mergeInto(text: string, old: Lines, wanted: Lines, vocabulary: Vocabulary): string {
   const progress = new Map<string, Progress>();
   const progressOf = (home: string): Progress => {
     const known = progress.get(home);
@@ -68,9 +72,11 @@ function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>
 
   const output: string[][] = [];
   for (const { raw, setting } of parseTorrc(text)) {
-    const state = setting === undefined ? undefined : progressOf(homeOf(setting.key));
+    const state = setting === undefined ? undefined : progressOf(homeOf(setting.key, vocabulary));
     const slot =
-      setting === undefined || state!.unchanged ? [raw] : carryOver(raw, setting, state!);
+      setting === undefined || state!.unchanged
+        ? [raw]
+        : carryOver(raw, canonicalText(setting, vocabulary), state!);
     if (state !== undefined) state.slot = slot;
     output.push(slot);
   }
@@ -82,8 +88,8 @@ function mergeInto(text: string, wanted: ReadonlyMap<string, readonly Setting[]>
 }
 
 /** What stands in the place of an old line: itself, if it is wanted and its turn comes here. */
-function carryOver(raw: string, setting: Setting, state: Progress): string[] {
-  const places = state.places.get(canonicalText(setting)) ?? [];
+function carryOver(raw: string, text: string, state: Progress): string[] {
+  const places = state.places.get(text) ?? [];
   const place = places.find((index) => index >= state.written);
   if (place === undefined) return [];
   const before = state.wanted.slice(state.written, place).map(formatLine);
@@ -93,8 +99,8 @@ function carryOver(raw: string, setting: Setting, state: Progress): string[] {
   return [raw];
 }
 
-function homeOf(key: string): string {
-  const keyword = findKeyword(key)!;
+function homeOf(key: string, vocabulary: Vocabulary): string {
+  const keyword = vocabulary.find(key)!;
   return keyword.kind === 'member' ? keyword.group : keyword.name;
 }
 
@@ -110,14 +116,14 @@ function placesOf(lines: readonly Setting[]): Map<string, number[]> {
 }
 
 /** The canonical form of a line of the old text; that of a bare key matches no wanted line. */
-function canonicalText({ key, value }: Setting): string {
-  const keyword = findKeyword(key)!;
+function canonicalText({ key, value }: Setting, vocabulary: Vocabulary): string {
+  const keyword = vocabulary.find(key)!;
   if (value === '' || keyword.kind !== 'option') return `${keyword.name} ${value}`;
-  const { type } = keyword.row;
+  const { type } = keyword.rules;
   return `${keyword.name} ${type.format(type.parse(value))}`;
 }
 
-function formatAll(wanted: ReadonlyMap<string, readonly Setting[]>): string {
+function formatAll(wanted: Lines): string {
   return joinLines([...wanted.values()].flat().map(formatLine));
 }
 

@@ -90,6 +90,23 @@ const rules: readonly ((values: OptionValues) => string | undefined)[] = [
     HashedControlPassword.length === 0
       ? 'ControlPort: off loopback it needs CookieAuthentication or HashedControlPassword'
       : undefined,
+
+  ({ Engine, TorBinary, TorControlPort, TorControlSocket, TorControlPasswordFile }) => {
+    const attach = [TorControlPort, TorControlSocket].filter((place) => place !== undefined);
+    if (Engine !== 'tor') {
+      return [TorBinary, ...attach, TorControlPasswordFile].some((value) => value !== undefined)
+        ? 'TorBinary, TorControlPort, TorControlSocket, TorControlPasswordFile: need Engine tor'
+        : undefined;
+    }
+    if (attach.length > 1) return 'TorControlPort, TorControlSocket: only one of them can be set';
+    if (TorControlPort?.port === 0) return 'TorControlPort: must be the port of a running Tor';
+    if (attach.length === 1 && TorBinary !== undefined) {
+      return 'TorBinary: no Tor is started where one is controlled that runs already';
+    }
+    return attach.length === 0 && TorControlPasswordFile !== undefined
+      ? 'TorControlPasswordFile: needs TorControlPort or TorControlSocket'
+      : undefined;
+  },
 ];
 
 function transportsOf(plugins: readonly TransportPlugin[]): string[] {

@@ -1,9 +1,9 @@
 import { PosternError } from '../errors.ts';
 import { Configuration, type LocalDefaults } from './configuration.ts';
-import { optionTable, type OptionName } from './options.ts';
 import { rewriteTorrc } from './rewrite.ts';
 import type { Setting } from './torrc.ts';
 import { valueFault } from './value-types.ts';
+import { embeddedVocabulary, type LineRules, type Vocabulary } from './vocabulary.ts';
 
 /** The torrc. Its driver for files is `node.ts`. */
 export interface TorrcFile {
@@ -23,7 +23,8 @@ export interface TorrcFile {
 /**
  * Puts a configuration in force, or refuses by throwing; after a refusal everything must be as before.
  *
- * @param changed the options, and groups, that differ from `previous`; never empty
+ * @param changed the options, and groups, that differ from `previous`, or may differ because they are
+ *   kept elsewhere; never empty
  */
 export type ApplyConfiguration = (
   next: Configuration,
@@ -54,8 +55,12 @@ export class ConfigStore {
    *
    * @throws PosternError `ERR_CONFIG_FILE`, or like `Configuration.parse`
    */
-  static async open(file: TorrcFile, localDefaults: LocalDefaults = {}): Promise<ConfigStore> {
-    const initial = Configuration.parse(await readExisting(file), localDefaults);
+  static async open(
+    file: TorrcFile,
+    localDefaults: LocalDefaults = {},
+    vocabulary: Vocabulary = embeddedVocabulary,
+  ): Promise<ConfigStore> {
+    const initial = Configuration.parse(await readTorrc(file), localDefaults, vocabulary);
     return new ConfigStore(file, localDefaults, initial);
   }
 
@@ -82,7 +87,9 @@ export class ConfigStore {
    *   changed then
    */
   set(lines: string): Promise<void> {
-    return this.#inTurn(() => this.#adopt(this.#current.changedBy(lines)));
+    return this.#inTurn(() =>
+      this.#adopt(this.#current.changedBy(lines), this.#current.namedBy(lines)),
+    );
   }
 
   /**
@@ -105,14 +112,22 @@ export class ConfigStore {
    */
   reload(): Promise<void> {
     return this.#inTurn(async () => {
-      const text = await readExisting(this.#file);
-      await this.#adopt(Configuration.parse(text, this.#localDefaults));
+      const text = await readTorrc(this.#file);
+      const { vocabulary } = this.#current;
+      await this.#adopt(Configuration.parse(text, this.#localDefaults, vocabulary), new Set());
     });
   }
 
-  async #adopt(next: Configuration): Promise<void> {
-    const changed = next.differencesFrom(this.#current);
-    const fixed = [...changed].find((name) => optionTable[name as OptionName]?.isFixed);
+  async #adopt(next: Configuration, named: ReadonlySet<string>): Promise<void> {
+    const rulesOf = (name: string): Partial<LineRules> => {
+      const keyword = next.vocabulary.find(name);
+      return keyword?.kind === 'option' ? keyword.rules : {};
+    };
+    const changed = new Set([
+      ...next.differencesFrom(this.#current),
+      ...[...named].filter((name) => rulesOf(name).isKeptElsewhere),
+    ]);
+    const fixed = [...changed].find((name) => rulesOf(name).isFixed);
     if (fixed !== undefined) {
       throw valueFault(
         `${fixed}: cannot be changed while the daemon runs; it is read at the start`,
@@ -129,7 +144,12 @@ export class ConfigStore {
   }
 }
 
-async function readExisting(file: TorrcFile): Promise<string> {
+/**
+ * Reads a torrc that must be there.
+ *
+ * @throws PosternError `ERR_CONFIG_FILE`
+ */
+export async function readTorrc(file: TorrcFile): Promise<string> {
   const text = await file.read();
   if (text === undefined) throw new PosternError('ERR_CONFIG_FILE', 'there is no torrc to read');
   return text;

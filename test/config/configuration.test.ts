@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Configuration } from '../../src/config/configuration.ts';
-import { findKeyword, optionGroups, optionTable } from '../../src/config/options.ts';
+import { optionGroups, optionTable } from '../../src/config/options.ts';
+import { embeddedVocabulary } from '../../src/config/vocabulary.ts';
 import { holds } from '../support/properties.ts';
 
 /** What GETCONF answers, as lines. */
@@ -289,7 +290,7 @@ describe('the table', () => {
     ];
     for (const [name, sentence] of sentences) {
       assert.match(sentence, /^[A-Z][^\n]*\.$/, name);
-      assert.notEqual(findKeyword(name.toUpperCase()), undefined, name);
+      assert.notEqual(embeddedVocabulary.find(name.toUpperCase()), undefined, name);
     }
     const names = [...sentences.map(([name]) => name), ...Object.keys(optionGroups)];
     assert.equal(new Set(names.map((name) => name.toLowerCase())).size, names.length);

@@ -1,0 +1,132 @@
+/** Which options there are, and how their lines are read: by the engine that stands behind them. */
+import { type OptionName, optionGroups, optionTable } from './options.ts';
+import { parseTorrc } from './torrc.ts';
+import type { ValueType } from './value-types.ts';
+
+/** How the lines of one option are read and kept. */
+export interface LineRules {
+  readonly type: Pick<ValueType<unknown>, 'parse' | 'format'>;
+  /** Whether every line counts (`Bridge`), or only the last. */
+  readonly isList: boolean;
+  /** Whether it can be set only before the start. */
+  readonly isFixed?: true;
+  /** Whether somebody else keeps it, in a file that is not ours: a Tor that ran before we came. */
+  readonly isKeptElsewhere?: true;
+}
+
+/** What a keyword stands for, in its canonical spelling. */
+export type Keyword =
+  | { readonly kind: 'option'; readonly name: string; readonly rules: LineRules }
+  /** An option whose lines mean something only together with those of its group. */
+  | { readonly kind: 'member'; readonly name: string; readonly group: string }
+  | { readonly kind: 'group'; readonly name: string };
+
+/** The options of one engine. */
+export interface Vocabulary {
+  /** What a keyword of any letter case stands for; undefined for an unknown one. No abbreviations. */
+  find(text: string): Keyword | undefined;
+  /** The options whose values this program reads; the others it only hands on. */
+  readonly read: ReadonlySet<OptionName>;
+}
+
+/** What is found when every letter is in lower case. */
+type Keywords = ReadonlyMap<string, Keyword>;
+
+/** The options of the embedded engine: the whole table and nothing else. */
+export const embeddedVocabulary: Vocabulary = createVocabulary(
+  new Map([
+    ...optionKeywords(Object.keys(optionTable) as OptionName[]),
+    ...Object.entries(optionGroups).flatMap(([group, { members }]) =>
+      groupKeywords(group, Object.keys(members)),
+    ),
+  ]),
+  Object.keys(optionTable) as OptionName[],
+);
+
+/**
+ * The options of a Tor: those of the table that are for every engine, and for the rest whatever this
+ * Tor knows. Values are handed on as they are; Tor judges them.
+ *
+ * @param names all option names of that Tor, in its own spelling; none when they are not known yet:
+ *   every name is then taken
+ * @param isKeptElsewhere whether that Tor has a torrc of its own, in which its options stand
+ */
+export function torVocabulary(
+  names: readonly string[] | undefined,
+  { isKeptElsewhere = false }: { readonly isKeptElsewhere?: boolean } = {},
+): Vocabulary {
+  const rules: LineRules = {
+    type: verbatim,
+    // Of several lines of a single-valued option Tor itself takes the last.
+    isList: true,
+    ...(isKeptElsewhere && { isKeptElsewhere }),
+  };
+  const keywordOf = (name: string): Keyword =>
+    isHiddenServiceMember(name)
+      ? { kind: 'member', name, group: HIDDEN_SERVICES }
+      : { kind: 'option', name, rules };
+  const ours = (Object.keys(optionTable) as OptionName[]).filter(
+    (name) => optionTable[name].isForEveryEngine,
+  );
+  const keywords = new Map([
+    ...(names ?? []).map((name) => [name.toLowerCase(), keywordOf(name)] as const),
+    ...groupKeywords(HIDDEN_SERVICES, []),
+    ...optionKeywords(ours),
+  ]);
+  return createVocabulary(
+    keywords,
+    ours,
+    names === undefined ? (text) => keywordOf(text) : undefined,
+  );
+}
+
+/** Which engine a torrc asks for. What is wrong with it shows when the whole is read. */
+export function readEngine(text: string): 'embedded' | 'tor' {
+  const lines = parseTorrc(text).flatMap(({ setting }) => setting ?? []);
+  const last = lines.findLast(({ key }) => key.toLowerCase() === 'engine');
+  return last?.value.toLowerCase() === 'tor' ? 'tor' : 'embedded';
+}
+
+const HIDDEN_SERVICES = 'HiddenServiceOptions';
+
+/** Taken as it is. */
+const verbatim: LineRules['type'] = { parse: (text) => text, format: String };
+
+/** Options of Tor that begin like those of the group but stand for themselves. */
+const standAlone: ReadonlySet<string> = new Set([
+  'hiddenservicenonanonymousmode',
+  'hiddenservicesinglehopmode',
+  'hiddenservicestatistics',
+]);
+
+function isHiddenServiceMember(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower.startsWith('hiddenservice') && !standAlone.has(lower);
+}
+
+function optionKeywords(names: readonly OptionName[]): (readonly [string, Keyword])[] {
+  return names.map((name) => [
+    name.toLowerCase(),
+    { kind: 'option', name, rules: optionTable[name] },
+  ]);
+}
+
+function groupKeywords(group: string, members: readonly string[]): (readonly [string, Keyword])[] {
+  return [
+    [group.toLowerCase(), { kind: 'group', name: group }],
+    ...members.map(
+      (name) => [name.toLowerCase(), { kind: 'member', name, group } as Keyword] as const,
+    ),
+  ];
+}
+
+function createVocabulary(
+  keywords: Keywords,
+  read: readonly OptionName[],
+  otherwise?: (text: string) => Keyword,
+): Vocabulary {
+  return {
+    find: (text) => keywords.get(text.toLowerCase()) ?? otherwise?.(text),
+    read: new Set(read),
+  };
+}
