@@ -574,6 +574,88 @@ const table = {
     socksReply: 0x02,
   },
 
+  ERR_TOR_PROGRAM: {
+    side: 'local',
+    retry: 'never',
+    summary: 'There is no Tor to start, or it cannot be started.',
+    remedy: 'Install it (Debian: `apt-get install tor`), or set TorBinary to its path.',
+  },
+  ERR_TOR_ENDED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'Tor ended, while it was starting or later.',
+    remedy: 'Read what Tor said last; it is started again unless it never ran.',
+  },
+  ERR_TOR_START_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'Tor did not open its control socket in time.',
+    remedy: 'Read the log; `Log info stdout` says more. The machine may be overloaded.',
+  },
+  ERR_TOR_UNAVAILABLE: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The Tor behind the control port does not run at this moment.',
+    remedy: 'Ask again in a moment: it is being started, or connected to, again.',
+  },
+
+  // src/engine/tor/control
+  ERR_TOR_CONTROL_COMMAND: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A command for Tor’s control port cannot be written as one command.',
+    remedy: 'Correct the argument that the message names; line ends belong into `data` only.',
+  },
+  ERR_TOR_CONTROL_BUSY: {
+    side: 'local',
+    retry: 'later',
+    summary: 'Too many commands wait for Tor’s replies.',
+    remedy: 'Wait for replies before asking more.',
+  },
+  ERR_TOR_CONTROL_REFUSED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'Tor answered a command with an error.',
+    remedy: 'Do what Tor’s text says; its log may say more.',
+  },
+  ERR_TOR_CONTROL_AUTHENTICATION: {
+    side: 'local',
+    retry: 'never',
+    summary: 'Tor’s control port lets us in by none of the ways that we have.',
+    remedy:
+      'Give the password, or the path of a cookie file that you may read and that is this Tor’s.',
+  },
+  ERR_TOR_CONTROL_FALSE_SERVER: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'What answers on the control port does not know the cookie: it is not the Tor meant.',
+    remedy: 'Check the address, and that the cookie file is the one of the Tor that runs there.',
+  },
+  ERR_TOR_CONTROL_PROTOCOL: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The other end broke Tor’s control protocol.',
+    remedy: 'Check that the address is the ControlPort or ControlSocket of a Tor.',
+  },
+  ERR_TOR_CONTROL_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The connection to Tor’s control port ended before a command was answered.',
+    remedy: 'Check that Tor runs, and read its log; then connect again.',
+  },
+  ERR_TOR_CONTROL_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'Tor’s control port did not answer in time.',
+    remedy: 'Check that the address is a Tor’s, and that this Tor is not stopped or overloaded.',
+  },
+  ERR_TOR_CONTROL_UNAVAILABLE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'There is no connection to Tor’s control port at the moment.',
+    remedy: 'Wait for the next `connected`; what was asked has not been sent.',
+  },
+
   // src/conform
   ERR_CONFORM_PROGRAM: {
     side: 'remote',

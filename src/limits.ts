@@ -279,6 +279,58 @@ const table = {
     unit: 'ms',
     guards: 'Links that nobody uses any more would stay open on a bridge.',
   },
+
+  // src/engine/tor/control
+  torControlLineBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'A Tor, or what pretends to be one, that never ends a line would fill the memory.',
+  },
+  torControlReplyBytes: {
+    value: 67_108_864,
+    unit: 'bytes',
+    guards: 'A reply without an end would fill the memory; all descriptors there are make 30 MB.',
+  },
+  torControlReplyLines: {
+    value: 2_097_152,
+    unit: 'count',
+    guards: 'A reply of empty lines takes many times its bytes in memory.',
+  },
+  torControlCommandBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'Tor closes the connection at a longer command, and all others that wait fail with it.',
+  },
+  torControlCommands: {
+    value: 4_096,
+    unit: 'count',
+    guards: 'Commands to a Tor that does not answer would fill the memory.',
+  },
+  torControlEvents: {
+    value: 4_096,
+    unit: 'count',
+    guards: 'A reader that is slower than Tor’s events would let them fill the memory.',
+  },
+  torControlConnectMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'What accepts a connection and says nothing would be waited for without end.',
+  },
+  torControlReplyMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A Tor that is stopped would be waited for without end.',
+  },
+  torControlRetryMs: {
+    value: 500,
+    unit: 'ms',
+    guards: 'A Tor that is gone would be dialled without a pause.',
+  },
+  torControlRetryMaxMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'A Tor that was away for long would be noticed late when it is back.',
+  },
 } as const;
 
 /** The closed union of limit names. */

@@ -1,6 +1,6 @@
 /** The values of options, as people type them. */
 import type { MappedAddress } from '../control/messages.ts';
-import type { ControlAddress } from '../control/node/client.ts';
+import type { ControlAddress } from '../control/node/dial.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { bytesToIp, ipToBytes, parseIpEndpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';

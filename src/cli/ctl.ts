@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { formatSetting } from '../config/torrc.ts';
 import { ControlRefusal, type EventKind, type Signal } from '../control/messages.ts';
-import { type ControlAddress, connectControl, type ControlClient } from '../control/node/client.ts';
+import { connectControl, type ControlClient } from '../control/node/client.ts';
+import type { ControlAddress } from '../control/node/dial.ts';
 import { readControlCookie } from '../control/node/cookie-file.ts';
 import { PosternError } from '../errors.ts';
 import { parseControlAddress, parseMappedAddress } from './arguments.ts';

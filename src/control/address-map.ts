@@ -158,7 +158,8 @@ function keyOf(host: string): string {
   return bytes === undefined ? host.toLowerCase() : bytesToIp(bytes);
 }
 
-function isNull({ kind, host }: MappedAddress): boolean {
+/** Whether an address is the null address of its kind, in any spelling. */
+export function isNull({ kind, host }: MappedAddress): boolean {
   return keyOf(host) === nullHosts[kind];
 }
 

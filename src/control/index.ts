@@ -27,12 +27,12 @@ export {
 export {
   type Abortable,
   connectControl,
-  type ControlAddress,
   ControlClient,
   type ControlClientOptions,
   openControlClient,
 } from './node/client.ts';
 export { COOKIE_FILE_NAME, readControlCookie, writeControlCookie } from './node/cookie-file.ts';
+export type { ControlAddress } from './node/dial.ts';
 export { openControlPort, openControlSocket } from './node/listeners.ts';
 export {
   type ControlConnectionOptions,

@@ -1,18 +1,26 @@
 /**
- * Keeps a PT program running: starts it again when it ends unasked, later each time, and gives up with a
+ * Keeps a program running: starts it again when it ends unasked, later each time, and gives up with a
  * reason when that does not help.
  */
-import { randomInteger, systemRng, type Rng } from '../crypto/rng.ts';
+import { systemRng, type Rng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { ChildError } from './child-error.ts';
-import type { Child } from './launch.ts';
+import { retryDelayMs } from '../net/retry-delay.ts';
+import { ChildError, type ChildEnd } from './child-error.ts';
 import { systemTimers, type Timers } from './timers.ts';
 
+/** A program that runs: a `Child` of `launch`, or anything else that ends and can be stopped. */
+export interface Supervised {
+  /** Resolves when the process is gone, with how it ended; never rejects. */
+  readonly closed: Promise<ChildEnd>;
+  /** Stops it. Idempotent. */
+  close(): Promise<unknown>;
+}
+
 /** How to start, and how patient to be. */
-export interface SuperviseOptions<M> {
+export interface SuperviseOptions<C extends Supervised> {
   /** Starts the program once: `(signal) => launch({ …, signal })`. */
-  readonly start: (signal: AbortSignal) => Promise<Child<M>>;
+  readonly start: (signal: AbortSignal) => Promise<C>;
   /** The wait before the second start; it doubles with each further failure. */
   readonly firstDelayMs?: number;
   readonly maxDelayMs?: number;
@@ -20,27 +28,27 @@ export interface SuperviseOptions<M> {
   readonly stableMs?: number;
   /** How many failures in a row end the supervision. */
   readonly maxFailures?: number;
-  readonly onEvent?: (event: SupervisorEvent<M>) => void;
+  readonly onEvent?: (event: SupervisorEvent<C>) => void;
   readonly timers?: Timers;
   readonly rng?: Rng;
 }
 
 /** News of a supervised program. */
-export type SupervisorEvent<M> =
-  | { readonly type: 'running'; readonly child: Child<M> }
+export type SupervisorEvent<C extends Supervised> =
+  | { readonly type: 'running'; readonly child: C }
   /** A start failed, or the program ended unasked; the next start is due after `delayMs`. */
   | { readonly type: 'waiting'; readonly error: unknown; readonly delayMs: number }
   /** There will be no further start. */
   | { readonly type: 'gaveUp'; readonly error: unknown };
 
 /** A program under supervision. */
-export interface Supervisor<M> {
+export interface Supervisor<C extends Supervised> {
   /**
    * The running child; waits for one while it is being started.
    *
    * @throws what the supervision gave up with, or PosternError `ERR_PARENT_CLOSED`
    */
-  child(): Promise<Child<M>>;
+  child(): Promise<C>;
   /** Resolves when it is all over, with the error it gave up with, or undefined after `close`. */
   readonly closed: Promise<unknown>;
   /** Stops the child and the supervision. Idempotent. */
@@ -49,26 +57,26 @@ export interface Supervisor<M> {
 }
 
 /** Starts the program and keeps it running. */
-export function supervise<M>(options: SuperviseOptions<M>): Supervisor<M> {
+export function supervise<C extends Supervised>(options: SuperviseOptions<C>): Supervisor<C> {
   return new Supervision(options);
 }
 
-class Supervision<M> implements Supervisor<M> {
+class Supervision<C extends Supervised> implements Supervisor<C> {
   readonly closed: Promise<unknown>;
-  readonly #options: SuperviseOptions<M>;
+  readonly #options: SuperviseOptions<C>;
   readonly #timers: Timers;
   readonly #stop = new AbortController();
-  readonly #waiters = new Set<Waiter<M>>();
-  #child: Child<M> | undefined;
+  readonly #waiters = new Set<Waiter<C>>();
+  #child: C | undefined;
   #end: { readonly reason: unknown } | undefined;
 
-  constructor(options: SuperviseOptions<M>) {
+  constructor(options: SuperviseOptions<C>) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.closed = this.#run();
   }
 
-  child(): Promise<Child<M>> {
+  child(): Promise<C> {
     if (this.#end !== undefined) return Promise.reject(this.#end.reason);
     if (this.#child !== undefined) return Promise.resolve(this.#child);
     return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
@@ -107,7 +115,7 @@ class Supervision<M> implements Supervisor<M> {
   /** Resolves when the program has ended, or could not be started. */
   async #live(): Promise<{ readonly error: unknown; readonly wasStable: boolean }> {
     const { start, stableMs = 60_000, onEvent } = this.#options;
-    let child: Child<M>;
+    let child: C;
     try {
       child = await start(this.#stop.signal);
     } catch (error) {
@@ -129,7 +137,7 @@ class Supervision<M> implements Supervisor<M> {
     };
   }
 
-  #announce(child: Child<M>, onEvent: SuperviseOptions<M>['onEvent']): void {
+  #announce(child: C, onEvent: SuperviseOptions<C>['onEvent']): void {
     this.#child = child;
     for (const waiter of this.#takeWaiters()) waiter.resolve(child);
     onEvent?.({ type: 'running', child });
@@ -141,11 +149,9 @@ class Supervision<M> implements Supervisor<M> {
     return error;
   }
 
-  /** Doubles with each failure; a random part keeps many programs from starting at the same moment. */
   #delayAfter(failures: number): number {
     const { firstDelayMs = 1_000, maxDelayMs = 60_000, rng = systemRng } = this.#options;
-    const ceiling = Math.min(firstDelayMs * 2 ** (failures - 1), maxDelayMs);
-    return randomInteger(rng, Math.ceil(ceiling / 2), ceiling);
+    return retryDelayMs(failures, firstDelayMs, maxDelayMs, rng);
   }
 
   #wait(delayMs: number): Promise<void> {
@@ -160,14 +166,14 @@ class Supervision<M> implements Supervisor<M> {
     });
   }
 
-  #takeWaiters(): readonly Waiter<M>[] {
+  #takeWaiters(): readonly Waiter<C>[] {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     return waiters;
   }
 }
 
-interface Waiter<M> {
-  resolve(child: Child<M>): void;
+interface Waiter<C extends Supervised> {
+  resolve(child: C): void;
   reject(reason: unknown): void;
 }

@@ -1,9 +1,5 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternBug, PosternError } from '../../errors.ts';
-import { createDirectDialer } from '../../net/direct-dialer.ts';
-import type { Endpoint } from '../../pt/address.ts';
 import type { ControlResult } from '../client.ts';
 import { formatConfSettings } from '../encode.ts';
 import {
@@ -18,9 +14,7 @@ import {
   type Signal,
 } from '../messages.ts';
 import { ClientConnection } from './client-connection.ts';
-
-/** Where a control server listens. */
-export type ControlAddress = Endpoint | { readonly socketPath: string };
+import { dialControl, type ControlAddress } from './dial.ts';
 
 /** How to talk to a control server. */
 export interface ControlClientOptions {
@@ -47,14 +41,7 @@ export function connectControl(
   address: ControlAddress,
   options: ControlClientOptions & Abortable = {},
 ): Promise<ControlClient> {
-  const dialTcp = createDirectDialer();
-  return openControlClient(
-    ({ signal } = {}) =>
-      'host' in address
-        ? dialTcp(address, signal && { signal })
-        : connectSocket(address.socketPath, signal),
-    options,
-  );
+  return openControlClient(({ signal } = {}) => dialControl(address, signal), options);
 }
 
 /**
@@ -205,20 +192,5 @@ export class ControlClient {
   #connected(): ClientConnection {
     if (this.#connection !== undefined) return this.#connection;
     throw new PosternError('ERR_CONTROL_CLOSED', 'the control client is not connected');
-  }
-}
-
-async function connectSocket(path: string, signal: AbortSignal | undefined): Promise<Duplex> {
-  const socket = connect({ path, allowHalfOpen: true });
-  try {
-    await once(socket, 'connect', signal && { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    signal?.throwIfAborted();
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new PosternError('ERR_DIAL_REFUSED', `nobody answers on the control socket (${errno})`, {
-      cause: error,
-    });
   }
 }

@@ -32,9 +32,14 @@ export async function writeControlCookie(path: string, rng: Rng): Promise<Buffer
  * not a cookie is not read at all: it must be a plain file of 32 bytes, this user's (root may read
  * anybody's), and closed to all others.
  *
+ * @param owner `anyone` for Tor's cookie, which is another user's and open to a group on many
+ *   systems, and which SAFECOOKIE shows to nobody who has not proven to know it
  * @throws PosternError `ERR_CONTROL_COOKIE`
  */
-export async function readControlCookie(path: string): Promise<Buffer> {
+export async function readControlCookie(
+  path: string,
+  owner: 'self' | 'anyone' = 'self',
+): Promise<Buffer> {
   // Without O_NONBLOCK a named pipe would keep the caller waiting for its writer.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(path, flags).catch((error: unknown) => {
@@ -47,8 +52,10 @@ export async function readControlCookie(path: string): Promise<Buffer> {
     if (!info.isFile() || info.size !== COOKIE_BYTES) {
       throw cookieError(`${path} is not a file of ${COOKIE_BYTES} bytes`);
     }
-    if (user !== 0 && info.uid !== user) throw cookieError(`${path} belongs to another user`);
-    if ((info.mode & 0o077) !== 0) throw cookieError(`${path} is open to other users`);
+    if (owner === 'self') {
+      if (user !== 0 && info.uid !== user) throw cookieError(`${path} belongs to another user`);
+      if ((info.mode & 0o077) !== 0) throw cookieError(`${path} is open to other users`);
+    }
     const cookie = Buffer.alloc(COOKIE_BYTES);
     const { bytesRead } = await handle.read(cookie, 0, COOKIE_BYTES, 0);
     if (bytesRead !== COOKIE_BYTES) throw cookieError(`${path} became shorter`);

@@ -1,7 +1,8 @@
 /** A bridge as the client sees it. */
 import { sha256 } from '../../crypto/hash.ts';
-import { randomInteger, type Rng } from '../../crypto/rng.ts';
+import type { Rng } from '../../crypto/rng.ts';
 import { limits } from '../../limits.ts';
+import { retryDelayMs } from '../../net/retry-delay.ts';
 import type { Timers } from '../../parent/timers.ts';
 import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
 import type { BridgeRoute } from './client-transports.ts';
@@ -75,11 +76,9 @@ export class Bridge {
     this.#cancelRetry = undefined;
   }
 
-  /** Doubles with each failure; a random part keeps many clients from coming back at one moment. */
   #delayMs(): number {
-    const doubled = limits.bridgeRetryMs * 2 ** (this.#failuresInRow - 1);
-    const ceiling = Math.min(doubled, limits.bridgeRetryMaxMs);
-    return randomInteger(this.#rng, Math.ceil(ceiling / 2), ceiling);
+    const { bridgeRetryMs, bridgeRetryMaxMs } = limits;
+    return retryDelayMs(this.#failuresInRow, bridgeRetryMs, bridgeRetryMaxMs, this.#rng);
   }
 }
 

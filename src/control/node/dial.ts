@@ -1,0 +1,40 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PosternError } from '../../errors.ts';
+import { createDirectDialer } from '../../net/direct-dialer.ts';
+import type { Endpoint } from '../../pt/address.ts';
+
+/** Where a control server listens. */
+export type ControlAddress = Endpoint | { readonly socketPath: string };
+
+/**
+ * Connects to a control server over TCP or a Unix-domain socket.
+ *
+ * @throws PosternError `ERR_DIAL_*`, or `signal.reason`
+ */
+export function dialControl(
+  address: ControlAddress,
+  signal: AbortSignal | undefined,
+): Promise<Duplex> {
+  return 'host' in address
+    ? dialTcp(address, signal && { signal })
+    : connectSocket(address.socketPath, signal);
+}
+
+const dialTcp = createDirectDialer();
+
+async function connectSocket(path: string, signal: AbortSignal | undefined): Promise<Duplex> {
+  const socket = connect({ path, allowHalfOpen: true });
+  try {
+    await once(socket, 'connect', signal && { signal });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    signal?.throwIfAborted();
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new PosternError('ERR_DIAL_REFUSED', `nobody answers on the control socket (${errno})`, {
+      cause: error,
+    });
+  }
+}
