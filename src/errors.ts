@@ -663,6 +663,12 @@ const table = {
     summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
     remedy: 'Run it by hand once, and name its transports with --transports.',
   },
+  ERR_CONFORM_SERVER: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The control server cannot be examined: it is not reached, or does not let one in.',
+    remedy: 'Try `postern ctl` with the same address and the same --cookie or --password-file.',
+  },
 } as const;
 
 /** The closed union of error codes. */

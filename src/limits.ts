@@ -279,6 +279,16 @@ const table = {
     unit: 'ms',
     guards: 'Links that nobody uses any more would stay open on a bridge.',
   },
+  torProgramMs: {
+    value: 20_000,
+    unit: 'ms',
+    guards: 'A program that is no Tor would be waited for without end when asked for its options.',
+  },
+  torStartMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A Tor that never opens its control socket would be waited for without end.',
+  },
 
   // src/engine/tor/control
   torControlLineBytes: {

@@ -94,7 +94,7 @@ function tellEvent(context: CommandContext, program: string, event: ChildEvent):
 function tellNews(
   context: CommandContext,
   program: string,
-  event: SupervisorEvent<CmethodMessage>,
+  event: SupervisorEvent<Child<CmethodMessage>>,
 ): void {
   if (event.type === 'running') {
     say(context, `${program} runs as process ${event.child.pid}.`);

@@ -1,10 +1,11 @@
 /** `postern run`: the daemon that a torrc describes, controlled over TC and by signals. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { localDefaults, torrcFile } from '../config/node.ts';
-import { ConfigStore } from '../config/store.ts';
 import type { Signal } from '../control/messages.ts';
-import { EmbeddedEngine } from '../engine/embedded/engine.ts';
+import { startDaemon, verifyDaemon } from '../engine/daemon.ts';
+import type { Daemon, DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
 import { type CommandContext, type DaemonSignal, ExitCode, say } from './context.ts';
 import { reportError } from './report-error.ts';
@@ -20,39 +21,39 @@ export interface RunOptions {
 export async function run(context: CommandContext, options: RunOptions): Promise<number> {
   const { env, stdout, stderr } = context;
   const path = resolve(options.file);
-  const torrc = torrcFile(path);
   const home = env['HOME'] ?? homedir();
-  const defaults = localDefaults(env, home);
-  let engine: EmbeddedEngine;
+  const daemonOptions: DaemonOptions = {
+    torrc: torrcFile(path),
+    localDefaults: localDefaults(env, home),
+    home,
+    env,
+    stdout,
+    stderr,
+    ownCommand: [process.execPath, fileURLToPath(new URL('main.js', import.meta.url))],
+  };
+  let daemon: Daemon;
   try {
     if (options.verify) {
-      await ConfigStore.open(torrc, defaults);
+      await verifyDaemon(daemonOptions);
       say(context, `${path} is valid.`);
       return ExitCode.ok;
     }
-    engine = await EmbeddedEngine.start({
-      torrc,
-      localDefaults: defaults,
-      home,
-      env,
-      stdout,
-      stderr,
-    });
+    daemon = await startDaemon(daemonOptions);
   } catch (error) {
     return reportError(context, error, path);
   }
-  const ignoreSignals = obeySignals(context, engine);
-  await engine.ended;
-  await engine.close();
+  const ignoreSignals = obeySignals(context, daemon);
+  const reason = await daemon.ended;
+  await daemon.close();
   ignoreSignals();
-  return ExitCode.ok;
+  return reason === undefined ? ExitCode.ok : reportError(context, reason, path);
 }
 
 /** Unix signals do what SIGNAL messages do (TC 3.10). @returns stops that */
-function obeySignals({ stop, onSignal }: CommandContext, engine: EmbeddedEngine): () => void {
+function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => void {
   const send = (signal: Signal) => (): void => {
     // What went wrong is in the log already; a signal has nobody to answer to.
-    engine.signal(signal).catch((error: unknown) => {
+    daemon.obey(signal).catch((error: unknown) => {
       if (!(error instanceof PosternError)) throw error;
     });
   };

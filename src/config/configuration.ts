@@ -109,6 +109,11 @@ export class Configuration {
     );
   }
 
+  /** The options and groups with lines here that are kept elsewhere. */
+  keptElsewhere(): readonly string[] {
+    return this.#homes().filter((home) => isKeptElsewhere(this.vocabulary, home));
+  }
+
   /** The lines that are set of an option or a group, by its name in canonical spelling. */
   settingsOf(home: string): readonly Setting[] {
     return (this.#lines.get(home) ?? []).map(({ key, value }) => ({ key, value }));

@@ -60,17 +60,27 @@ export interface RunningProcess extends Stoppable {
   readonly stderrLines: readonly string[];
 }
 
+/** How a program is started. */
+export interface ProcessOptions {
+  /** What it gets beside the variables that every child inherits. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Where those come from. */
+  readonly env: Environment;
+  readonly handlers: ProcessHandlers;
+  readonly timers: Timers;
+  /** Out of reach of the terminal: a Ctrl-C there is for us, and we stop the program. */
+  readonly isDetached?: boolean;
+}
+
 /** Starts a program without a shell: arguments and paths are taken as they are, spaces included. */
 export function startProcess(
   [program, ...args]: readonly [string, ...string[]],
-  variables: Readonly<Record<string, string>>,
-  env: Environment,
-  handlers: ProcessHandlers,
-  timers: Timers,
+  { variables, env, handlers, timers, isDetached = false }: ProcessOptions,
 ): RunningProcess {
   const child = spawn(program, args, {
     env: { ...inherited(env), ...variables },
     stdio: ['pipe', 'pipe', 'pipe'],
+    detached: isDetached,
     windowsHide: true,
   });
   // A failed exec leaves no process number, and perhaps no pipes.

@@ -5,6 +5,7 @@ export { type ExtOrListener, type ExtOrListenOptions, listenExtOr } from './exto
 export { type Child, type ChildEvent, launch, type LaunchOptions } from './launch.ts';
 export {
   supervise,
+  type Supervised,
   type SuperviseOptions,
   type Supervisor,
   type SupervisorEvent,

@@ -161,17 +161,16 @@ class Start {
       hasUpstreamProxy:
         configuration.role === 'client' && configuration.upstreamProxy !== undefined,
     });
-    this.#process = startProcess(
-      command,
-      buildEnvironment(configuration),
+    this.#process = startProcess(command, {
+      variables: buildEnvironment(configuration),
       env,
-      {
+      timers,
+      handlers: {
         onStdout: (event) => this.#read(event),
         onStdoutEnd: () => this.#run(this.#machine.receiveEnd()),
         onStderr: (line) => this.#tell({ type: 'stderr', line }),
       },
-      timers,
-    );
+    });
     const wasRequested = this.#process.exited.then(() => this.#stopped !== undefined);
     this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => ({
       wasRequested: await wasRequested,

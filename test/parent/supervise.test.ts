@@ -42,15 +42,15 @@ class StageChild implements Child<never> {
 /** A supervision in which every start does what `script` says: a child, or an error. */
 class Stage {
   readonly timers = new HandTimers();
-  readonly events: SupervisorEvent<never>[] = [];
-  readonly supervisor: Supervisor<never>;
+  readonly events: SupervisorEvent<Child<never>>[] = [];
+  readonly supervisor: Supervisor<Child<never>>;
   starts = 0;
 
   constructor(
     script: (start: number) => StageChild | Error,
     options: { maxFailures?: number } = {},
   ) {
-    this.supervisor = supervise<never>({
+    this.supervisor = supervise<Child<never>>({
       start: async () => {
         this.starts += 1;
         const outcome = script(this.starts);
@@ -184,7 +184,7 @@ test('close stops the child, the wait and the start, and those who wait hear of 
   assert.equal(waiting.starts, 1);
 
   let signalled = false;
-  const starting = supervise<never>({
+  const starting = supervise<Child<never>>({
     start: (signal) =>
       new Promise((_, reject) => {
         signal.addEventListener('abort', () => {

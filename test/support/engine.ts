@@ -10,7 +10,8 @@ import {
 import { type Duplex, PassThrough } from 'node:stream';
 import type { TorrcFile } from '../../src/config/store.ts';
 import type { EngineEvent } from '../../src/control/engine.ts';
-import { EmbeddedEngine, type EngineOptions } from '../../src/engine/embedded/engine.ts';
+import type { EngineOptions } from '../../src/engine/daemon-options.ts';
+import { EmbeddedEngine } from '../../src/engine/embedded/engine.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';

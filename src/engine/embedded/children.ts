@@ -29,12 +29,12 @@ export async function startChild<L extends LaunchConfiguration>(
   command: readonly [string, ...string[]],
   configuration: L,
   onRunning: (child: Child<MethodOf<L>>) => void = () => {},
-): Promise<Supervisor<MethodOf<L>>> {
+): Promise<Supervisor<Child<MethodOf<L>>>> {
   const name = command[0].replace(/^.*\//, '');
   let isReady = false;
   let refuse: (error: unknown) => void = () => {};
   const failed = new Promise<never>((_resolve, reject) => (refuse = reject));
-  const supervisor = supervise<MethodOf<L>>({
+  const supervisor = supervise<Child<MethodOf<L>>>({
     timers,
     rng,
     start: async (signal) => {

@@ -7,6 +7,7 @@ import { createDirectDialer } from '../../net/direct-dialer.ts';
 import { throughTransport } from '../../net/transport-stream.ts';
 import { createUpstreamDialer } from '../../net/upstream-dialer.ts';
 import { createPtDialer } from '../../parent/dial.ts';
+import type { Child } from '../../parent/launch.ts';
 import type { Supervisor } from '../../parent/supervise.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import type { CmethodMessage } from '../../pt/messages.ts';
@@ -37,7 +38,7 @@ export interface ClientTransportsOptions extends ChildHost {
 /** The client's transports as the configuration has them. */
 export class ClientTransports {
   readonly #options: ClientTransportsOptions;
-  readonly #children: Resources<Supervisor<CmethodMessage>> = new Resources((child) =>
+  readonly #children: Resources<Supervisor<Child<CmethodMessage>>> = new Resources((child) =>
     child.close(),
   );
 
@@ -103,7 +104,7 @@ export class ClientTransports {
     plugin: TransportPlugin | undefined,
     outward: Dialer,
     upstreamKey: string,
-    { next }: ResourceChange<Supervisor<CmethodMessage>>,
+    { next }: ResourceChange<Supervisor<Child<CmethodMessage>>>,
   ): Omit<BridgeRoute, 'key'> {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
@@ -128,7 +129,7 @@ export class ClientTransports {
     { transports }: TransportPlugin,
     command: NonNullable<TransportPlugin['command']>,
     upstream: UpstreamProxy | undefined,
-  ): Promise<Supervisor<CmethodMessage>> {
+  ): Promise<Supervisor<Child<CmethodMessage>>> {
     return startChild(this.#options, command, {
       role: 'client',
       transports,

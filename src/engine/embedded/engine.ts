@@ -1,19 +1,19 @@
 /** The embedded engine: what plays "the locally running Tor process" with nothing else installed. */
-import type { Writable } from 'node:stream';
-import { type Clock, systemClock } from '../../clock.ts';
-import type { Configuration, LocalDefaults } from '../../config/configuration.ts';
-import { ConfigStore, type TorrcFile } from '../../config/store.ts';
+import { systemClock } from '../../clock.ts';
+import type { Configuration } from '../../config/configuration.ts';
+import { ConfigStore } from '../../config/store.ts';
 import { AddressMap } from '../../control/address-map.ts';
-import type { ControlEngine, EngineEvent } from '../../control/engine.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
-import { type Rng, systemRng } from '../../crypto/rng.ts';
+import { systemRng } from '../../crypto/rng.ts';
 import { openStateDirectory } from '../../net/state-directory.ts';
 import { systemTimers, type Timers } from '../../parent/timers.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { type BridgeLine } from '../../pt/bridge-line.ts';
 import { describeError } from '../../proxy/logger.ts';
-import { builtinTransports, type TransportRegistry } from '../../transports/registry.ts';
+import { builtinTransports } from '../../transports/registry.ts';
 import { ControlPart } from '../control-part.ts';
+import type { Daemon, DaemonEndpoints, EngineOptions } from '../daemon-options.ts';
 import { makeDataDirectory, transportStateDirectory } from '../data-directory.ts';
 import { EngineEvents } from '../events.ts';
 import { DaemonLog } from '../log.ts';
@@ -22,34 +22,13 @@ import { Bandwidth } from './bandwidth.ts';
 import { BridgePart } from './bridge-part.ts';
 import { ClientPart } from './client-part.ts';
 
-/** What a daemon is started with. */
-export interface EngineOptions {
-  readonly torrc: TorrcFile;
-  readonly localDefaults?: LocalDefaults;
-  /** What `~` stands for in paths. */
-  readonly home: string;
-  /** Where children get the few variables from that they inherit. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** For `Log … stdout`. */
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-  readonly rng?: Rng;
-  readonly clock?: Clock;
-  readonly timers?: Timers;
-  readonly registry?: TransportRegistry;
-}
-
-/** Where a daemon listens: port 0 has become a number. */
-export interface EngineEndpoints {
-  readonly socks: readonly Endpoint[];
-  readonly httpTunnel: readonly Endpoint[];
-  readonly control: readonly Endpoint[];
+/** Where an engine listens: port 0 has become a number. */
+interface EmbeddedEndpoints extends DaemonEndpoints {
   readonly orPort: Endpoint | undefined;
 }
 
 /** A running daemon: client, bridge or both, and the control server in front of it. */
-export class EmbeddedEngine implements ControlEngine {
-  /** Resolves when the engine was asked to end, by a controller or by `signal`: `close` comes next. */
+export class EmbeddedEngine implements Daemon {
   readonly ended: Promise<void>;
   readonly #store: ConfigStore;
   readonly #events = new EngineEvents();
@@ -111,7 +90,7 @@ export class EmbeddedEngine implements ControlEngine {
   }
 
   /** Where it listens. */
-  get endpoints(): EngineEndpoints {
+  get endpoints(): EmbeddedEndpoints {
     return {
       socks: this.#client.endpoints('SocksPort'),
       httpTunnel: this.#client.endpoints('HTTPTunnelPort'),
@@ -171,7 +150,10 @@ export class EmbeddedEngine implements ControlEngine {
     }
   }
 
-  /** Closes everything now; controllers still get the replies that they wait for. Idempotent. */
+  obey(signal: Signal): Promise<unknown> {
+    return this.signal(signal);
+  }
+
   async close(): Promise<void> {
     this.#cancelEnd?.();
     this.#end();

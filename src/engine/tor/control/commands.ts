@@ -77,7 +77,7 @@ export abstract class TorCommands {
 
   /**
    * MAPADDRESS: connections for `original` go to `replacement` from now on. A null address
-   * (`0.0.0.0`, `::0`, `.`) lets Tor pick one; equal addresses remove the mapping.
+   * (`0.0.0.0`, `::`, `.`) lets Tor pick one; equal addresses remove the mapping. IPv6 comes in brackets.
    *
    * @returns the mappings in the same order, with the addresses that Tor picked
    * @throws TorRefusal when Tor refuses one of them; its `reply` tells which of the rest are made

@@ -1,0 +1,64 @@
+import type { TorControl } from './control/node/control.ts';
+import {
+  keepTorControl,
+  type KeepTorControlOptions,
+  type KeptTorControl,
+} from './control/node/keep.ts';
+import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
+
+/** How to reach a Tor that runs already. */
+export type AttachedTorOptions = TorKeeperHooks & Omit<KeepTorControlOptions, 'events'>;
+
+/** A Tor that somebody else runs: we control it, and come back when it was away. */
+export class AttachedTor implements TorKeeper {
+  readonly closed: Promise<void>;
+  readonly #kept: KeptTorControl;
+
+  private constructor(kept: KeptTorControl) {
+    this.#kept = kept;
+    this.closed = kept.closed;
+  }
+
+  /**
+   * Connects and waits until Tor is prepared.
+   *
+   * @throws what `connectTorControl` or `prepare` throws; there is no connection then
+   */
+  static async start(options: AttachedTorOptions): Promise<AttachedTor> {
+    const kept = keepTorControl(options);
+    let isConnected = false;
+    const failed = new Promise<never>((_resolve, reject) => {
+      kept.onEvent((event) => {
+        if (event.type !== 'disconnected') return;
+        if (isConnected) options.onLost(event.error, event.retryMs);
+        else reject(event.error);
+      });
+    });
+    try {
+      await Promise.race([kept.connection(), failed]);
+      isConnected = true;
+      return new AttachedTor(kept);
+    } catch (error) {
+      await kept.close();
+      throw error;
+    }
+  }
+
+  get control(): TorControl {
+    if (this.#kept.current === undefined) throw unavailable();
+    return this.#kept.current;
+  }
+
+  /** Its torrc is its own business. */
+  async saveTorrc(): Promise<void> {}
+
+  async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
+    await this.control.signal(how);
+    // Not awaited: Tor may keep the connection until it is gone.
+    void this.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#kept.close();
+  }
+}

@@ -1,0 +1,64 @@
+/** What Tor says against a configuration, in our terms. */
+import { parseTorrc } from '../../config/torrc.ts';
+import { PosternError } from '../../errors.ts';
+import { TorRefusal } from './control/messages.ts';
+
+/** A Tor that does not start with its torrc. */
+export class TorrcRefusal extends PosternError {
+  /** @param complaint Tor's own words */
+  constructor(complaint: string) {
+    super('ERR_CONFIG_VALUE', complaint);
+  }
+}
+
+/**
+ * An error about configuration lines as the user is to read it: Tor's complaint, with the line that it
+ * is about when its words tell; any other error as it is.
+ *
+ * @param text the lines that Tor was given, as the user wrote them
+ * @param error what came of it, perhaps as the cause of another error
+ */
+export function explainRefusal(text: string, error: unknown): unknown {
+  const complaint = complaintOf(error);
+  if (complaint === undefined) return error;
+  const isUnknown = /^(?:Unknown option|Unrecognized configuration key)/.test(complaint);
+  return new PosternError(
+    isUnknown ? 'ERR_CONFIG_KEY' : 'ERR_CONFIG_VALUE',
+    blameLine(text, complaint),
+    { cause: error },
+  );
+}
+
+function complaintOf(error: unknown): string | undefined {
+  if (error instanceof TorRefusal) return withoutPreamble(error.text);
+  if (error instanceof TorrcRefusal) return withoutPreamble(error.message);
+  return error instanceof PosternError ? complaintOf(error.cause) : undefined;
+}
+
+function blameLine(text: string, complaint: string): string {
+  const said = complaint.toLowerCase();
+  const named = parseTorrc(text).flatMap(({ line, setting }) =>
+    setting !== undefined && isWordIn(said, setting.key.toLowerCase()) ? [{ line, setting }] : [],
+  );
+  // Of several lines of one option the one whose value Tor repeats.
+  const { line, setting } =
+    named.find(({ setting: { value } }) => value !== '' && said.includes(value.toLowerCase())) ??
+    named.at(-1) ??
+    {};
+  if (line === undefined || setting === undefined) return complaint;
+  return `${setting.key} (line ${line}): ${complaint}`;
+}
+
+function isWordIn(text: string, word: string): boolean {
+  const start = text.indexOf(word);
+  const isEdge = (character: string | undefined): boolean => !/[a-z0-9_]/.test(character ?? ' ');
+  return start !== -1 && isEdge(text[start - 1]) && isEdge(text[start + word.length]);
+}
+
+/** What stands before Tor’s own words about an option. */
+function withoutPreamble(complaint: string): string {
+  return complaint.replace(
+    /^(?:Unacceptable option value: |Invalid config file: |Failed to parse\/validate config: |Transition not allowed: |Unrecognized option: )+/,
+    '',
+  );
+}

@@ -1,0 +1,33 @@
+import { PosternError } from '../../errors.ts';
+import type { TorControl } from './control/node/control.ts';
+
+/** A Tor that the engine relies on: one that it started, or one that ran already. */
+export interface TorKeeper {
+  /**
+   * The control connection of the Tor that runs.
+   *
+   * @throws PosternError `ERR_TOR_UNAVAILABLE` while there is none
+   */
+  readonly control: TorControl;
+  /** Resolves when there will be no Tor any more: with the reason, or undefined when it was asked for. */
+  readonly closed: Promise<unknown>;
+  /** Has the torrc of a Tor that we started say what is in force: Tor reads it at RELOAD. */
+  saveTorrc(): Promise<void>;
+  /** Ends Tor, in its own way and time; its end is no failure then. */
+  end(how: 'SHUTDOWN' | 'HALT'): Promise<void>;
+  /** Stops the Tor that we started, or leaves one that ran already. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What a keeper tells its engine. */
+export interface TorKeeperHooks {
+  /** Tor runs, or runs again: what it has to know before anyone else asks for something. */
+  readonly prepare: (control: TorControl) => Promise<void>;
+  /** Tor is gone, or cannot be reached; the next attempt comes after `retryMs`. */
+  readonly onLost: (error: unknown, retryMs: number) => void;
+}
+
+/** What is thrown while there is no Tor. */
+export function unavailable(): PosternError {
+  return new PosternError('ERR_TOR_UNAVAILABLE', 'Tor does not run at this moment');
+}

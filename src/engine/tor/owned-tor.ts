@@ -1,0 +1,88 @@
+import type { Rng } from '../../crypto/rng.ts';
+import { supervise, type Supervisor } from '../../parent/supervise.ts';
+import type { TorControl } from './control/node/control.ts';
+import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
+import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
+
+/** How a Tor of our own is started, each time. */
+export interface OwnedTorOptions extends TorKeeperHooks, Omit<TorLaunch, 'signal' | 'torrc'> {
+  /** The torrc as it is at this moment. */
+  readonly torrc: () => string;
+  readonly rng: Rng;
+}
+
+/** A Tor that we start, and start again when it ends unasked. */
+export class OwnedTor implements TorKeeper {
+  readonly closed: Promise<unknown>;
+  readonly #options: OwnedTorOptions;
+  readonly #supervisor: Supervisor<TorProcess>;
+  #process: TorProcess | undefined;
+  #isEnding = false;
+  /** Rejects the first start; after it failures are waited out. */
+  #failStart: ((error: unknown) => void) | undefined;
+
+  private constructor(options: OwnedTorOptions) {
+    this.#options = options;
+    this.#supervisor = supervise<TorProcess>({
+      timers: options.timers,
+      rng: options.rng,
+      start: (signal) => this.#start(signal),
+      onEvent: (event) => {
+        if (event.type === 'running') return;
+        this.#process = undefined;
+        if (this.#isEnding) void this.#supervisor.close();
+        else if (this.#failStart !== undefined) this.#failStart(event.error);
+        else if (event.type === 'waiting') options.onLost(event.error, event.delayMs);
+      },
+    });
+    this.closed = this.#supervisor.closed;
+  }
+
+  /**
+   * Starts Tor and waits until it is prepared.
+   *
+   * @throws what `launchTor` or `prepare` throws; nothing runs then
+   */
+  static async start(options: OwnedTorOptions): Promise<OwnedTor> {
+    const tor = new OwnedTor(options);
+    const failed = new Promise<never>((_resolve, reject) => (tor.#failStart = reject));
+    try {
+      await Promise.race([tor.#supervisor.child(), failed]);
+      tor.#failStart = undefined;
+      return tor;
+    } catch (error) {
+      await tor.close();
+      throw error;
+    }
+  }
+
+  get control(): TorControl {
+    if (this.#process === undefined) throw unavailable();
+    return this.#process.control;
+  }
+
+  async saveTorrc(): Promise<void> {
+    await this.#process?.saveTorrc(this.#options.torrc());
+  }
+
+  async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
+    this.#isEnding = true;
+    await this.control.signal(how);
+  }
+
+  async close(): Promise<void> {
+    await this.#supervisor.close();
+  }
+
+  async #start(signal: AbortSignal): Promise<TorProcess> {
+    const process = await launchTor({ ...this.#options, torrc: this.#options.torrc(), signal });
+    try {
+      await this.#options.prepare(process.control);
+    } catch (error) {
+      await process.close();
+      throw error;
+    }
+    this.#process = process;
+    return process;
+  }
+}

@@ -1,0 +1,271 @@
+/** A Tor of our own: started with a torrc that is ours, controlled over a socket that only we reach. */
+import { watch } from 'node:fs';
+import { lstat, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogLevel } from '../../config/log-values.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { ChildError, type ChildEnd } from '../../parent/child-error.ts';
+import { type RunningProcess, startProcess } from '../../parent/child-process.ts';
+import type { Supervised } from '../../parent/supervise.ts';
+import { terminate } from '../../parent/terminate.ts';
+import type { Timers } from '../../parent/timers.ts';
+import { replaceFile } from '../../net/replace-file.ts';
+import type { LineEvent } from '../../pt/line-splitter.ts';
+import type { Environment } from '../../pt/proxy-environment.ts';
+import { connectTorControl } from './control/node/connect.ts';
+import type { TorControl } from './control/node/control.ts';
+import { TorrcRefusal } from './complaints.ts';
+
+/** What a Tor is started with. */
+export interface TorLaunch {
+  /** The program. */
+  readonly binary: string;
+  /** Where Tor keeps its state; the files for its control are in a folder of ours there. */
+  readonly dataDirectory: string;
+  /** The text of its torrc. */
+  readonly torrc: string;
+  readonly env: Environment;
+  readonly timers: Timers;
+  /** Hears every line that Tor logs to stdout. */
+  readonly onLog: (level: LogLevel, message: string) => void;
+  /** Gives the start up: Tor is stopped, then the promise rejects with `signal.reason`. */
+  readonly signal: AbortSignal;
+}
+
+/** A Tor that runs and obeys. */
+export interface TorProcess extends Supervised {
+  readonly pid: number;
+  readonly control: TorControl;
+  /** Replaces its torrc, which it reads at RELOAD. */
+  saveTorrc(torrc: string): Promise<void>;
+  close(): Promise<ChildEnd>;
+}
+
+/**
+ * Starts Tor and waits until its control port is ours. A Tor whose start fails is gone when the promise
+ * rejects, and one whose owner dies ends by itself.
+ *
+ * @throws TorrcRefusal; PosternError `ERR_TOR_PROGRAM`, `ERR_TOR_ENDED`, `ERR_TOR_START_TIMED_OUT`,
+ *   `ERR_DATA_DIRECTORY`, or what `connectTorControl` throws
+ */
+export async function launchTor(launch: TorLaunch): Promise<TorProcess> {
+  const { signal } = launch;
+  const files = await prepareFiles(launch);
+  signal.throwIfAborted();
+  return new Start(launch, files).run();
+}
+
+/** Where the files for one Tor are. */
+interface Files {
+  readonly directory: string;
+  readonly torrc: string;
+  readonly socket: string;
+  /** Tor writes it as soon as the socket listens. */
+  readonly announcement: string;
+}
+
+async function prepareFiles({ dataDirectory, torrc }: TorLaunch): Promise<Files> {
+  const directory = join(dataDirectory, 'postern');
+  const files: Files = {
+    directory,
+    torrc: join(directory, 'torrc'),
+    socket: join(directory, 'control'),
+    announcement: join(directory, 'control.address'),
+  };
+  if (Buffer.byteLength(files.socket) > MAX_SOCKET_PATH_BYTES) {
+    throw directoryError('its path is too long for a socket in it; choose a shorter one');
+  }
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const isTaken = await isAnswered(files.socket);
+    if (isTaken) throw directoryError('another daemon runs a Tor in it');
+    await rm(files.socket, { force: true });
+    await rm(files.announcement, { force: true });
+    // A torrc may hold secrets of bridges.
+    await replaceFile(files.torrc, Buffer.from(torrc), 0o600);
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw directoryError(`it cannot be written to (${errno})`, error);
+  }
+  return files;
+}
+
+/** Whether a Tor listens on a socket that was left there. */
+async function isAnswered(path: string): Promise<boolean> {
+  if ((await lstat(path).catch(() => undefined)) === undefined) return false;
+  try {
+    const control = await connectTorControl({ path });
+    control.abort();
+    return true;
+  } catch (error) {
+    // What answers and is no Tor is somebody as well.
+    return !(error instanceof PosternError && error.code.startsWith('ERR_DIAL_'));
+  }
+}
+
+function directoryError(problem: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_DATA_DIRECTORY', `DataDirectory: ${problem}`, { cause });
+}
+
+/** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+/** A Tor from its first line on. */
+class Start {
+  readonly #launch: TorLaunch;
+  readonly #files: Files;
+  readonly #process: RunningProcess;
+  readonly #closed: Promise<ChildEnd>;
+  #stopped: Promise<ChildEnd> | undefined;
+  #level: LogLevel = 'notice';
+  /** What Tor said that explains why it does not run. */
+  readonly #complaints: string[] = [];
+  #isReady = false;
+
+  constructor(launch: TorLaunch, files: Files) {
+    const { binary, dataDirectory, env, timers } = launch;
+    this.#launch = launch;
+    this.#files = files;
+    this.#process = startProcess([binary, ...argumentsFor(files, dataDirectory)], {
+      env,
+      timers,
+      isDetached: true,
+      handlers: {
+        onStdout: (event) => this.#read(event),
+        onStdoutEnd: () => {},
+        onStderr: (line) => launch.onLog('warn', line),
+      },
+    });
+    const wasRequested = this.#process.exited.then(() => this.#stopped !== undefined);
+    this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => ({
+      wasRequested: await wasRequested,
+      stage: this.#isReady ? 'ready' : 'starting',
+      exitCode,
+      signal,
+      stderrLines: this.#process.stderrLines,
+    }));
+  }
+
+  async run(): Promise<TorProcess> {
+    const { signal, timers } = this.#launch;
+    let fail: (reason: unknown) => void = () => {};
+    const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+    const cancelTimeout = timers.after(limits.torStartMs, () =>
+      fail(
+        new PosternError('ERR_TOR_START_TIMED_OUT', `no control socket in ${limits.torStartMs} ms`),
+      ),
+    );
+    const onAbort = (): void => fail(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    void this.#process.ended.then(async ({ spawnError }) => {
+      const end = await this.#closed;
+      fail(spawnError === undefined ? this.#endError(end) : this.#spawnError(spawnError));
+    });
+    try {
+      const control = await Promise.race([this.#connect(), failed]);
+      this.#isReady = true;
+      return {
+        pid: this.#process.pid!,
+        control,
+        closed: this.#closed,
+        saveTorrc: (torrc) => replaceFile(this.#files.torrc, Buffer.from(torrc), 0o600),
+        close: () => this.#stop(),
+      };
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    } finally {
+      cancelTimeout();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Connects as soon as Tor listens; from then on Tor ends when this connection does. */
+  async #connect(): Promise<TorControl> {
+    const { signal } = this.#launch;
+    await fileExists(this.#files.directory, this.#files.announcement, this.#process.exited);
+    const control = await connectTorControl({ path: this.#files.socket, signal });
+    await control.takeOwnership();
+    return control;
+  }
+
+  /** Takes a line of Tor’s log apart: `Nov 21 23:59:59.000 [notice] text`. */
+  #read(event: LineEvent): void {
+    if (event.kind === 'over-long') return;
+    const line = Buffer.from(event.bytes).toString('utf8').trimEnd();
+    const match = /^\w{3} \d\d [\d:.]+ \[(\w+)\] (.*)$/.exec(line);
+    // A message of several lines: the rest stands alone.
+    const text = match?.[2] ?? line;
+    this.#level = (match?.[1] as LogLevel | undefined) ?? this.#level;
+    if (!this.#isReady && (this.#level === 'warn' || this.#level === 'err')) {
+      if (this.#complaints.length === limits.childStderrLines) this.#complaints.shift();
+      this.#complaints.push(text);
+    }
+    this.#launch.onLog(this.#level, text);
+  }
+
+  #endError(end: ChildEnd): PosternError {
+    // The last words are that it does not go on; those before say why.
+    const isTorrc = this.#complaints.at(-1)?.startsWith('Reading config failed') === true;
+    const reason = isTorrc ? this.#complaints.at(-2) : this.#complaints.at(-1);
+    if (isTorrc && reason !== undefined) return new TorrcRefusal(reason);
+    const said = reason === undefined ? '' : `; its last complaint: ${reason}`;
+    return new ChildError('ERR_TOR_ENDED', `Tor ended while it was starting${said}`, end);
+  }
+
+  #spawnError(error: Error): PosternError {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const message = `${this.#launch.binary} cannot be started (${errno})`;
+    return new PosternError('ERR_TOR_PROGRAM', message, { cause: error });
+  }
+
+  #stop(): Promise<ChildEnd> {
+    this.#stopped ??= this.#end();
+    return this.#stopped;
+  }
+
+  async #end(): Promise<ChildEnd> {
+    // Tor reads nothing from stdin, and so the first step of the ladder is none for it.
+    await terminate(this.#process, { stdinWaitMs: 0 }, this.#launch.timers);
+    await rm(this.#files.directory, { recursive: true, force: true });
+    return this.#closed;
+  }
+}
+
+/** Nothing but our torrc counts, and the control socket is ours alone. */
+function argumentsFor(files: Files, dataDirectory: string): readonly string[] {
+  return [
+    ...['-f', files.torrc],
+    ...['--defaults-torrc', '/dev/null'],
+    ...['--DataDirectory', dataDirectory],
+    ...['--RunAsDaemon', '0'],
+    ...['--ControlPort', '0'],
+    ...['--ControlSocket', files.socket],
+    ...['--ControlPortWriteToFile', files.announcement],
+    // Who may enter the folder is who may control it.
+    ...['--CookieAuthentication', '0'],
+    // Should we die before the connection is made that Tor dies with.
+    ...['--__OwningControllerProcess', String(process.pid)],
+  ];
+}
+
+/** Resolves when a file is there; never, when `until` resolves first. */
+async function fileExists(directory: string, path: string, until: Promise<unknown>): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const watcher = watch(directory);
+    const look = (): void => {
+      lstat(path).then(
+        () => {
+          watcher.close();
+          resolve();
+        },
+        () => {},
+      );
+    };
+    watcher.on('change', look).on('error', reject);
+    void until.then(() => watcher.close());
+    look(); // it may be there already
+  });
+}

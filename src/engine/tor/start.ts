@@ -1,0 +1,147 @@
+/** From a torrc with `Engine tor` to the engine: which Tor, which options, ours or somebody else's. */
+import { readFile } from 'node:fs/promises';
+import { Configuration } from '../../config/configuration.ts';
+import { expandPath } from '../../config/node.ts';
+import type { OptionValues } from '../../config/options.ts';
+import { ConfigStore } from '../../config/store.ts';
+import { valueFault } from '../../config/value-types.ts';
+import { torVocabulary } from '../../config/vocabulary.ts';
+import { systemRng } from '../../crypto/rng.ts';
+import { systemTimers } from '../../parent/timers.ts';
+import { builtinTransports } from '../../transports/registry.ts';
+import type { DaemonOptions } from '../daemon-options.ts';
+import { dataDirectory } from '../data-directory.ts';
+import { AttachedTor } from './attached-tor.ts';
+import { explainRefusal } from './complaints.ts';
+import { connectTorControl, type TorControlAddress } from './control/node/connect.ts';
+import { TorEngine } from './engine.ts';
+import { OwnedTor } from './owned-tor.ts';
+import { findTor, listTorOptions } from './program.ts';
+import { TorSettings } from './tor-settings.ts';
+import { verifyWithTor } from './verify.ts';
+
+/**
+ * Starts the tor engine.
+ *
+ * @param text the torrc, as it was when it was found to say `Engine tor`
+ * @throws like `TorEngine.start`
+ */
+export async function startTorEngine(options: DaemonOptions, text: string): Promise<TorEngine> {
+  const values = ownValues(options, text);
+  const address = addressOf(values, options.home);
+  return address === undefined
+    ? startOwned(options, values, text)
+    : startAttached(options, values, address);
+}
+
+/**
+ * Checks a torrc as far as that goes without starting anything: ours, and by Tor's own judgement its.
+ *
+ * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_PROGRAM`
+ */
+export async function verifyTorrc(options: DaemonOptions, text: string): Promise<void> {
+  const values = ownValues(options, text);
+  if (addressOf(values, options.home) !== undefined) {
+    Configuration.parse(text, options.localDefaults, torVocabulary(undefined, elsewhere));
+    return;
+  }
+  const { env, localDefaults, home } = options;
+  const binary = await findTor(values.TorBinary, env);
+  const vocabulary = torVocabulary(await listTorOptions(binary, env));
+  const configuration = Configuration.parse(text, localDefaults, vocabulary);
+  const torrc = settingsFor(options).torrcFor(configuration);
+  try {
+    await verifyWithTor(binary, torrc, dataDirectory(values, home), env);
+  } catch (error) {
+    throw explainRefusal(text, error);
+  }
+}
+
+async function startOwned(
+  options: DaemonOptions,
+  values: OptionValues,
+  text: string,
+): Promise<TorEngine> {
+  const { env, home, rng = systemRng, timers = systemTimers } = options;
+  const binary = await findTor(values.TorBinary && expandPath(values.TorBinary, home), env);
+  const vocabulary = torVocabulary(await listTorOptions(binary, env));
+  const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
+  const settings = settingsFor(options);
+  try {
+    return await TorEngine.start(options, {
+      store,
+      settings,
+      isOwned: true,
+      keep: (hooks, log) =>
+        OwnedTor.start({
+          ...hooks,
+          binary,
+          env,
+          rng,
+          timers,
+          dataDirectory: dataDirectory(values, home),
+          torrc: () => settings.torrcFor(store.current),
+          onLog: (level, message) => log.write(level, message),
+        }),
+    });
+  } catch (error) {
+    throw explainRefusal(text, error);
+  }
+}
+
+async function startAttached(
+  options: DaemonOptions,
+  values: OptionValues,
+  address: TorControlAddress,
+): Promise<TorEngine> {
+  const { home, rng = systemRng, timers = systemTimers } = options;
+  const password = await readPassword(values.TorControlPasswordFile, home);
+  const login = { ...address, timers, ...(password !== undefined && { password }) };
+  const vocabulary = torVocabulary(await askForOptions(login), elsewhere);
+  const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
+  return TorEngine.start(options, {
+    store,
+    settings: settingsFor(options),
+    isOwned: false,
+    keep: (hooks) => AttachedTor.start({ ...login, ...hooks, rng }),
+  });
+}
+
+const elsewhere = { isKeptElsewhere: true };
+
+/** Our own part of the torrc, before it is known which options Tor has. */
+function ownValues({ localDefaults }: DaemonOptions, text: string): OptionValues {
+  return Configuration.parse(text, localDefaults, torVocabulary(undefined)).values;
+}
+
+function settingsFor({ ownCommand, registry = builtinTransports }: DaemonOptions): TorSettings {
+  return new TorSettings({ command: ownCommand, registry });
+}
+
+function addressOf(
+  { TorControlPort: endpoint, TorControlSocket: path }: OptionValues,
+  home: string,
+): TorControlAddress | undefined {
+  if (endpoint !== undefined) return { endpoint };
+  return path === undefined ? undefined : { path: expandPath(path, home) };
+}
+
+async function askForOptions(
+  login: Parameters<typeof connectTorControl>[0],
+): Promise<readonly string[]> {
+  await using control = await connectTorControl(login);
+  const names = (await control.getInfo('config/names')).get('config/names') ?? '';
+  return names.split('\n').map((line) => line.split(' ')[0]!);
+}
+
+/** The first line of the file. */
+async function readPassword(path: string | undefined, home: string): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    const text = await readFile(expandPath(path, home), 'utf8');
+    return text.split(/\r?\n/)[0]!;
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw valueFault(`TorControlPasswordFile: it cannot be read (${errno})`);
+  }
+}

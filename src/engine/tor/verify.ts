@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import type { Environment } from '../../pt/proxy-environment.ts';
+import { TorrcRefusal } from './complaints.ts';
+
+/**
+ * Has Tor judge a torrc: `tor --verify-config`.
+ *
+ * @param torrc its text
+ * @throws TorrcRefusal; PosternError `ERR_TOR_PROGRAM`
+ */
+export async function verifyWithTor(
+  binary: string,
+  torrc: string,
+  dataDirectory: string,
+  env: Environment,
+): Promise<void> {
+  const child = spawn(
+    binary,
+    [
+      '--verify-config',
+      ...['-f', '-'],
+      ...['--defaults-torrc', '/dev/null'],
+      ...['--DataDirectory', dataDirectory],
+      '--hush',
+    ],
+    { env: { PATH: env['PATH'] }, stdio: ['pipe', 'pipe', 'ignore'], timeout: limits.torProgramMs },
+  );
+  const failed = new Promise<never>((_resolve, reject) => {
+    child.on('error', (cause) => {
+      reject(new PosternError('ERR_TOR_PROGRAM', `${binary} does not run`, { cause }));
+    });
+  });
+  child.stdin.on('error', () => {}).end(torrc);
+  const ended = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  const [output, exitCode] = await Promise.race([Promise.all([text(child.stdout), ended]), failed]);
+  if (exitCode === 0) return;
+  const complaints = [...output.matchAll(/\[(?:warn|err)\] (.*)/g)].map((match) => match[1]!);
+  throw new TorrcRefusal(complaints.at(-2) ?? 'Tor does not take it');
+}
