@@ -7,17 +7,20 @@ import { PosternError } from '../errors.ts';
 import { type Endpoint, parseIpEndpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { parseSmethodArgs } from '../pt/smethod-args.ts';
+import { Guard } from './guard.ts';
+import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS } from './patience.ts';
 import { Run, type Variables } from './run.ts';
 import { Sandbox } from './sandbox.ts';
+import { ownLoopbackAddress, Trap } from './wire.ts';
 
 /** What is examined, and with how much patience. */
 export interface LabOptions {
   readonly command: readonly [string, ...string[]];
   /** The transports to ask for; by default those that are known to exist. */
   readonly transports: readonly string[];
-  /** How long the program may take for anything that it has to do. */
+  /** How long the program may take for anything that it has to do, on a machine that keeps up. */
   readonly patienceMs: number;
-  /** How long it is watched where it has to do nothing. */
+  /** How long it is watched where it has to do nothing, on such a machine. */
   readonly quietMs: number;
   /** Gives everything up. */
   readonly signal: AbortSignal;
@@ -69,7 +72,17 @@ export class Lab {
   readonly options: LabOptions;
   /** Every start so far. */
   readonly runs: Run[] = [];
+  /** How fast the program starts at the moment. */
+  readonly pace: Pace;
+  /** How long the program may take for anything that it has to do. */
+  readonly patience: Allowance;
+  /** How long it is watched where it has to do nothing. */
+  readonly quiet: Allowance;
   readonly #root: string;
+  readonly #guard: Guard;
+  readonly #traps: Trap[] = [];
+  readonly #signal: AbortSignal;
+  readonly #closed = new AbortController();
   #facts: Facts | undefined;
   #sandboxes = 0;
 
@@ -79,14 +92,11 @@ export class Lab {
     const path = program.includes(sep) ? resolve(program) : program;
     this.options = { ...options, command: [path, ...args] };
     this.#root = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
-  }
-
-  get patienceMs(): number {
-    return this.options.patienceMs;
-  }
-
-  get quietMs(): number {
-    return this.options.quietMs;
+    this.#guard = new Guard(this.#root);
+    this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
+    this.pace = new Pace(this.#signal);
+    this.patience = this.pace.allow(options.patienceMs, PATIENCE_STARTS);
+    this.quiet = this.pace.allow(options.quietMs, QUIET_STARTS);
   }
 
   /** What `discover` found. */
@@ -99,9 +109,16 @@ export class Lab {
     return this.#root;
   }
 
+  /** Listens until the lab is closed, on an address that nothing else uses. */
+  async openTrap(): Promise<Trap> {
+    const trap = await Trap.open(ownLoopbackAddress());
+    this.#traps.push(trap);
+    return trap;
+  }
+
   /** Starts the program; `$STATE` in a value stands for this start's state directory. */
   start(variables: Variables, options: StartOptions = {}): Run {
-    this.options.signal.throwIfAborted();
+    this.#signal.throwIfAborted();
     this.#sandboxes += 1;
     const sandbox = new Sandbox(join(this.#root, String(this.#sandboxes)), options.state);
     if (options.hasState === true) mkdirSync(sandbox.state, { recursive: true, mode: 0o700 });
@@ -115,6 +132,8 @@ export class Lab {
       sandbox,
       stdin: options.stdin ?? 'open',
       hasMiddleman: options.hasMiddleman ?? false,
+      pace: this.pace,
+      guard: this.#guard,
     });
     this.runs.push(run);
     return run;
@@ -123,7 +142,7 @@ export class Lab {
   /** Starts it and waits until it is ready, has failed or has had its time. */
   async settled(variables: Variables, options?: StartOptions): Promise<Run> {
     const run = this.start(variables, options);
-    await run.settle(this.patienceMs);
+    await run.settle(this.patience);
     return run;
   }
 
@@ -202,8 +221,11 @@ export class Lab {
 
   /** Kills everything that was started and removes what is left. */
   async close(): Promise<void> {
+    this.#closed.abort(new PosternError('ERR_CONFORM_PROGRAM', 'the examination is over'));
+    for (const trap of this.#traps) trap.close();
     await Promise.all(this.runs.map((run) => run.stop()));
     await rm(this.#root, { recursive: true, force: true });
+    this.#guard.close();
   }
 }
 

@@ -1,7 +1,8 @@
 /** One start of a program under test: its process, what it says, and how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EventEmitter } from 'node:events';
 import type { Duplex, Writable } from 'node:stream';
+import { News, type Pace, type Time, waitFor } from './patience.ts';
+import type { Guard } from './guard.ts';
 import { filesBelow, type Sandbox } from './sandbox.ts';
 
 /** `TOR_PT_*` variables; undefined leaves one out. */
@@ -16,6 +17,9 @@ export interface RunOptions {
   readonly stdin: 'open' | 'none';
   /** Starts it below another process, whose death `killParent` brings about. */
   readonly hasMiddleman: boolean;
+  /** Hears how long it took until the program said something or ended. */
+  readonly pace: Pace;
+  readonly guard: Guard;
 }
 
 /** How a process ended. */
@@ -49,14 +53,20 @@ export class Run {
   /** What it wrote outside its state directory; known when it has been stopped. */
   strays: readonly string[] = [];
   readonly #child: ChildProcess;
-  readonly #news = new EventEmitter().setMaxListeners(0);
+  readonly #pace: Pace;
+  readonly #guard: Guard;
+  readonly #startedMs = performance.now();
+  readonly #news = new News();
   readonly #hasMiddleman: boolean;
   #middlemanSays = '';
+  #hasAnswered = false;
   #stopped: Promise<void> | undefined;
 
-  constructor({ command, variables, sandbox, stdin, hasMiddleman }: RunOptions) {
+  constructor({ command, variables, sandbox, stdin, hasMiddleman, pace, guard }: RunOptions) {
     this.variables = variables;
     this.sandbox = sandbox;
+    this.#pace = pace;
+    this.#guard = guard;
     this.#hasMiddleman = hasMiddleman;
     const [file, ...args] = hasMiddleman ? [...middleman, ...command] : command;
     const set = Object.entries(variables).filter(
@@ -71,6 +81,7 @@ export class Run {
       // A process group of its own: all of it can be ended, and Ctrl-C is for the kit alone.
       detached: true,
     });
+    if (this.#child.pid !== undefined) guard.watch(this.#child.pid);
     this.#child.stdin?.on('error', () => {});
     this.#child.stdout!.setEncoding('latin1').on('data', (text: string) => this.#read(text));
     this.#child.stderr!.setEncoding('latin1').on('data', (text: string) => {
@@ -80,7 +91,7 @@ export class Run {
       const [, , , says, stdin] = this.#child.stdio as readonly (Duplex | null)[];
       says?.setEncoding('latin1').on('data', (text: string) => {
         this.#middlemanSays += text;
-        this.#news.emit('news');
+        this.#news.tell();
       });
       // Its end, which must be read to be seen, is that of the program.
       stdin?.on('error', () => {}).resume();
@@ -118,37 +129,30 @@ export class Run {
   }
 
   /** Waits for something to be true after a line or the end; says whether it came in time. */
-  async until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
-    if (condition()) return true;
-    return new Promise((resolve) => {
-      const settle = (outcome: boolean): void => {
-        clearTimeout(timer);
-        this.#news.off('news', onNews);
-        resolve(outcome);
-      };
-      const onNews = (): void => {
-        if (condition()) settle(true);
-      };
-      const timer = setTimeout(() => settle(condition()), timeoutMs);
-      this.#news.on('news', onNews);
-    });
+  until(condition: () => boolean, time: Time): Promise<boolean> {
+    return waitFor(condition, [this.#news], time);
+  }
+
+  /** Whether it has said something, or ended, within a time. */
+  answers(time: Time): Promise<boolean> {
+    return this.until(() => this.#hasAnswered, time);
   }
 
   /** Waits until it is done, has failed, or has had its time; a line of failure is given time to come true. */
-  async settle(patienceMs: number): Promise<void> {
+  async settle(time: Time): Promise<void> {
     const hasFailed = (): boolean => this.lines.some((line) => errorLine.test(line));
-    await this.until(() => this.isDone || hasFailed() || this.end !== undefined, patienceMs);
+    await this.until(() => this.isDone || hasFailed() || this.end !== undefined, time);
     // What should not follow often does so at once.
-    if (this.isDone) await this.until(() => this.end !== undefined, LINGER_MS);
+    if (this.isDone) await this.until(() => this.end !== undefined, this.#pace.moment(LINGER_MS));
     if (hasFailed()) {
-      this.endedAfterError = await this.until(() => this.end !== undefined, patienceMs);
+      this.endedAfterError = await this.until(() => this.end !== undefined, time);
     }
     if (this.pid !== undefined && this.end === undefined) this.sandbox.noteOpenFiles(this.pid);
   }
 
   /** Whether it is gone within a time. */
-  ends(timeoutMs: number): Promise<boolean> {
-    return this.until(() => this.end !== undefined, timeoutMs);
+  ends(time: Time): Promise<boolean> {
+    return this.until(() => this.end !== undefined, time);
   }
 
   get stdin(): Writable | null {
@@ -160,8 +164,8 @@ export class Run {
   }
 
   /** Kills the process that started it, and nothing else. */
-  async killParent(patienceMs: number): Promise<void> {
-    await this.until(() => this.pid !== undefined, patienceMs);
+  async killParent(time: Time): Promise<void> {
+    await this.until(() => this.pid !== undefined, time);
     this.#child.kill('SIGKILL');
   }
 
@@ -187,13 +191,15 @@ export class Run {
 
   async #stop(): Promise<void> {
     const { pid } = this.#child;
-    if (pid !== undefined && this.end === undefined) {
+    if (pid !== undefined) {
       try {
+        // Also when it has ended: what it has started may be there still.
         process.kill(-pid, 'SIGKILL');
       } catch {
         // Gone by itself.
       }
       await this.ends(STOP_WAIT_MS);
+      this.#guard.forget(pid);
     }
     this.strays = this.sandbox.strays();
     this.sandbox.close();
@@ -203,12 +209,21 @@ export class Run {
     const pieces = (this.tail + text).split('\n');
     this.tail = pieces.pop()!;
     this.lines.push(...pieces);
-    this.#news.emit('news');
+    if (pieces.length > 0) this.#answered();
+    this.#news.tell();
+  }
+
+  /** It has said a line, or ended: that is as long as a start takes. */
+  #answered(): void {
+    if (this.#hasAnswered) return;
+    this.#hasAnswered = true;
+    if (this.#stopped === undefined) this.#pace.note(performance.now() - this.#startedMs);
   }
 
   #ended(end: RunEnd): void {
     this.end ??= end;
-    this.#news.emit('news');
+    this.#answered();
+    this.#news.tell();
   }
 }
 

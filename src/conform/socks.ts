@@ -3,6 +3,7 @@
  * and strict, while this one sends what it is told to and reports each answer.
  */
 import { type Endpoint, ipToBytes } from '../pt/address.ts';
+import type { Time } from './patience.ts';
 import type { Silence, Wire } from './wire.ts';
 
 /** What to ask for. */
@@ -27,16 +28,16 @@ export interface SocksOutcome {
 export async function socksConnect(
   wire: Wire,
   { version, target, args }: SocksRequest,
-  timeoutMs: number,
+  time: Time,
 ): Promise<SocksOutcome> {
   if (version === 'socks4') {
     wire.write(Buffer.concat([Buffer.of(4, 1), ...addressAndPort(target, 4), args, Buffer.of(0)]));
-    const reply = await wire.take(8, timeoutMs);
+    const reply = await wire.take(8, time);
     return outcome('reply', reply, 1, 0x5a);
   }
   const hasArguments = args.length > 0;
   wire.write(hasArguments ? Buffer.of(5, 2, 0, 2) : Buffer.of(5, 1, 0));
-  const choice = await wire.take(2, timeoutMs);
+  const choice = await wire.take(2, time);
   const wanted = hasArguments ? 2 : 0;
   if (typeof choice === 'string' || choice[0] !== 5 || choice[1] !== wanted) {
     return outcome('method', choice, 1, -1);
@@ -52,15 +53,15 @@ export async function socksConnect(
         password,
       ]),
     );
-    const status = await wire.take(2, timeoutMs);
+    const status = await wire.take(2, time);
     if (typeof status === 'string' || status[1] !== 0)
       return outcome('authentication', status, 1, -1);
   }
   wire.write(Buffer.concat([Buffer.of(5, 1, 0), ...addressAndPort(target, 5)]));
-  const head = await wire.take(4, timeoutMs);
+  const head = await wire.take(4, time);
   if (typeof head === 'string' || head[1] !== 0) return outcome('reply', head, 1, 0);
   const rest = { 1: 6, 4: 18 }[head[3]!];
-  const bound = rest === undefined ? head : await wire.take(rest, timeoutMs);
+  const bound = rest === undefined ? head : await wire.take(rest, time);
   return outcome('reply', typeof bound === 'string' ? bound : head, 1, 0);
 }
 

@@ -1,6 +1,7 @@
 /** A socket that is read in steps, each with a deadline. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Endpoint } from '../pt/address.ts';
+import { News, type Time, waitFor } from './patience.ts';
 
 /** How a wait ended without what was waited for. */
 export type Silence = 'closed' | 'reset' | 'silent';
@@ -8,28 +9,29 @@ export type Silence = 'closed' | 'reset' | 'silent';
 /** One connection. */
 export class Wire {
   readonly socket: Socket;
+  /** Hears of everything that comes. */
+  readonly news: News = new News();
+  /** The first byte that came, whether it has been taken or not. */
+  first: number | undefined;
   #received = Buffer.alloc(0);
   #end: 'closed' | 'reset' | undefined;
-  #wake: () => void = () => {};
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
+      this.first ??= chunk[0];
       this.#received = Buffer.concat([this.#received, chunk]);
-      this.#wake();
+      this.news.tell();
     });
+    const ended = (how: 'closed' | 'reset'): void => {
+      this.#end ??= how;
+      this.news.tell();
+    };
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#end ??= error.code === 'ECONNRESET' ? 'reset' : 'closed';
-      this.#wake();
+      ended(error.code === 'ECONNRESET' ? 'reset' : 'closed');
     });
-    socket.on('end', () => {
-      this.#end ??= 'closed';
-      this.#wake();
-    });
-    socket.on('close', () => {
-      this.#end ??= 'closed';
-      this.#wake();
-    });
+    socket.on('end', () => ended('closed'));
+    socket.on('close', () => ended('closed'));
   }
 
   /** All that has come and has not been taken. */
@@ -42,8 +44,8 @@ export class Wire {
   }
 
   /** Exactly so many bytes, or why they did not come. */
-  async take(length: number, timeoutMs: number): Promise<Buffer | Silence> {
-    await this.#until(() => this.#received.length >= length || this.#end !== undefined, timeoutMs);
+  async take(length: number, time: Time): Promise<Buffer | Silence> {
+    await this.#until(() => this.#received.length >= length || this.#end !== undefined, time);
     if (this.#received.length < length) return this.#end ?? 'silent';
     const bytes = this.#received.subarray(0, length);
     this.#received = this.#received.subarray(length);
@@ -51,16 +53,16 @@ export class Wire {
   }
 
   /** Everything up to the first occurrence of a text, that included. */
-  async takeThrough(text: string, timeoutMs: number): Promise<Buffer | Silence> {
-    await this.#until(() => this.#received.includes(text) || this.#end !== undefined, timeoutMs);
+  async takeThrough(text: string, time: Time): Promise<Buffer | Silence> {
+    await this.#until(() => this.#received.includes(text) || this.#end !== undefined, time);
     const at = this.#received.indexOf(text);
     if (at === -1) return this.#end ?? 'silent';
     return (await this.take(at + text.length, 0)) as Buffer;
   }
 
   /** How it ended, or `silent` when it has not; what comes before that stays in `received`. */
-  async ending(timeoutMs: number): Promise<Silence> {
-    await this.#until(() => this.#end !== undefined, timeoutMs);
+  async ending(time: Time): Promise<Silence> {
+    await this.#until(() => this.#end !== undefined, time);
     return this.#end ?? 'silent';
   }
 
@@ -68,59 +70,50 @@ export class Wire {
     this.socket.destroy();
   }
 
-  #until(condition: () => boolean, timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.#wake = () => {};
-        resolve();
-      };
-      const timer = setTimeout(settle, timeoutMs);
-      this.#wake = () => {
-        if (condition()) settle();
-      };
-      this.#wake();
-    });
+  async #until(condition: () => boolean, time: Time): Promise<void> {
+    await waitFor(condition, [this.news], time);
   }
 }
 
 /** Connects, from a local address where one is given; `closed` when nobody is there. */
 export async function dialWire(
   { host, port }: Endpoint,
-  timeoutMs: number,
+  time: Time,
   localAddress?: string,
 ): Promise<Wire | Silence> {
   const socket = connect({ host, port, ...(localAddress !== undefined && { localAddress }) });
   socket.setNoDelay(true);
   // Both directions end on their own.
   socket.allowHalfOpen = true;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      socket.destroy();
-      resolve('silent');
-    }, timeoutMs);
-    const refused = (): void => {
-      clearTimeout(timer);
-      resolve('closed');
-    };
-    socket.once('error', refused);
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.off('error', refused);
-      resolve(new Wire(socket));
-    });
-  });
+  const news = new News();
+  let outcome: 'connected' | 'closed' | undefined;
+  const settle = (how: 'connected' | 'closed'): void => {
+    outcome ??= how;
+    news.tell();
+  };
+  const refused = (): void => settle('closed');
+  socket.once('error', refused).once('connect', () => settle('connected'));
+  try {
+    await waitFor(() => outcome !== undefined, [news], time);
+  } finally {
+    if (outcome === undefined) socket.destroy();
+  }
+  if (outcome !== 'connected') return outcome ?? 'silent';
+  const wire = new Wire(socket);
+  socket.off('error', refused);
+  return wire;
 }
 
 /** A TCP listener on loopback whose connections are taken one by one. */
 export class Trap {
   readonly endpoint: Endpoint;
+  /** Hears of connections, and of everything that comes on them. */
+  readonly news: News = new News();
   /** How many connections have come. */
   count = 0;
   readonly #queue: Wire[] = [];
   readonly #all = new Set<Wire>();
   readonly #server: ReturnType<typeof createServer>;
-  #wake: () => void = () => {};
 
   private constructor(server: ReturnType<typeof createServer>) {
     this.#server = server;
@@ -128,10 +121,11 @@ export class Trap {
     this.endpoint = { host: address, port };
     server.on('connection', (socket) => {
       const wire = new Wire(socket.setNoDelay(true));
+      wire.news.listen(() => this.news.tell());
       this.count += 1;
       this.#queue.push(wire);
       this.#all.add(wire);
-      this.#wake();
+      this.news.tell();
     });
   }
 
@@ -149,35 +143,37 @@ export class Trap {
     return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   }
 
+  /** Every connection that has come, in order. */
+  get wires(): readonly Wire[] {
+    return [...this.#all];
+  }
+
   /** The next connection; undefined when none comes in time. */
-  async accept(timeoutMs: number): Promise<Wire | undefined> {
-    if (this.#queue.length === 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#wake = () => {};
-    }
+  async accept(time: Time): Promise<Wire | undefined> {
+    await waitFor(() => this.#queue.length > 0, [this.news], time);
     return this.#queue.shift();
   }
 
   /** The connection on which a text arrives, whichever it is and whenever it came. */
-  async find(text: string, timeoutMs: number): Promise<Wire | undefined> {
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const found = [...this.#all].find((wire) => wire.received.includes(text));
-      if (found !== undefined || Date.now() > deadline) return found;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-    }
+  async find(text: string, time: Time): Promise<Wire | undefined> {
+    const found = (): Wire | undefined => this.wires.find((wire) => wire.received.includes(text));
+    await waitFor(() => found() !== undefined, [this.news], time);
+    return found();
   }
 
+  /** Idempotent. */
   close(): void {
     this.#server.close();
     for (const wire of this.#all) wire.close();
   }
 }
 
-const LOOK_EVERY_MS = 10;
+/**
+ * An address of this machine that no other program uses: what connects there was told to, and its ports are in
+ * nobody else's way. Only Linux has more than one without being asked.
+ */
+export function ownLoopbackAddress(): string {
+  if (process.platform !== 'linux') return '127.0.0.1';
+  const part = (): number => 1 + Math.floor(Math.random() * 254);
+  return `127.${part()}.${part()}.${part()}`;
+}

@@ -12,6 +12,12 @@ import type { Faults } from './pt-faults.ts';
 
 const signal = new AbortController().signal;
 
+/**
+ * Waiting for what does not come is most of the time that these tests take. The least times are short because
+ * the faulty programs start fast; on a slow machine all of them grow.
+ */
+export const testTimes = { patienceMs: 500, quietMs: 200, stopPatienceMs: 2500 } as const;
+
 /** Examines the faulty PT; for some clauses only as far as they are all broken. */
 export function examineFaultyPt(
   fault: string,
@@ -21,9 +27,7 @@ export function examineFaultyPt(
     command: faultyPt(fault),
     transports: faultyPtTransports,
     shownOptions: new Map([['xora', 'key=key-77777777']]),
-    // Waiting for what a fault leaves out is most of the time that these tests take.
-    patienceMs: only === undefined ? 6000 : 2000,
-    quietMs: 400,
+    ...testTimes,
     signal,
     ...(only !== undefined && { only, bail: true }),
   });
@@ -79,8 +83,7 @@ export function testParentFaults(faults: ParentFaults): void {
           launches: [faultyLaunches[role](fault)],
           only,
           bail: true,
-          patienceMs: 4000,
-          stopPatienceMs: 2500,
+          ...testTimes,
           signal,
         });
         assert.deepEqual(withVerdict(reports, 'broken').toSorted(), only.toSorted());

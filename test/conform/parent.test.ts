@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { examineParent } from '../../src/conform/parent/index.ts';
-import { faultsIn, faultyLaunches, withVerdict } from './examine.ts';
+import { faultsIn, faultyLaunches, testTimes, withVerdict } from './examine.ts';
 import { conductFaults, messageFaults } from './parent-faults.ts';
 
 const signal = new AbortController().signal;
@@ -10,6 +10,7 @@ const signal = new AbortController().signal;
 test('a parent without a fault breaks nothing, and every clause that is judged has a fault that breaks it', async () => {
   const reports = await examineParent({
     launches: Object.values(faultyLaunches).map((launch) => launch('none')),
+    ...testTimes,
     signal,
   });
   assert.deepEqual(faultsIn(reports), []);
@@ -22,7 +23,7 @@ test('a parent without a fault breaks nothing, and every clause that is judged h
 
 test('a command that starts no PT is said so', async () => {
   const template = ['/bin/echo', 'no thanks', '{pt}'];
-  await assert.rejects(examineParent({ launches: [{ template }], signal, patienceMs: 2000 }), {
+  await assert.rejects(examineParent({ launches: [{ template }], signal, ...testTimes }), {
     code: 'ERR_CONFORM_PROGRAM',
     message: /no thanks/,
   });

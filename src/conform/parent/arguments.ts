@@ -1,6 +1,7 @@
 /** What a parent says to the PT's SOCKS listener: the protocol, and the arguments in it. */
 import type { Findings } from '../findings.ts';
 import { shown } from '../findings.ts';
+import type { Allowance, Time } from '../patience.ts';
 import type { Wire } from '../wire.ts';
 import { perform } from './performance.ts';
 import type { Script } from './scripts.ts';
@@ -65,11 +66,11 @@ export function announce(stage: Stage, { protocol = 'socks5' }: { protocol?: str
 export async function converse(
   stage: Stage,
   conversation: Conversation,
-  timeoutMs: number,
+  { patience, quiet }: { readonly patience: Allowance; readonly quiet: Allowance },
   findings: Findings,
 ): Promise<void> {
   const { clauses, list, protocol, method } = conversation;
-  const wire = await stage.socks.accept(timeoutMs);
+  const wire = await stage.conversation(patience);
   const sent = `a bridge line with ${shown(conversation.args) || 'no arguments'}`;
   if (wire === undefined) {
     findings.judge(clauses, false, {
@@ -80,7 +81,7 @@ export async function converse(
     return;
   }
   if (protocol === 'socks4') {
-    const userId = await readSocks4(wire, timeoutMs);
+    const userId = await readSocks4(wire, patience);
     findings.judge(clauses, userId === list, {
       sent: `${sent}, and CMETHOD with socks4`,
       came: userId === undefined ? 'no request of SOCKS 4' : `USERID ${shown(userId)}`,
@@ -88,8 +89,8 @@ export async function converse(
     });
     return;
   }
-  const head = await wire.take(2, timeoutMs);
-  const methods = Buffer.isBuffer(head) ? await wire.take(head[1]!, timeoutMs) : head;
+  const head = await wire.take(2, patience);
+  const methods = Buffer.isBuffer(head) ? await wire.take(head[1]!, patience) : head;
   if (!Buffer.isBuffer(head) || !Buffer.isBuffer(methods) || head[0] !== 5) {
     const came = 'no greeting of SOCKS 5';
     findings.judge(clauses, false, { sent, came, expected: 'a greeting of SOCKS 5' });
@@ -102,7 +103,7 @@ export async function converse(
   });
   if (method !== undefined) {
     wire.write(Buffer.of(5, method));
-    const more = await wire.take(1, timeoutMs);
+    const more = await wire.take(1, quiet);
     findings.judge(clauses, !Buffer.isBuffer(more), {
       sent: `${sent}; the PT chose the method ${method}, which reads no arguments`,
       came: Buffer.isBuffer(more) ? 'a request without the arguments' : 'nothing more',
@@ -111,7 +112,7 @@ export async function converse(
     return;
   }
   wire.write(Buffer.of(5, 2));
-  const fields = await readUserPass(wire, timeoutMs);
+  const fields = await readUserPass(wire, patience);
   const expected = [Buffer.from(list).subarray(0, 255), Buffer.from(list).subarray(255)];
   const password = expected[1]!.length === 0 ? '\0' : expected[1]!.toString('latin1');
   findings.judge(
@@ -131,22 +132,22 @@ export async function converse(
 /** RFC 1929: `01 ULEN UNAME PLEN PASSWD`. */
 async function readUserPass(
   wire: Wire,
-  timeoutMs: number,
+  time: Time,
 ): Promise<{ readonly username: string; readonly password: string } | undefined> {
-  const head = await wire.take(2, timeoutMs);
+  const head = await wire.take(2, time);
   if (!Buffer.isBuffer(head) || head[0] !== 1) return undefined;
-  const username = await wire.take(head[1]!, timeoutMs);
-  const length = await wire.take(1, timeoutMs);
+  const username = await wire.take(head[1]!, time);
+  const length = await wire.take(1, time);
   if (!Buffer.isBuffer(username) || !Buffer.isBuffer(length)) return undefined;
-  const password = await wire.take(length[0]!, timeoutMs);
+  const password = await wire.take(length[0]!, time);
   if (!Buffer.isBuffer(password)) return undefined;
   return { username: username.toString('latin1'), password: password.toString('latin1') };
 }
 
 /** The USERID of a SOCKS 4 request. */
-async function readSocks4(wire: Wire, timeoutMs: number): Promise<string | undefined> {
-  const head = await wire.take(8, timeoutMs);
+async function readSocks4(wire: Wire, time: Time): Promise<string | undefined> {
+  const head = await wire.take(8, time);
   if (!Buffer.isBuffer(head) || head[0] !== 4 || head[1] !== 1) return undefined;
-  const userId = await wire.takeThrough('\0', timeoutMs);
+  const userId = await wire.takeThrough('\0', time);
   return Buffer.isBuffer(userId) ? userId.toString('latin1').slice(0, -1) : undefined;
 }

@@ -5,14 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { type Clause, readClauses } from '../clauses.ts';
-import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
+import { type ClauseReport, Findings, reportClauses, shown } from '../findings.ts';
+import type { Role } from '../lab.ts';
+import { Guard } from '../guard.ts';
 import { inParallel } from '../parallel.ts';
+import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS } from '../patience.ts';
 import { announce, type Conversation, conversations, converse, overlong } from './arguments.ts';
 import { askedFor, perform, watch } from './performance.ts';
 import type { Launch } from './recipes.ts';
 import { type Script, scripts } from './scripts.ts';
 import { Stage, strayVariables } from './stage.ts';
-import { judgeStop, manners, stopClauses } from './stopping.ts';
+import { judgeStop, type Manner, manners, stopClauses } from './stopping.ts';
 import { judgeEnvironment } from './surroundings.ts';
 
 /** What to examine, and how. */
@@ -20,9 +23,11 @@ export interface ParentOptions {
   /** The ways to start the parent; each is examined. */
   readonly launches: readonly Launch[];
   readonly only?: readonly string[];
-  /** How long the parent may take for what it has to do. */
+  /** How long the parent may take for what it has to do, on a machine that keeps up. */
   readonly patienceMs?: number;
-  /** How long it may take to end a PT. */
+  /** How long it is watched where it has to do nothing, on such a machine. */
+  readonly quietMs?: number;
+  /** How long it may take to end a PT, on such a machine. */
   readonly stopPatienceMs?: number;
   readonly signal: AbortSignal;
   /** Ends as soon as every clause that was asked for is broken. */
@@ -61,7 +66,7 @@ export async function examineParent(options: ParentOptions): Promise<readonly Cl
     }
     const chosen = tasks.filter((task) => task.clauses.split(' ').some((id) => selected.has(id)));
     let done = 0;
-    await inParallel(chosen, JOBS, async (task) => {
+    await inParallel(chosen, options.bail === true ? 2 : JOBS, async (task) => {
       options.signal.throwIfAborted();
       if (options.bail === true && isAllBroken(clauses, examination.findings)) return;
       await task.run();
@@ -93,17 +98,24 @@ class Examination {
   readonly #options: ParentOptions;
   readonly #root: string = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
   readonly #stages = new Set<Stage>();
+  readonly #guard: Guard = new Guard(this.#root);
+  readonly #closed = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #pace: Pace;
+  readonly #patience: Allowance;
   #count = 0;
 
   constructor(options: ParentOptions) {
     this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
+    this.#pace = new Pace(this.#signal);
+    this.#patience = this.#pace.allow(options.patienceMs ?? PATIENCE_MS, PATIENCE_STARTS);
   }
 
   /** Starts a parent once to see what it asks for, and says what else to do with it. */
   async tasksOf(launch: Launch): Promise<readonly Task[]> {
-    const { patienceMs = PATIENCE_MS, stopPatienceMs = STOP_PATIENCE_MS } = this.#options;
     const stage = await this.#open(launch, '');
-    await stage.until(() => stage.env !== undefined || stage.exit !== undefined, patienceMs);
+    await stage.until(() => stage.env !== undefined || stage.exit !== undefined, this.#patience);
     if (stage.env === undefined) {
       const output = stage.output.trim().split('\n').slice(-3).join(' / ');
       throw new PosternError('ERR_CONFORM_PROGRAM', `the command starts no PT: ${output}`);
@@ -111,34 +123,36 @@ class Examination {
     judgeEnvironment(stage, launch, this.findings);
     const { role, names } = askedFor(stage.env);
     this.roles.add(role);
-    const startedMs = Date.now();
-    perform(
-      stage,
-      scripts.find((script) => script.role === role)!,
-    );
-    const { outcome } = await watch(stage, {}, 1, role === 'client' ? patienceMs : SERVER_QUIET_MS);
+    const startedMs = performance.now();
+    perform(stage, plainScript(launch, role));
+    const isUsed = (): boolean => stage.conversations.length > 0 || stage.exit !== undefined;
+    if (role === 'client') await stage.until(isUsed, this.#patience);
+    const usedAfterMs = stage.exit === undefined ? performance.now() - startedMs : 0;
     await this.#end(stage);
-    // Nobody is waited for much longer than this parent took when all was well.
-    const quietMs =
-      role === 'client' && outcome === 'used'
-        ? Math.min(Math.max(MINIMAL_QUIET_MS, 3 * (Date.now() - startedMs)), patienceMs)
-        : SERVER_QUIET_MS;
+    // Where it does not do something, it is watched for longer than it took to do it.
+    const { quietMs = QUIET_MS } = this.#options;
+    const quiet = this.#pace.allow(Math.max(quietMs, 2 * usedAfterMs), QUIET_STARTS);
 
     const own = scripts.filter(
-      (script) => script.role === role && (script.needsSeveral !== true || names.length > 1),
+      (script) =>
+        script.role === role &&
+        (script.needsSeveral !== true || names.length > 1) &&
+        (script.needsUpstream === true) === (launch.upstream !== undefined),
     );
     const tasks = own.map((script): Task => ({
       clauses: script.clauses,
       title: script.title,
-      run: () => this.#perform(launch, script, names.length, quietMs),
+      run: () => this.#perform(launch, script, names.length, quiet),
     }));
+    // With an upstream proxy only what has to do with it is another matter.
+    if (launch.upstream !== undefined) return tasks;
     const hasArgs = [...launch.template, ...Object.values(launch.files ?? {})].some((text) =>
       text.includes('{args}'),
     );
     if (role === 'client' && hasArgs) {
       tasks.push(
         ...[...conversations, overlong].map((conversation) =>
-          this.#talk(launch, conversation, quietMs),
+          this.#talk(launch, conversation, quiet),
         ),
       );
     }
@@ -146,30 +160,46 @@ class Examination {
       tasks.unshift({
         clauses: stopClauses,
         title: `the end of a PT that ${manner}`,
-        run: () =>
-          this.#on(launch, '', async (on) => {
-            perform(
-              on,
-              scripts.find((script) => script.role === role)!,
-            );
-            await watch(on, {}, 1, quietMs);
-            await judgeStop(on, manner, stopPatienceMs, this.findings);
-          }),
+        run: () => this.#stop(launch, manner, plainScript(launch, role), quiet),
       });
     }
     return tasks;
   }
 
   async close(): Promise<void> {
+    this.#closed.abort(new PosternError('ERR_CONFORM_PROGRAM', 'the examination is over'));
     await Promise.all([...this.#stages].map((stage) => this.#end(stage)));
     await rm(this.#root, { recursive: true, force: true });
+    this.#guard.close();
   }
 
-  async #perform(launch: Launch, script: Script, names: number, quietMs: number): Promise<void> {
-    await this.#on(launch, '', async (stage) => {
+  /** Ends the parent of a PT that has started well; again, when the machine was too busy to see how. */
+  async #stop(launch: Launch, manner: Manner, plain: Script, quiet: Allowance): Promise<void> {
+    const { stopPatienceMs = STOP_PATIENCE_MS } = this.#options;
+    const patience = this.#pace.allow(stopPatienceMs, PATIENCE_STARTS);
+    let isSeen = false;
+    for (let attempt = 0; attempt < STOP_ATTEMPTS && !isSeen; attempt += 1) {
+      await this.#on(launch, '', stopClauses, async (stage) => {
+        perform(stage, plain);
+        await watch(stage, {}, 1, plain.role === 'client' ? this.#patience : quiet);
+        isSeen = await judgeStop(stage, manner, { patience, quiet }, this.findings);
+      });
+    }
+    const reason = 'this machine is too busy to tell how long the PT was waited for';
+    if (!isSeen) this.findings.pass(stopClauses, 'not observable', reason);
+  }
+
+  async #perform(launch: Launch, script: Script, names: number, quiet: Allowance): Promise<void> {
+    const isUse = script.role === 'client' && script.expected === 'accepted';
+    await this.#on(launch, '', script.clauses, async (stage) => {
       const sent = perform(stage, script);
       const wanted = script.needsSeveral === true && script.says.includes('$REVERSED') ? names : 1;
-      const { outcome, description } = await watch(stage, script, wanted, quietMs);
+      const { outcome, description } = await watch(
+        stage,
+        script,
+        wanted,
+        isUse ? this.#patience : quiet,
+      );
       const evidence = {
         sent,
         came: description,
@@ -188,25 +218,26 @@ class Examination {
     });
   }
 
-  #talk(launch: Launch, conversation: Conversation, quietMs: number): Task {
+  #talk(launch: Launch, conversation: Conversation, quiet: Allowance): Task {
     const { clauses, args } = conversation;
     return {
       clauses: `${clauses} PT-3.5-07`,
       title: `arguments of ${conversation.list.length} bytes`,
       run: async () => {
         if (conversation !== overlong) {
-          await this.#on(launch, args, async (stage) => {
+          const times = { patience: this.#patience, quiet };
+          await this.#on(launch, args, clauses, async (stage) => {
             announce(stage, conversation);
-            await converse(stage, conversation, quietMs, this.findings);
+            await converse(stage, conversation, times, this.findings);
           });
           return;
         }
         // The parent may refuse the line before it starts anything.
         const stage = await this.#open(launch, args);
-        await stage.until(() => stage.env !== undefined || stage.exit !== undefined, quietMs);
+        await stage.until(() => stage.env !== undefined || stage.exit !== undefined, quiet);
         if (stage.env !== undefined) announce(stage, conversation);
-        const wire = await stage.socks.accept(quietMs);
-        const bytes = await wire?.take(4, quietMs);
+        const wire = await stage.conversation(quiet);
+        const bytes = await wire?.take(4, quiet);
         this.findings.judge(clauses, !Buffer.isBuffer(bytes), {
           sent: 'a bridge line whose argument list has 511 bytes',
           came: Buffer.isBuffer(bytes) ? 'a connection through the PT' : 'nothing to the PT',
@@ -218,24 +249,39 @@ class Examination {
   }
 
   /** Does something on a stage on which the PT has been started. */
-  async #on(launch: Launch, args: string, act: (stage: Stage) => Promise<void>): Promise<void> {
+  async #on(
+    launch: Launch,
+    args: string,
+    clauses: string,
+    act: (stage: Stage) => Promise<void>,
+  ): Promise<void> {
     const stage = await this.#open(launch, args);
     try {
-      await stage.until(() => stage.env !== undefined, this.#options.patienceMs ?? PATIENCE_MS);
-      if (stage.env !== undefined) await act(stage);
+      await stage.until(() => stage.env !== undefined || stage.exit !== undefined, this.#patience);
+      if (stage.env === undefined) {
+        this.findings.judge(clauses, false, {
+          sent: `a start of the parent${args === '' ? '' : ` with a bridge line with ${shown(args)}`}`,
+          came: 'it started no PT',
+          expected: 'the start of its PT, as before',
+        });
+      } else {
+        await act(stage);
+      }
     } finally {
       await this.#end(stage);
     }
   }
 
   async #open(launch: Launch, args: string): Promise<Stage> {
-    this.#options.signal.throwIfAborted();
+    this.#signal.throwIfAborted();
     this.#count += 1;
     const stage = await Stage.open({
       launch,
       args,
       folder: join(this.#root, String(this.#count)),
       variables: strayVariables,
+      pace: this.#pace,
+      guard: this.#guard,
     });
     this.#stages.add(stage);
     return stage;
@@ -273,17 +319,25 @@ const unjudged = [
   ['PT-3.3.3-09', 'not observable', 'what a parent makes known to clients is its own affair'],
 ] as const;
 
+/** The script of a start without a fault. */
+function plainScript({ upstream }: Launch, role: Role): Script {
+  return scripts.find(
+    (script) =>
+      script.role === role && (script.needsUpstream === true) === (upstream !== undefined),
+  )!;
+}
+
 /** How long a parent may take from its start to the use of a PT. */
 const PATIENCE_MS = 10_000;
 
 /** How long it is watched where it has to do nothing, at least. */
-const MINIMAL_QUIET_MS = 1500;
-
-/** A server's parent does nothing with its PT when all is well. */
-const SERVER_QUIET_MS = 1500;
+const QUIET_MS = 1500;
 
 /** The steps of the stop ladder together. */
 const STOP_PATIENCE_MS = 15_000;
 
-/** Parents at a time. */
-const JOBS = 4;
+/** How often a parent is ended until it is seen well. */
+const STOP_ATTEMPTS = 5;
+
+/** Parents at a time: they mostly wait. */
+const JOBS = 10;

@@ -2,6 +2,7 @@
 import type { Role } from '../lab.ts';
 import { shown } from '../findings.ts';
 import type { Script } from './scripts.ts';
+import type { Time } from '../patience.ts';
 import type { Stage } from './stage.ts';
 
 /** What a parent made of a PT. */
@@ -67,20 +68,20 @@ export async function watch(
   stage: Stage,
   { then }: Pick<Script, 'then'>,
   connections: number,
-  timeoutMs: number,
+  time: Time,
 ): Promise<Reaction> {
   // A PT that was told to leave is no parent's doing.
   const isGone = (): boolean => then !== 'exit' && stage.has('gone');
   const hasEnded = (): boolean =>
     stage.has('stdin end') || stage.has('SIGTERM') || isGone() || stage.exit !== undefined;
-  await stage.until(() => stage.socks.count >= connections || hasEnded(), timeoutMs);
+  await stage.until(() => stage.conversations.length >= connections || hasEnded(), time);
   // The PT hears of its parent's death before the kit does.
-  if (hasEnded()) await stage.until(() => stage.exit !== undefined, DEATH_MS);
+  if (hasEnded()) await stage.until(() => stage.exit !== undefined, stage.pace.moment(DEATH_MS));
   const crash = stage.exit?.signal ?? null;
   if (crash !== null && crash !== 'SIGTERM' && crash !== 'SIGKILL') {
     return { outcome: 'crashed', description: `the parent died of ${crash}` };
   }
-  if (stage.socks.count >= connections) {
+  if (stage.conversations.length >= connections) {
     return { outcome: 'used', description: 'it used the PT' };
   }
   if (!hasEnded()) return { outcome: 'idle', description: 'it did nothing with the PT' };

@@ -10,6 +10,8 @@ export interface Launch {
   readonly serverOptions?: string;
   /** Whether the parent is asked to use an Extended ORPort. */
   readonly hasExtendedOrPort?: boolean;
+  /** What TOR_PT_PROXY must be, where the parent is told to use an upstream proxy. */
+  readonly upstream?: string;
 }
 
 /** A tor that is kept from everything but this machine. */

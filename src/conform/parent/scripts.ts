@@ -19,6 +19,8 @@ export interface Script {
   readonly expected: 'accepted' | 'refused' | 'either';
   /** Only with several transports. */
   readonly needsSeveral?: boolean;
+  /** Only where the parent was told to use an upstream proxy; the others only where it was not. */
+  readonly needsUpstream?: boolean;
   /** Written byte by byte. */
   readonly isCut?: boolean;
 }

@@ -1,12 +1,15 @@
 /** One start of a parent, with the kit in the place of its PT. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { dialWire, Trap, type Wire } from '../wire.ts';
-import type { FakeNews, FakeOrder } from './fake-pt.ts';
+import type { Guard } from '../guard.ts';
+import { News, type Pace, type Time, waitFor } from '../patience.ts';
+import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
+import type { FakeNews, FakeOrder, Moment } from './fake-pt.ts';
 import type { Launch } from './recipes.ts';
 
 /** What the parent is given in its own environment, and must keep from the PT. */
@@ -24,40 +27,60 @@ export interface StageOptions {
   /** A folder that does not exist yet. */
   readonly folder: string;
   readonly variables: Readonly<Record<string, string>>;
+  /** Hears how long it took until the PT was started. */
+  readonly pace: Pace;
+  readonly guard: Guard;
 }
 
-/** What happened to the fake PT, in order. */
-export type StageEvent = 'stdin end' | 'SIGTERM' | 'gone';
+/** What can happen to the fake PT. */
+export type EventName = 'stdin end' | 'SIGTERM' | 'gone';
+
+/** What has happened to it, by the kit's clock, and by its own as far as it has seen it. */
+export interface StageEvent {
+  readonly event: EventName;
+  readonly atMs: number;
+  readonly moment?: Moment;
+}
 
 /** A parent that runs, and the PT that it started. */
 export class Stage {
   /** What the fake PT found in its environment; undefined until it is started. */
   env: Readonly<Record<string, string>> | undefined;
   parentPid: number | undefined;
-  readonly events: { readonly event: StageEvent; readonly atMs: number }[] = [];
-  /** How many fake PTs were started. */
-  starts = 0;
+  /** In the order in which the kit heard of them. */
+  readonly events: StageEvent[] = [];
+  /** Whether the fake PT looks closely at what happens to it. */
+  isAttentive = false;
+  /** Whether it has ended by itself, and was not killed. */
+  hasLeft = false;
   /** How the parent ended. */
   exit: { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   output = '';
   /** Where the fake PT's SOCKS listener is. */
   readonly socks: Trap;
+  readonly pace: Pace;
   readonly #child: ChildProcess;
   readonly #control: Server;
   readonly #connections = new Set<Socket>();
   readonly #pokes = new Set<Wire>();
+  readonly #news = new News();
+  readonly #guard: Guard;
+  readonly #startedMs = performance.now();
+  /** By this the fake PT of this stage is known from whoever else connects. */
+  readonly #word = randomUUID();
   #first: Socket | undefined;
   #isClosed = false;
-  #wake: () => void = () => {};
 
   private constructor(options: StageOptions, control: Server, socks: Trap, listen: string) {
     const { folder, launch, args } = options;
+    this.pace = options.pace;
+    this.#guard = options.guard;
     this.#control = control;
     this.socks = socks;
     const { port } = control.address() as AddressInfo;
     const pt = join(folder, 'pt');
     const script = fileURLToPath(new URL('./fake-pt.js', import.meta.url));
-    writeFileSync(pt, `#!/bin/sh\nexec '${process.execPath}' '${script}' ${port}\n`);
+    writeFileSync(pt, `#!/bin/sh\nexec '${process.execPath}' '${script}' ${port} ${this.#word}\n`);
     chmodSync(pt, 0o755);
     control.on('connection', (socket) => this.#accept(socket));
     const directory = join(folder, 'data');
@@ -79,6 +102,7 @@ export class Stage {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    if (this.#child.pid !== undefined) options.guard.watch(this.#child.pid);
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding('latin1').on('data', (text: string) => {
         this.output = (this.output + text).slice(-KEPT_OUTPUT_CHARACTERS);
@@ -86,13 +110,14 @@ export class Stage {
     }
     this.#child.once('exit', (exitCode, signal) => {
       this.exit ??= { exitCode, signal };
-      this.#wake();
+      this.#news.tell();
     });
     this.#child.once('error', () => {
       this.exit ??= { exitCode: null, signal: null };
-      this.#wake();
+      this.#news.tell();
     });
-    void this.#poke(listen);
+    const texts = [...launch.template, ...Object.values(launch.files ?? {})];
+    if (texts.some((text) => text.includes('{listen}'))) void this.#poke(listen);
   }
 
   static async open(options: StageOptions): Promise<Stage> {
@@ -100,7 +125,8 @@ export class Stage {
     const control = createServer();
     await new Promise<void>((resolve) => void control.listen(0, '127.0.0.1', resolve));
     const socks = await Trap.open();
-    const free = await Trap.open();
+    // An address of its own: nobody else gets its port in the meantime.
+    const free = await Trap.open(ownLoopbackAddress());
     free.close();
     return new Stage(options, control, socks, free.address);
   }
@@ -110,29 +136,32 @@ export class Stage {
   }
 
   /** Waits for something to be true; says whether it came in time. */
-  until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const settle = (outcome: boolean): void => {
-        clearTimeout(timer);
-        clearInterval(look);
-        resolve(outcome);
-      };
-      const timer = setTimeout(() => settle(condition()), timeoutMs);
-      const check = (): void => {
-        if (condition()) settle(true);
-      };
-      const look = setInterval(check, LOOK_EVERY_MS);
-      this.#wake = check;
-      check();
-    });
+  until(condition: () => boolean, time: Time): Promise<boolean> {
+    return waitFor(condition, [this.#news, this.socks.news], time);
+  }
+
+  /** The parent's connections to the PT that have begun to speak SOCKS; others are somebody else's. */
+  get conversations(): readonly Wire[] {
+    return this.socks.wires.filter(({ first }) => first === 4 || first === 5);
+  }
+
+  /** The first of them. */
+  async conversation(time: Time): Promise<Wire | undefined> {
+    await this.until(() => this.conversations.length > 0, time);
+    return this.conversations[0];
   }
 
   /** Whether something has happened to the fake PT. */
-  has(event: StageEvent): boolean {
-    return this.events.some((each) => each.event === event);
+  has(event: EventName): boolean {
+    return this.find(event) !== undefined;
   }
 
-  /** Tells the first fake PT what to do. */
+  /** The first time that something has happened to it. */
+  find(event: EventName): StageEvent | undefined {
+    return this.events.find((each) => each.event === event);
+  }
+
+  /** Tells the fake PT what to do. */
   order(order: FakeOrder): void {
     this.#first?.write(`${JSON.stringify(order)}\n`);
   }
@@ -153,6 +182,7 @@ export class Stage {
       }
     }
     await this.until(() => this.exit !== undefined, CLOSE_WAIT_MS);
+    if (pid !== undefined) this.#guard.forget(pid);
     // What the parent started elsewhere ends with its connection.
     for (const socket of this.#connections) socket.destroy();
     for (const wire of this.#pokes) wire.close();
@@ -163,41 +193,53 @@ export class Stage {
   #accept(socket: Socket): void {
     this.#connections.add(socket);
     socket.on('error', () => {});
-    const isFirst = this.#first === undefined;
-    if (isFirst) this.#first = socket;
     createInterface({ input: socket })
       .on('error', () => {})
-      .on('line', (line) => {
-        const news = JSON.parse(line) as FakeNews;
-        if (news.type === 'start') this.starts += 1;
-        if (isFirst) this.#hear(news);
-      });
+      .on('line', (line) => this.#hear(socket, line));
     socket.on('close', () => {
       this.#connections.delete(socket);
-      if (isFirst) this.#note('gone');
+      if (socket === this.#first) this.#note({ event: 'gone' });
     });
   }
 
-  #hear(news: FakeNews): void {
-    if (news.type === 'start') {
-      this.env = news.env;
-      this.parentPid = news.parentPid;
-      this.#wake();
-    } else {
-      this.#note(news.type === 'sigterm' ? 'SIGTERM' : 'stdin end');
+  /** A parent may start the PT again; only its first start is looked at. */
+  #hear(socket: Socket, line: string): void {
+    if (this.#first === undefined) {
+      if (!line.includes(this.#word)) return;
+      this.#first = socket;
+      this.pace.note(performance.now() - this.#startedMs);
     }
+    if (socket !== this.#first) return;
+    const news = JSON.parse(line) as FakeNews;
+    switch (news.type) {
+      case 'start':
+        this.env = news.env;
+        this.parentPid = news.parentPid;
+        break;
+      case 'attending':
+        this.isAttentive = true;
+        break;
+      case 'leaving':
+        this.hasLeft = true;
+        break;
+      case 'stdinEnd':
+        return this.#note({ event: 'stdin end', moment: news });
+      case 'sigterm':
+        return this.#note({ event: 'SIGTERM', moment: news });
+    }
+    this.#news.tell();
   }
 
-  #note(event: StageEvent): void {
-    this.events.push({ event, atMs: Date.now() });
-    this.#wake();
+  #note(event: Omit<StageEvent, 'atMs'>): void {
+    this.events.push({ ...event, atMs: Date.now() });
+    this.#news.tell();
   }
 
   /** Plays the application where the parent has a listener for one. */
   async #poke(listen: string): Promise<void> {
     const [host = '', port = ''] = listen.split(':');
     while (!this.#isClosed && this.exit === undefined) {
-      const wire = await dialWire({ host, port: Number(port) }, LOOK_EVERY_MS);
+      const wire = await dialWire({ host, port: Number(port) }, POKE_MS);
       if (typeof wire !== 'string') {
         this.#pokes.add(wire);
         await wire.ending(POKE_MS);
@@ -209,7 +251,6 @@ export class Stage {
 }
 
 const KEPT_OUTPUT_CHARACTERS = 20_000;
-const LOOK_EVERY_MS = 20;
 const POKE_EVERY_MS = 100;
 const POKE_MS = 3000;
 const CLOSE_WAIT_MS = 5000;

@@ -1,5 +1,6 @@
 /** How a parent ends its PT: close stdin, wait, ask, kill. */
-import type { Findings } from '../findings.ts';
+import type { Evidence, Findings } from '../findings.ts';
+import type { Allowance } from '../patience.ts';
 import type { Stage } from './stage.ts';
 
 /** How the fake PT takes being ended. */
@@ -10,60 +11,73 @@ export const manners: readonly Manner[] = ['leaves late', 'waits for SIGTERM', '
 /** The clauses that `judgeStop` judges. */
 export const stopClauses = 'PT-3.4-02 PT-3.4-03 PT-3.4-04 PT-3.4-05 PT-3.2.1-13';
 
-/** Asks the parent to end, and watches what it does with the PT. */
+/**
+ * Asks the parent to end, and watches what it does with the PT. @returns whether it could be seen: on a busy
+ * machine the PT may look too late to tell how much time it was given
+ */
 export async function judgeStop(
   stage: Stage,
   manner: Manner,
-  timeoutMs: number,
+  times: { readonly patience: Allowance; readonly quiet: Allowance },
   findings: Findings,
-): Promise<void> {
+): Promise<boolean> {
+  stage.order({
+    type: 'attend',
+    leaveOnSigterm: manner === 'waits for SIGTERM',
+    ...(manner === 'leaves late' && { leaveAfterMs: CLEANUP_MS }),
+  });
+  await stage.until(() => stage.isAttentive || stage.has('gone'), times.patience);
   const wasOpen = !stage.has('stdin end');
   stage.stopParent();
-  const told = await stage.until(
-    () => stage.has('stdin end') || stage.has('SIGTERM') || stage.has('gone'),
-    timeoutMs,
-  );
-  if (manner === 'leaves late' && told) {
-    await stage.until(() => stage.has('SIGTERM') || stage.has('gone'), CLEANUP_MS);
-    stage.order({ type: 'exit', code: 0 });
-  } else if (manner === 'waits for SIGTERM') {
-    await stage.until(() => stage.has('SIGTERM') || stage.has('gone'), timeoutMs);
-    stage.order({ type: 'exit', code: 0 });
-  }
-  await stage.until(() => stage.has('gone'), timeoutMs);
+  await stage.until(() => stage.has('gone') || stage.exit !== undefined, times.patience);
+  // A parent that has gone does nothing more.
+  await stage.until(() => stage.has('gone'), times.quiet);
 
-  const order = stage.events.map(({ event }) => event);
   const evidence = {
     sent: `SIGTERM to the parent of a PT that ${manner}`,
-    came: order.length === 0 ? 'nothing happened to the PT' : `to the PT: ${describe(stage)}`,
+    came:
+      stage.events.length === 0 ? 'nothing happened to the PT' : `to the PT: ${describe(stage)}`,
   };
-  if (manner === 'leaves late') {
-    findings.judge('PT-3.4-02', order[0] === 'stdin end', {
-      ...evidence,
-      expected: 'the end of its stdin first',
-    });
-    findings.judge('PT-3.2.1-13', wasOpen && order.includes('stdin end'), {
-      ...evidence,
-      expected: 'a stdin that is open while it runs, and closed to end it',
-    });
-    findings.judge('PT-3.4-03', order[0] === 'stdin end' && !order.includes('SIGTERM'), {
-      ...evidence,
-      expected: `time to clean up, ${CLEANUP_MS} ms at least, before anything else`,
-    });
-  } else if (manner === 'waits for SIGTERM') {
-    const [first, second] = stage.events;
-    const waited = (second?.atMs ?? 0) - (first?.atMs ?? 0);
-    const isLadder = first?.event === 'stdin end' && second?.event === 'SIGTERM';
-    findings.judge('PT-3.4-04', isLadder && waited >= CLEANUP_MS, {
-      ...evidence,
-      expected: 'the end of stdin, some time, then SIGTERM',
-    });
-  } else {
-    findings.judge('PT-3.4-05', order.at(-1) === 'gone', {
-      ...evidence,
-      expected: 'a kill, after the gentler ways',
-    });
+  const judge = (clauses: string, holds: boolean, expected: Evidence['expected']): void =>
+    findings.judge(clauses, holds, { ...evidence, expected });
+  const hasEnd = stage.has('stdin end');
+  const hasAsked = stage.has('SIGTERM');
+  const grace = graceOf(stage);
+  if (manner === 'refuses to die') {
+    judge('PT-3.4-05', stage.events.at(-1)?.event === 'gone', 'a kill, after the gentler ways');
+    return true;
   }
+  if (hasEnd && hasAsked && grace === undefined) return false;
+  const hasTime = hasEnd && stage.hasLeft && (!hasAsked || grace === 'enough');
+  if (manner === 'leaves late') {
+    judge('PT-3.4-02', hasEnd && grace !== 'before', 'the end of its stdin first');
+    judge(
+      'PT-3.2.1-13',
+      wasOpen && hasEnd,
+      'a stdin that is open while it runs, and closed to end it',
+    );
+    judge(
+      'PT-3.4-03',
+      hasTime,
+      `time to clean up, ${CLEANUP_MS} ms at least, before anything else`,
+    );
+  } else {
+    judge('PT-3.4-04', hasTime && hasAsked, 'the end of stdin, some time, then SIGTERM');
+  }
+  return true;
+}
+
+/**
+ * Whether the PT had time between the end of stdin and SIGTERM; `before` when SIGTERM came first; undefined
+ * when the PT cannot have seen it well enough.
+ */
+function graceOf(stage: Stage): 'enough' | 'too little' | 'before' | undefined {
+  const end = stage.find('stdin end')?.moment;
+  const asked = stage.find('SIGTERM')?.moment;
+  if (end === undefined || asked === undefined) return undefined;
+  if (asked.seenMs < end.notBeforeMs) return 'before';
+  if (asked.notBeforeMs - end.seenMs >= CLEANUP_MS - TIMER_ERROR_MS) return 'enough';
+  return asked.seenMs - end.notBeforeMs < CLEANUP_MS ? 'too little' : undefined;
 }
 
 function describe({ events }: Stage): string {
@@ -73,3 +87,6 @@ function describe({ events }: Stage): string {
 
 /** What a PT may reasonably need to clean up. */
 const CLEANUP_MS = 200;
+
+/** How often the PT looks, and how early a timer may be. */
+const TIMER_ERROR_MS = 15;

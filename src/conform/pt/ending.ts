@@ -1,5 +1,6 @@
 /** How it ends: by the end of stdin, by SIGTERM, by its parent's death, and not at all. */
 import { listeningAt, type Role } from '../lab.ts';
+import type { Time } from '../patience.ts';
 import type { Run } from '../run.ts';
 import { dialWire, type Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
@@ -21,12 +22,12 @@ const staying: readonly Probe[] = otherValues.map((value) => ({
     const closed = await lab.settled(variables, { stdin: 'none' });
     const later = await lab.settled(variables);
     later.stdin?.end();
-    await Promise.all([closed, later].map((run) => run.ends(lab.quietMs)));
+    await Promise.all([closed, later].map((run) => run.ends(lab.quiet)));
     for (const [run, when] of [
       [closed, 'at its end from the start'],
       [later, 'closed after the start'],
     ] as const) {
-      const serves = await accepts(run, lab.mainName(role), lab.patienceMs);
+      const serves = await accepts(run, lab.mainName(role), lab.patience);
       findings.judge('PT-3.2.1-14 PT-3.4-06', run.isDone && run.end === undefined && serves, {
         sent: `${startedWith(role, { [STDIN_VARIABLE]: value })}, stdin ${when}`,
         came: describeRun(run),
@@ -46,22 +47,22 @@ const leaving: readonly Probe[] = roles.flatMap((role): readonly Probe[] => [
     needs: role,
     async run(lab, findings) {
       const run = await lab.settled(lab.variables(role));
-      const talking = await openIdle(run, lab.mainName(role), lab.patienceMs);
+      const talking = await openIdle(run, lab.mainName(role), lab.patience);
       run.stdin?.write('bytes without meaning\n');
-      const wasHasty = await run.ends(lab.quietMs / 2);
+      const wasHasty = await run.ends(lab.quiet);
       findings.judge('PT-3.2.1-15', !wasHasty, {
         sent: `${startedWith(role, {})}, bytes on stdin and no end of it`,
         came: describeEnd(run),
         expected: 'a proxy that goes on: only the end of stdin counts',
       });
       run.stdin?.end();
-      await run.ends(lab.patienceMs);
+      await run.ends(lab.patience);
       findings.judge('PT-3.2.1-15 PT-3.4-06 PT-3-12', run.end?.exitCode === 0, {
         sent: `${startedWith(role, {})}, a connection, then the end of stdin`,
         came: describeEnd(run),
         expected: 'exit 0 within the time of patience',
       });
-      const ending = talking === undefined ? 'closed' : await talking.ending(lab.patienceMs);
+      const ending = talking === undefined ? 'closed' : await talking.ending(lab.patience);
       findings.judge('PT-3-12', ending !== 'silent', {
         sent: `${startedWith(role, {})}, a connection, then the end of stdin`,
         came: `the connection: ${ending}`,
@@ -82,11 +83,11 @@ const leaving: readonly Probe[] = roles.flatMap((role): readonly Probe[] => [
       const early = Array.from({ length: EARLY_STARTS }, () =>
         lab.start(lab.variables(role, lab.names(role))),
       );
-      const talking = await openIdle(busy, lab.mainName(role), lab.patienceMs);
+      const talking = await openIdle(busy, lab.mainName(role), lab.patience);
       const ended = early.map(async (run) => {
-        await run.until(() => run.lines.length > 0 || run.end !== undefined, lab.patienceMs);
+        await run.until(() => run.lines.length > 0 || run.end !== undefined, lab.patience);
         run.signal('SIGTERM');
-        await run.ends(lab.patienceMs);
+        await run.ends(lab.patience);
       });
       await Promise.all(ended);
       for (const run of early) {
@@ -102,7 +103,7 @@ const leaving: readonly Probe[] = roles.flatMap((role): readonly Probe[] => [
         [busy, 'with a connection open'],
       ] as const) {
         run.signal('SIGTERM');
-        await run.ends(lab.patienceMs);
+        await run.ends(lab.patience);
         findings.judge('PT-3.4-07 PT-3-12', run.end?.exitCode === 0, {
           sent: `${startedWith(role, {})}, SIGTERM ${when}`,
           came: describeEnd(run),
@@ -125,8 +126,8 @@ const leaving: readonly Probe[] = roles.flatMap((role): readonly Probe[] => [
           { ...lab.variables(role), ...changes },
           { hasMiddleman: true },
         );
-        await run.killParent(lab.patienceMs);
-        await run.ends(lab.patienceMs);
+        await run.killParent(lab.patience);
+        await run.ends(lab.patience);
         findings.judge('PT-3.4-08', run.isDone && run.end !== undefined, {
           sent: `${startedWith(role, changes)}; its parent killed, stdin held open`,
           came: run.end === undefined ? 'still running' : 'it ended',
@@ -150,14 +151,14 @@ const transfer: Probe = {
       const second = await pair.connect();
       for (const run of [pair.client, pair.server]) {
         run.stdin?.end();
-        await run.ends(lab.patienceMs);
+        await run.ends(lab.patience);
         findings.judge('PT-3.4-06 PT-3-12', run.end?.exitCode === 0, {
           sent: 'the end of stdin in the middle of a connection',
           came: describeEnd(run),
           expected: 'exit 0 within the time of patience',
         });
       }
-      const ending = await second.app.ending(lab.patienceMs);
+      const ending = await second.app.ending(lab.patience);
       findings.judge('PT-3-12', ending !== 'silent', {
         sent: 'the end of stdin in the middle of a connection',
         came: `the application’s connection: ${ending}`,
@@ -173,14 +174,14 @@ export const endingProbes: readonly Probe[] = [...staying, ...leaving, transfer]
 
 const EARLY_STARTS = 4;
 
-async function openIdle(run: Run, name: string, timeoutMs: number): Promise<Wire | undefined> {
+async function openIdle(run: Run, name: string, time: Time): Promise<Wire | undefined> {
   const endpoint = listeningAt(run, name);
-  const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, timeoutMs);
+  const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, time);
   return typeof wire === 'string' ? undefined : wire;
 }
 
-async function accepts(run: Run, name: string, timeoutMs: number): Promise<boolean> {
-  const wire = await openIdle(run, name, timeoutMs);
+async function accepts(run: Run, name: string, time: Time): Promise<boolean> {
+  const wire = await openIdle(run, name, time);
   wire?.close();
   return wire !== undefined;
 }

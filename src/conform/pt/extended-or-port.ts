@@ -6,7 +6,8 @@ import { safeCookieHash } from '../../crypto/safe-cookie.ts';
 import { encodeCookieFile } from '../../extor/cookie-file.ts';
 import { ExtOrCommand } from '../../extor/messages.ts';
 import { parseIpEndpoint } from '../../pt/address.ts';
-import { Trap, type Wire } from '../wire.ts';
+import type { Time } from '../patience.ts';
+import type { Trap, Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
 import type { Probe } from './probe.ts';
 
@@ -32,7 +33,7 @@ export const extendedOrPortProbes: readonly Probe[] = [
     title: 'an Extended ORPort that works',
     needs: 'pair',
     async run(lab, findings) {
-      const port = await Trap.open();
+      const port = await lab.openTrap();
       const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
       const cookie = writeCookie(cookieFile);
       const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
@@ -40,11 +41,11 @@ export const extendedOrPortProbes: readonly Probe[] = [
         for (const round of ['the first connection', 'one after the cookie has changed']) {
           const current = round === 'the first connection' ? cookie : writeCookie(cookieFile);
           const connecting = pair.connect();
-          const serving = serveParent(port, current, 'none', lab.patienceMs);
+          const serving = serveParent(port, current, 'none', lab.patience);
           const connection = await connecting;
           connection.app.write('payload');
           const seen = await serving;
-          const bytes = await seen.wire?.take(7, lab.patienceMs);
+          const bytes = await seen.wire?.take(7, lab.patience);
           const isCarried = Buffer.isBuffer(bytes) && String(bytes) === 'payload';
           const evidence = {
             sent: `${round} over the Extended ORPort`,
@@ -87,17 +88,17 @@ export const extendedOrPortProbes: readonly Probe[] = [
     title: `an Extended ORPort with ${twist}`,
     needs: 'pair',
     async run(lab, findings) {
-      const port = await Trap.open();
+      const port = await lab.openTrap();
       const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
       const cookie = writeCookie(cookieFile);
       const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
       try {
-        const connecting = pair.connect({ timeoutMs: lab.patienceMs });
-        const serving = serveParent(port, cookie, twist, lab.patienceMs);
+        const connecting = pair.connect();
+        const serving = serveParent(port, cookie, twist, lab.patience);
         const connection = await connecting;
         connection.app.write('payload');
         const seen = await serving;
-        const bytes = await seen.wire?.take(1, lab.quietMs);
+        const bytes = await seen.wire?.take(1, lab.quiet);
         findings.judge('PT-3.2.3-19', !Buffer.isBuffer(bytes) && pair.orPort.count === 0, {
           sent: wrongs[twist],
           came: Buffer.isBuffer(bytes)
@@ -133,13 +134,8 @@ function writeCookie(file: string): Buffer {
 }
 
 /** Serves one connection up to OKAY, or up to where it is wrong on purpose. */
-async function serveParent(
-  port: Trap,
-  cookie: Buffer,
-  twist: Twist,
-  patienceMs: number,
-): Promise<Seen> {
-  const wire = await port.accept(patienceMs);
+async function serveParent(port: Trap, cookie: Buffer, twist: Twist, time: Time): Promise<Seen> {
+  const wire = await port.accept(time);
   const seen = { transport: undefined, userAddr: undefined, early: 0, wire };
   const broken = (fault: string): Seen => ({ ...seen, fault });
   if (wire === undefined) return broken('no connection to the Extended ORPort');
@@ -148,15 +144,15 @@ async function serveParent(
     return { ...seen, fault: undefined };
   }
   wire.write(Buffer.of(1, 0));
-  const type = await wire.take(1, patienceMs);
+  const type = await wire.take(1, time);
   if (typeof type === 'string' || type[0] !== 1) return broken('no choice of SAFE_COOKIE');
-  const clientNonce = await wire.take(32, patienceMs);
+  const clientNonce = await wire.take(32, time);
   if (typeof clientNonce === 'string') return broken('no client nonce');
   const nonce = randomBytes(systemRng, 32);
   const key = twist === 'wrong hash' ? Buffer.alloc(32, 1) : cookie;
   wire.write(Buffer.concat([safeCookieHash('server-to-client', key, clientNonce, nonce), nonce]));
   if (twist === 'wrong hash') return { ...seen, fault: undefined };
-  const hash = await wire.take(32, patienceMs);
+  const hash = await wire.take(32, time);
   const expected = safeCookieHash('client-to-server', cookie, clientNonce, nonce);
   if (typeof hash === 'string' || !hash.equals(expected)) return broken('a wrong client hash');
   if (twist === 'auth failure') {
@@ -166,9 +162,9 @@ async function serveParent(
   wire.write(Buffer.of(1));
   let [transport, userAddr]: (string | undefined)[] = [];
   for (;;) {
-    const head = await wire.take(4, patienceMs);
+    const head = await wire.take(4, time);
     if (typeof head === 'string') return broken('no DONE');
-    const body = await wire.take(head.readUInt16BE(2), patienceMs);
+    const body = await wire.take(head.readUInt16BE(2), time);
     if (typeof body === 'string') return broken('a message that is cut off');
     const command = head.readUInt16BE();
     if (command === ExtOrCommand.transport) transport = body.toString('latin1');

@@ -7,7 +7,7 @@ import { listeningAt, type Role } from '../lab.ts';
 import { formatEndpoint, isLoopback, parseIpEndpoint } from '../../pt/address.ts';
 import type { Run } from '../run.ts';
 import { listeningAddresses } from '../sandbox.ts';
-import { dialWire, Trap } from '../wire.ts';
+import { dialWire } from '../wire.ts';
 import { type Probe, startedWith } from './probe.ts';
 import { describeRun, isReady, mentions, messages } from './transcript.ts';
 
@@ -188,7 +188,7 @@ const clientProbe: Probe = {
       ...evidence,
       expected: 'socks5 in the CMETHOD line',
     });
-    const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patienceMs);
+    const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
     findings.judge('PT-3.3.2-09', typeof wire !== 'string' && endpoint?.port !== 0, {
       ...evidence,
       came: `${describeRun(run)}; a connection to ${address}: ${typeof wire === 'string' ? wire : 'accepted'}`,
@@ -200,7 +200,7 @@ const clientProbe: Probe = {
     const isOpen =
       outside !== undefined &&
       endpoint !== undefined &&
-      typeof (await dialWire({ host: outside, port: endpoint.port }, lab.quietMs)) !== 'string';
+      typeof (await dialWire({ host: outside, port: endpoint.port }, lab.quiet)) !== 'string';
     const listening = run.pid === undefined ? undefined : listeningAddresses(run.pid);
     const exposed = (listening ?? []).filter(
       (text) => !isLoopback(parseIpEndpoint(text)?.host ?? ''),
@@ -226,15 +226,15 @@ const serverProbe: Probe = {
   needs: 'server',
   async run(lab, findings) {
     const name = lab.mainName('server');
-    const taken = await Trap.open();
-    const free = await Trap.open();
+    const taken = await lab.openTrap();
+    const free = await lab.openTrap();
     free.close();
     const bind = { TOR_PT_SERVER_BINDADDR: `${name}-${free.address}` };
     const bound = await lab.settled({ ...lab.variables('server'), ...bind });
     const evidence = { sent: startedWith('server', bind), came: describeRun(bound) };
     const line = bound.lines.find((text) => text.startsWith(`SMETHOD ${name} `)) ?? '';
     const [, , address = '', ...options] = line.split(' ');
-    const isThere = typeof (await dialWire(free.endpoint, lab.patienceMs)) !== 'string';
+    const isThere = typeof (await dialWire(free.endpoint, lab.patience)) !== 'string';
     findings.judge('PT-3.2.3-09 PT-3.3.3-05', address === free.address && isThere, {
       ...evidence,
       expected: `a listener on ${free.address}, reported as such`,
@@ -283,7 +283,7 @@ const serverProbe: Probe = {
     const isReached =
       endpoint !== undefined &&
       endpoint.port !== 0 &&
-      typeof (await dialWire({ host: host!, port: endpoint.port }, lab.patienceMs)) !== 'string';
+      typeof (await dialWire({ host: host!, port: endpoint.port }, lab.patience)) !== 'string';
     findings.judge('PT-3.3.3-06', isReached, {
       sent: startedWith('server', own),
       came: describeRun(chosen),
@@ -345,7 +345,7 @@ const stateProbe: Probe = {
     }
     const published = lineOf(first, name);
     first.stdin?.end();
-    await first.ends(lab.patienceMs);
+    await first.ends(lab.patience);
     await first.stop();
 
     if (

@@ -6,7 +6,8 @@ import { PosternError } from '../../errors.ts';
 import { type Lab, listeningAt, publishedArgs } from '../lab.ts';
 import type { Run, Variables } from '../run.ts';
 import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
-import { dialWire, Trap, type Wire } from '../wire.ts';
+import type { Time } from '../patience.ts';
+import { dialWire, type Trap, type Wire } from '../wire.ts';
 import { describeRun } from './transcript.ts';
 
 /** What a pair may differ in. */
@@ -24,7 +25,7 @@ export interface ConnectOptions {
   /** The target; the server by default. */
   readonly target?: Endpoint;
   /** How long the answer may take. */
-  readonly timeoutMs?: number;
+  readonly time?: Time;
 }
 
 /** An application's connection, as far as it came. */
@@ -71,7 +72,7 @@ export class Pair {
   /** @throws PosternError `ERR_CONFORM_PROGRAM` when one of the two does not start */
   static async open(lab: Lab, options: PairOptions = {}): Promise<Pair> {
     const { serverHost = '127.0.0.1' } = options;
-    const orPort = await Trap.open();
+    const orPort = await lab.openTrap();
     const name = lab.facts.pair!;
     const [server, client] = await Promise.all([
       lab.settled({
@@ -99,19 +100,19 @@ export class Pair {
   /** Connects through the client. */
   async connect(options: ConnectOptions = {}): Promise<Connection> {
     const { args = this.encodedArgs, target = this.serverEndpoint } = options;
-    const { timeoutMs = this.lab.patienceMs } = options;
-    const app = await dialWire(this.#socks, timeoutMs);
+    const { time = this.lab.patience } = options;
+    const app = await dialWire(this.#socks, time);
     if (typeof app === 'string') {
       throw new PosternError('ERR_CONFORM_PROGRAM', 'the SOCKS listener does not accept');
     }
     this.#wires.push(app);
-    const outcome = await socksConnect(app, { version: this.protocol, target, args }, timeoutMs);
+    const outcome = await socksConnect(app, { version: this.protocol, target, args }, time);
     return { app, outcome };
   }
 
   /** Connects to the SOCKS port, and says nothing yet. */
   async dialSocks(): Promise<Wire | undefined> {
-    const wire = await dialWire(this.#socks, this.lab.patienceMs);
+    const wire = await dialWire(this.#socks, this.lab.patience);
     if (typeof wire === 'string') return undefined;
     this.#wires.push(wire);
     return wire;
@@ -119,7 +120,7 @@ export class Pair {
 
   /** Connects to the server as a client of the transport, or someone else, would. */
   async dialServer(localAddress?: string): Promise<Wire | undefined> {
-    const wire = await dialWire(this.serverEndpoint, this.lab.patienceMs, localAddress);
+    const wire = await dialWire(this.serverEndpoint, this.lab.patience, localAddress);
     if (typeof wire === 'string') return undefined;
     this.#wires.push(wire);
     return wire;
@@ -132,7 +133,7 @@ export class Pair {
   async carries({ app, outcome }: Connection, message: string): Promise<boolean> {
     if (!outcome.isOpen) return false;
     app.write(message);
-    const arrived = await this.orPort.find(message, this.lab.patienceMs);
+    const arrived = await this.orPort.find(message, this.lab.patience);
     arrived?.close();
     return arrived !== undefined;
   }

@@ -27,14 +27,14 @@ export const privacyProbes: readonly Probe[] = [
         const stranger = await pair.dialServer(CLIENT_ADDRESS);
         stranger?.write('not this transport');
         stranger?.socket.end();
-        await stranger?.ending(lab.quietMs);
+        await stranger?.ending(lab.quiet);
         stranger?.close();
         await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
         const [[key, value] = ['', '']] = pair.args;
         if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
         for (const run of [pair.client, pair.server]) {
           run.stdin?.end();
-          await run.ends(lab.patienceMs);
+          await run.ends(lab.patience);
         }
         const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
         const judge = async (

@@ -2,7 +2,7 @@
 import { encodeSocksArguments, maxSocks5ArgumentBytes } from '../../pt/socks-arguments.ts';
 import type { Findings } from '../findings.ts';
 import { describeOutcome } from '../socks.ts';
-import { dialWire, Trap } from '../wire.ts';
+import { dialWire } from '../wire.ts';
 import { Pair } from './pair.ts';
 import type { Probe } from './probe.ts';
 
@@ -44,12 +44,12 @@ const carrying = pairProbe(
   'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
   'a mebibyte in both directions, and what is on the wire',
   async (pair, findings) => {
-    const { patienceMs } = pair.lab;
+    const { patience } = pair.lab;
     // The wire between the two is led through the kit.
-    const tap = await Trap.open();
+    const tap = await pair.lab.openTrap();
     const connecting = pair.connect({ target: tap.endpoint });
-    const near = await tap.accept(patienceMs);
-    const far = await dialWire(pair.serverEndpoint, patienceMs);
+    const near = await tap.accept(patience);
+    const far = await dialWire(pair.serverEndpoint, patience);
     if (near === undefined || typeof far === 'string') {
       findings.judge('PT-2-07 PT-2-01 PT-3.5-01', false, {
         sent: 'a SOCKS CONNECT with the arguments that the server publishes',
@@ -83,11 +83,11 @@ const carrying = pairProbe(
     const up = payload(MEBIBYTE, 1);
     const down = payload(MEBIBYTE, 2);
     connection.app.write(up);
-    const service = await pair.orPort.accept(patienceMs);
+    const service = await pair.orPort.accept(patience);
     service?.write(down);
     const [gotUp, gotDown] = await Promise.all([
-      service?.take(MEBIBYTE, patienceMs * 2),
-      connection.app.take(MEBIBYTE, patienceMs * 2),
+      service?.take(MEBIBYTE, patience),
+      connection.app.take(MEBIBYTE, patience),
     ]);
     const isUp = Buffer.isBuffer(gotUp) && gotUp.equals(up) && service!.received.length === 0;
     const isDown = Buffer.isBuffer(gotDown) && gotDown.equals(down);
@@ -119,14 +119,14 @@ const ends = pairProbe(
   'PT-3-11',
   'half-close and reset, carried to the other side',
   async (pair, findings) => {
-    const { patienceMs } = pair.lab;
+    const { patience } = pair.lab;
     const connection = await pair.connect();
     connection.app.socket.end('question');
-    const service = await pair.orPort.accept(patienceMs);
-    const question = await service?.take(8, patienceMs);
-    const ending = await service?.ending(patienceMs);
+    const service = await pair.orPort.accept(patience);
+    const question = await service?.take(8, patience);
+    const ending = await service?.ending(patience);
     service?.socket.end('answer');
-    const answer = await connection.app.take(6, patienceMs);
+    const answer = await connection.app.take(6, patience);
     findings.judge('PT-3-11', Buffer.isBuffer(question) && ending === 'closed', {
       sent: 'the application sent 8 bytes and ended its direction',
       came: `at the ORPort: ${Buffer.isBuffer(question) ? 'the bytes' : 'no bytes'}, then ${ending ?? 'no connection'}`,
@@ -141,10 +141,10 @@ const ends = pairProbe(
 
     const second = await pair.connect();
     second.app.write('x');
-    const reset = await pair.orPort.accept(patienceMs);
-    await reset?.take(1, patienceMs);
+    const reset = await pair.orPort.accept(patience);
+    await reset?.take(1, patience);
     second.app.socket.resetAndDestroy();
-    const wasCarried = await reset?.ending(patienceMs);
+    const wasCarried = await reset?.ending(patience);
     findings.judge('PT-3-11', wasCarried === 'closed' || wasCarried === 'reset', {
       sent: 'the application reset its connection',
       came: `at the ORPort: ${wasCarried ?? 'no connection'}`,
@@ -158,12 +158,12 @@ const strangers = pairProbe(
   'PT-2-03 PT-3.2.3-17 PT-2-07',
   'someone who does not speak the transport',
   async (pair, findings) => {
-    const { quietMs } = pair.lab;
+    const { quiet } = pair.lab;
     const stranger = await pair.dialServer();
     stranger?.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
     stranger?.socket.end();
-    const arrived = await pair.orPort.accept(quietMs);
-    const bytes = await arrived?.take(1, quietMs);
+    const arrived = await pair.orPort.accept(quiet);
+    const bytes = await arrived?.take(1, quiet);
     findings.judge('PT-2-03 PT-3.2.3-17', !Buffer.isBuffer(bytes), {
       sent: 'HTTP requests to the server’s port',
       came: Buffer.isBuffer(bytes) ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
@@ -173,7 +173,7 @@ const strangers = pairProbe(
 
     const wrong = await pair.dialSocks();
     wrong?.write(Buffer.of(9, 1, 0));
-    const answer = await wrong?.ending(pair.lab.patienceMs * 2);
+    const answer = await wrong?.ending(pair.lab.patience);
     findings.judge('PT-2-07', answer === 'closed' || answer === 'reset', {
       sent: 'a greeting of SOCKS version 9',
       came: `the connection: ${answer ?? 'not accepted'}`,
@@ -206,7 +206,7 @@ const lengths = pairProbe(
       return;
     }
     const { encodedArgs, protocol } = pair;
-    const { patienceMs } = pair.lab;
+    const { patience } = pair.lab;
     const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
       const isCarried = connection.outcome.isOpen && (await pair.carries(connection, 'hello'));
@@ -217,7 +217,7 @@ const lengths = pairProbe(
         expected: 'a refusal, without hanging',
       });
       if (clause === 'PT-3.5-05') {
-        const ending = await connection.app.ending(patienceMs);
+        const ending = await connection.app.ending(patience);
         findings.judge(clause, ending !== 'silent', {
           sent: `a SOCKS request with ${what}`,
           came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,

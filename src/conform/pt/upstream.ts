@@ -1,7 +1,8 @@
 /** Upstream proxies: the kit plays them, and watches whether anything gets past them. */
 import { bytesToIp, type Endpoint, formatEndpoint } from '../../pt/address.ts';
 import { describeOutcome } from '../socks.ts';
-import { dialWire, Trap, type Wire } from '../wire.ts';
+import type { Time } from '../patience.ts';
+import { dialWire, type Trap, type Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
 import { type Probe, startedWith } from './probe.ts';
 
@@ -29,8 +30,8 @@ const working: readonly Probe[] = (['socks5', 'socks4a', 'http'] as const).map((
   title: `an upstream proxy of type ${kind} that works`,
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await Trap.open();
-    const direct = await Trap.open();
+    const upstream = await lab.openTrap();
+    const direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `${kind}://${userOf[kind].info}${upstream.address}` };
     const probe = await lab.settled({ ...lab.variables('client'), ...changes });
     const isSupported = probe.lines.includes('PROXY DONE');
@@ -45,7 +46,7 @@ const working: readonly Probe[] = (['socks5', 'socks4a', 'http'] as const).map((
     try {
       const sent = `${startedWith('client', changes)}, and a connection`;
       const connecting = pair.connect({ target: direct.endpoint });
-      const asked = await serveUpstream(upstream, kind, lab.patienceMs, pair.serverEndpoint);
+      const asked = await serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint);
       const connection = await connecting;
       const isCarried = asked !== undefined && (await pair.carries(connection, `by ${kind}`));
       const came =
@@ -78,7 +79,7 @@ const working: readonly Probe[] = (['socks5', 'socks4a', 'http'] as const).map((
 
       const host = 'bridge.conform.invalid';
       const naming = pair.connect({ target: { host, port: 443 } });
-      const named = await serveUpstream(upstream, kind, lab.patienceMs, pair.serverEndpoint);
+      const named = await serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint);
       const { outcome } = await naming;
       findings.judge(
         'PT-4-03',
@@ -107,8 +108,8 @@ const failures = [
   ['breaks off', async (wire: Wire) => wire.close()],
   [
     'answers that it may not',
-    async (wire: Wire, patienceMs: number) => {
-      await readSocks5(wire, patienceMs);
+    async (wire: Wire, time: Time) => {
+      await readSocks5(wire, time);
       wire.write(Buffer.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
     },
   ],
@@ -119,18 +120,18 @@ const failing: Probe = {
   title: 'upstream proxies that are down, refuse or break off',
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await Trap.open();
+    const upstream = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
     const pair = await Pair.open(lab, { client: changes });
-    const direct = await Trap.open();
+    const direct = await lab.openTrap();
     try {
       if (!pair.client.lines.includes('PROXY DONE')) return;
       for (const [what, act] of failures.toReversed()) {
         if (act === undefined) upstream.close();
         const connecting = pair.connect({ target: direct.endpoint });
         if (act !== undefined) {
-          const wire = await upstream.accept(lab.patienceMs);
-          if (wire !== undefined) await act(wire, lab.patienceMs);
+          const wire = await upstream.accept(lab.patience);
+          if (wire !== undefined) await act(wire, lab.patience);
         }
         const { outcome } = await connecting;
         findings.judge(
@@ -156,13 +157,13 @@ const hanging: Probe = {
   title: 'an upstream proxy that hangs',
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await Trap.open();
-    const direct = await Trap.open();
+    const upstream = await lab.openTrap();
+    const direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
     const pair = await Pair.open(lab, { client: changes });
     try {
       if (!pair.client.lines.includes('PROXY DONE')) return;
-      const { outcome } = await pair.connect({ target: direct.endpoint, timeoutMs: lab.quietMs });
+      const { outcome } = await pair.connect({ target: direct.endpoint, time: lab.quiet });
       findings.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && direct.count === 0, {
         sent: 'a connection, while the upstream proxy accepts and says nothing',
         came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
@@ -182,13 +183,13 @@ export const upstreamProbes: readonly Probe[] = [...working, failing, hanging];
 async function serveUpstream(
   trap: Trap,
   kind: Kind,
-  patienceMs: number,
+  time: Time,
   server: Endpoint,
 ): Promise<Asked | undefined> {
-  const wire = await trap.accept(patienceMs);
+  const wire = await trap.accept(time);
   if (wire === undefined) return undefined;
   const read = { socks5: readSocks5, socks4a: readSocks4a, http: readHttp }[kind];
-  const asked = await read(wire, patienceMs);
+  const asked = await read(wire, time);
   if (asked === undefined) {
     wire.close();
     return undefined;
@@ -198,7 +199,7 @@ async function serveUpstream(
     socks4a: Buffer.of(0, 0x5a, 0, 0, 0, 0, 0, 0),
     http: Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n'),
   }[kind];
-  const far = await dialWire(server, patienceMs);
+  const far = await dialWire(server, time);
   if (typeof far === 'string') return asked;
   wire.write(granted);
   far.socket.removeAllListeners('data');
@@ -212,9 +213,9 @@ async function serveUpstream(
 }
 
 /** RFC 1928 and RFC 1929, the server's side up to the request. */
-async function readSocks5(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
+async function readSocks5(wire: Wire, time: Time): Promise<Asked | undefined> {
   const take = async (length: number): Promise<Buffer> => {
-    const bytes = await wire.take(length, patienceMs);
+    const bytes = await wire.take(length, time);
     return typeof bytes === 'string' ? Buffer.alloc(length) : bytes;
   };
   const [version, count] = await take(2);
@@ -240,22 +241,22 @@ async function readSocks5(wire: Wire, patienceMs: number): Promise<Asked | undef
 }
 
 /** SOCKS4a. */
-async function readSocks4a(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
-  const head = await wire.take(8, patienceMs);
+async function readSocks4a(wire: Wire, time: Time): Promise<Asked | undefined> {
+  const head = await wire.take(8, time);
   if (typeof head === 'string' || head[0] !== 4 || head[1] !== 1) return undefined;
   const port = head.readUInt16BE(2);
   const address = head.subarray(4);
-  const user = await wire.takeThrough('\0', patienceMs);
+  const user = await wire.takeThrough('\0', time);
   const isName = address[0] === 0 && address[1] === 0 && address[2] === 0 && address[3] !== 0;
-  const name = isName ? await wire.takeThrough('\0', patienceMs) : undefined;
+  const name = isName ? await wire.takeThrough('\0', time) : undefined;
   const host = Buffer.isBuffer(name) ? name.toString('latin1').slice(0, -1) : bytesToIp(address);
   const username = Buffer.isBuffer(user) ? user.toString('latin1').slice(0, -1) : '';
   return { target: { host, port }, username, password: '' };
 }
 
 /** HTTP CONNECT with Basic authentication. */
-async function readHttp(wire: Wire, patienceMs: number): Promise<Asked | undefined> {
-  const head = await wire.takeThrough('\r\n\r\n', patienceMs);
+async function readHttp(wire: Wire, time: Time): Promise<Asked | undefined> {
+  const head = await wire.takeThrough('\r\n\r\n', time);
   if (typeof head === 'string') return undefined;
   const text = head.toString('latin1');
   const request = /^CONNECT (\S+):(\d+) HTTP\/1\.[01]\r\n/.exec(text);
