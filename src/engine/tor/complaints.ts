@@ -25,7 +25,6 @@ export function explainRefusal(text: string, error: unknown): unknown {
   return new PosternError(
     isUnknown ? 'ERR_CONFIG_KEY' : 'ERR_CONFIG_VALUE',
     blameLine(text, complaint),
-    { cause: error },
   );
 }
 

@@ -6,6 +6,7 @@ import type { ConfigStore } from '../../config/store.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
 import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../pt/address.ts';
 import { describeError } from '../../proxy/logger.ts';
 import { ControlPart } from '../control-part.ts';
@@ -220,7 +221,8 @@ export class TorEngine implements Daemon {
       httpTunnel: endpointsIn(info.get('net/listeners/httptunnel')),
     };
     const progress = /PROGRESS=(\d+)/.exec(info.get('status/bootstrap-phase') ?? '')?.[1] ?? '0';
-    this.#log.write('notice', `Tor ${info.get('version')} runs; bootstrapped ${progress}%.`);
+    // Announced: a version looks like an address.
+    this.#log.announce(`Tor ${info.get('version')} runs; bootstrapped ${progress}%.`);
     for (const endpoint of this.#listeners.socks) {
       this.#log.announce(`Applications connect to ${formatEndpoint(endpoint)} (SOCKS)`);
     }
@@ -245,7 +247,8 @@ export class TorEngine implements Daemon {
 
   #tellLoss(error: unknown, retryMs: number): void {
     const seconds = (retryMs / 1000).toFixed(1);
-    this.#log.write('warn', `Tor is gone: ${describeError(error)} Again in ${seconds} s.`);
+    const reason = error instanceof PosternError ? error.message : describeError(error);
+    this.#log.write('warn', `Tor is gone: ${reason}. Again in ${seconds} s.`);
   }
 
   /** Our own parts prepare, then Tor takes all of its lines or none, then ours are in force. */

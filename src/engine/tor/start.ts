@@ -11,6 +11,7 @@ import { systemTimers } from '../../parent/timers.ts';
 import { builtinTransports } from '../../transports/registry.ts';
 import type { DaemonOptions } from '../daemon-options.ts';
 import { dataDirectory } from '../data-directory.ts';
+import { forOption } from '../resources.ts';
 import { AttachedTor } from './attached-tor.ts';
 import { explainRefusal } from './complaints.ts';
 import { connectTorControl, type TorControlAddress } from './control/node/connect.ts';
@@ -97,7 +98,8 @@ async function startAttached(
   const { home, rng = systemRng, timers = systemTimers } = options;
   const password = await readPassword(values.TorControlPasswordFile, home);
   const login = { ...address, timers, ...(password !== undefined && { password }) };
-  const vocabulary = torVocabulary(await askForOptions(login), elsewhere);
+  const option = 'path' in address ? 'TorControlSocket' : 'TorControlPort';
+  const vocabulary = torVocabulary(await forOption(option, () => askForOptions(login)), elsewhere);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
   return TorEngine.start(options, {
     store,
