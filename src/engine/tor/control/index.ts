@@ -30,6 +30,7 @@ export {
   connectTorControl,
   type TorControlAddress,
   type TorControlOptions,
+  type TorControlTarget,
 } from './node/connect.ts';
 export type { TorControl, TorControlTimes } from './node/control.ts';
 export {

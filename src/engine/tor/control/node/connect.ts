@@ -22,14 +22,18 @@ import { TorControl, type TorControlTimes } from './control.ts';
 export type TorControlAddress = { readonly endpoint: Endpoint } | { readonly path: string };
 
 /** Where to, with what credentials, how patient. */
-export type TorControlOptions = TorControlAddress &
+export type TorControlTarget = TorControlAddress &
   TorCredentials &
   TorControlTimes & {
-    /** Gives the attempt up; rejects with its reason. Without effect once connected. */
-    readonly signal?: AbortSignal;
     /** How long it may take to connect and to authenticate. */
     readonly timeoutMs?: number;
   };
+
+/** What `connectTorControl` is told. */
+export type TorControlOptions = TorControlTarget & {
+  /** Gives the attempt up; rejects with its reason. Without effect once connected. */
+  readonly signal?: AbortSignal;
+};
 
 /**
  * Connects to Tor's control port and authenticates, in the way that gives away least: see

@@ -8,11 +8,11 @@ import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';
 import type { TorEvent } from '../events.ts';
 import type { TorReply } from '../messages.ts';
-import { connectTorControl, type TorControlOptions } from './connect.ts';
+import { connectTorControl, type TorControlTarget } from './connect.ts';
 import type { TorControl } from './control.ts';
 
 /** Where to, and what to do with each new connection. */
-export type KeepTorControlOptions = Omit<TorControlOptions, 'signal'> & {
+export type KeepTorControlOptions = TorControlTarget & {
   /** The events to be told of on each connection, until `setEvents` says otherwise. */
   readonly events?: readonly string[];
   /**
@@ -177,7 +177,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
     let cancel = (): void => {};
     let abortion: Disposable | undefined;
     try {
-      control = await connectTorControl({ ...this.#options, signal } as TorControlOptions);
+      control = await connectTorControl({ ...this.#options, signal });
       const connected = control;
       control.onEvent((event) => this.#hub.emit(event));
       abortion = addAbortListener(signal, () => void connected.close());
