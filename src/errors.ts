@@ -484,7 +484,8 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
-    remedy: 'Control that Tor with a program that speaks its current, textual protocol.',
+    remedy:
+      'Put `postern run` with `Engine tor` in front of that Tor (docs/run-on-tor.md), and control that.',
   },
   ERR_CONTROL_REFUSED: {
     side: 'remote',

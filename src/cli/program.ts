@@ -145,7 +145,7 @@ function buildProgram(
 
   program
     .command('run')
-    .description('Run the daemon that a torrc describes: a client, a bridge, or both.')
+    .description('Run the daemon that a torrc describes: a client, a bridge, or a real Tor.')
     .requiredOption('-f, --file <torrc>', 'the configuration; docs/OPTIONS.md lists the options')
     .option('--verify', 'check the configuration and do nothing else')
     .addHelpText(

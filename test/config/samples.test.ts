@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Configuration } from '../../src/config/configuration.ts';
+import { readEngine, torVocabulary } from '../../src/config/vocabulary.ts';
 import { readSource } from '../support/sources.ts';
 
 /** A sample with the lines that it offers in comments switched on. */
@@ -16,6 +17,16 @@ for (const name of ['torrc.client', 'torrc.bridge']) {
     assert.ok(Configuration.parse(switchedOn(text)));
   });
 }
+
+test('torrc.tor asks for a Tor, and our part of it is valid', () => {
+  const { text } = readSource('examples/torrc.tor');
+  assert.equal(readEngine(text), 'tor');
+  for (const lines of [text, switchedOn(text)]) {
+    const { values } = Configuration.parse(lines, {}, torVocabulary(undefined));
+    assert.deepEqual(values.ControlPort, [{ host: '127.0.0.1', port: 9051 }]);
+    assert.equal(values.CookieAuthentication, true);
+  }
+});
 
 test('the samples are what their names say, and open no port to others but the bridge’s', () => {
   const client = Configuration.parse(switchedOn(readSource('examples/torrc.client').text)).values;

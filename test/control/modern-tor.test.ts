@@ -13,7 +13,7 @@ import { peerProgram } from '../support/peers.ts';
 import { listen } from '../support/sockets.ts';
 
 const tor = peerProgram('tor');
-const unsupported = { code: 'ERR_CONTROL_V0_UNSUPPORTED', remedy: /textual protocol/ };
+const unsupported = { code: 'ERR_CONTROL_V0_UNSUPPORTED', remedy: /Engine tor/ };
 
 describe('a Tor that no longer speaks version 0', () => {
   test('its answer, recorded from Tor 0.4.9, becomes an error that says so', async (t) => {
