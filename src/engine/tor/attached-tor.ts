@@ -7,7 +7,7 @@ import {
 import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
 
 /** How to reach a Tor that runs already. */
-export type AttachedTorOptions = TorKeeperHooks & Omit<KeepTorControlOptions, 'events'>;
+export type AttachedTorOptions = TorKeeperHooks & KeepTorControlOptions;
 
 /** A Tor that somebody else runs: we control it, and come back when it was away. */
 export class AttachedTor implements TorKeeper {
