@@ -57,6 +57,10 @@ export class TorSettings {
   /** The lines of one option or group, as Tor is to have them. */
   linesFor(configuration: Configuration, home: string): readonly Setting[] {
     const { Log, SafeLogging } = configuration.values;
+    if (home.toLowerCase() === 'user') {
+      // Tor would lose its way to the files that we share with it.
+      throw valueFault('User: start Postern as that user; Tor is the same user then');
+    }
     if (home === 'SafeLogging') return [{ key: home, value: SafeLogging ? '1' : '0' }];
     if (home === 'Log') {
       return [{ key: home, value: `${lowestLevel(Log)} stdout` }];
