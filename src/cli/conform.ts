@@ -1,7 +1,7 @@
 /** `postern conform`: which clauses of the specification does a program keep? */
 import { writeFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { readClauses } from '../conform/clauses.ts';
+import type { Clause } from '../conform/clauses.ts';
 import type { ClauseReport } from '../conform/findings.ts';
 import { examineParent, parentClauses } from '../conform/parent/index.ts';
 import { recipes } from '../conform/parent/recipes.ts';
@@ -13,7 +13,11 @@ import {
   isConforming,
   levelsNamed,
 } from '../conform/report.ts';
+import { examineTc, tcClauses } from '../conform/tc/index.ts';
+import type { Endpoint } from '../pt/address.ts';
+import { parseControlAddress, parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
+import { type ControlSecretOptions, readControlSecret } from './control-secret.ts';
 import { createDisplay, formatBar } from './display.ts';
 import { UsageError } from './report-error.ts';
 
@@ -36,16 +40,23 @@ export interface ConformParentOptions extends ConformOptions {
   readonly recipe?: string;
 }
 
+/** What `postern conform tc` takes besides. */
+export interface ConformTcOptions extends ConformOptions, ControlSecretOptions {
+  readonly socks?: string;
+  readonly saveconf?: true;
+  readonly reload?: true;
+  readonly flood?: true;
+  readonly shutdown?: true;
+  readonly halt?: true;
+}
+
 /** `postern conform pt -- COMMAND [ARG…]` */
 export function runPt(
   context: CommandContext,
   command: readonly string[],
   options: ConformPtOptions,
 ): Promise<number> {
-  const only = chosen(
-    options,
-    ptClauses().map(({ id }) => id),
-  );
+  const only = chosen(options, ptClauses());
   const shownOptions = parseShownOptions(options.shownOption);
   return report(context, command.join(' '), options, (signal, onProgress) =>
     examinePt({
@@ -65,10 +76,7 @@ export function runParent(
   command: readonly string[],
   options: ConformParentOptions,
 ): Promise<number> {
-  const only = chosen(
-    options,
-    parentClauses().map(({ id }) => id),
-  );
+  const only = chosen(options, parentClauses());
   const { recipe } = options;
   const launches = recipe === undefined ? [{ template: command }] : recipes.get(recipe);
   if (launches === undefined) {
@@ -82,9 +90,54 @@ export function runParent(
   );
 }
 
+/** `postern conform tc ADDRESS` */
+export async function runTc(
+  context: CommandContext,
+  text: string,
+  options: ConformTcOptions,
+): Promise<number> {
+  const only = chosen(options, tcClauses());
+  const address = parseControlAddress('conform tc', text);
+  const socks = options.socks === undefined ? undefined : parseSocks(options.socks);
+  const secret = await readControlSecret(options);
+  const { cookie, saveconf, reload, flood, shutdown, halt } = options;
+  return report(context, text, options, (signal, onProgress, tell) =>
+    examineTc({
+      address,
+      only,
+      signal,
+      onProgress,
+      onLeftBehind: (what) => tell(`Not put back: ${what}.`),
+      permissions: {
+        saveConf: saveconf === true,
+        reload: reload === true,
+        flood: flood === true,
+        shutdown: shutdown === true,
+        halt: halt === true,
+      },
+      ...(socks !== undefined && { socks }),
+      ...(secret !== undefined && {
+        secret:
+          typeof secret === 'string'
+            ? { kind: 'passphrase', bytes: Buffer.from(secret) }
+            : { kind: 'cookie', bytes: secret, path: cookie! },
+      }),
+    }),
+  );
+}
+
+function parseSocks(text: string): Endpoint {
+  const endpoint = parseListenAddress('--socks', text);
+  if (endpoint.port === 0)
+    throw new UsageError('--socks takes the port on which the server listens');
+  return endpoint;
+}
+
 type Examination = (
   signal: AbortSignal,
   onProgress: (done: number, total: number, title: string) => void,
+  /** Says something that stays when the progress has gone. */
+  tell: (line: string) => void,
 ) => Promise<readonly ClauseReport[]>;
 
 /** Examines, shows how far it is, and prints what came of it. */
@@ -97,12 +150,14 @@ async function report(
   const display = createDisplay(context.stderr);
   let reports: readonly ClauseReport[];
   try {
-    reports = await examine(context.stop.drain, (done, total, title) => {
-      display.status(`${formatBar(done, total)} ${title}`);
-    });
+    reports = await examine(
+      context.stop.drain,
+      (done, total, title) => display.status(`${formatBar(done, total)} ${title}`),
+      (line) => display.line(line),
+    );
   } catch (error) {
     if (!context.stop.drain.aborted) throw error;
-    display.line('Given up; what was started is gone.');
+    display.line('Given up; nothing is left of it.');
     return ExitCode.failed;
   } finally {
     display.status('');
@@ -124,10 +179,12 @@ async function report(
   return isConforming(reports) ? ExitCode.ok : ExitCode.failed;
 }
 
-/** The clause ids that --only and --level leave. */
-function chosen({ only, level }: ConformOptions, all: readonly string[]): readonly string[] {
+/** The ids of the clauses that --only and --level leave. */
+function chosen({ only, level }: ConformOptions, all: readonly Clause[]): readonly string[] {
   for (const id of only ?? []) {
-    if (!all.includes(id)) throw new UsageError(`--only: ${id} is no clause that binds it`);
+    if (!all.some((clause) => clause.id === id)) {
+      throw new UsageError(`--only: ${id} is no clause that binds it`);
+    }
   }
   const levels = level?.flatMap((word) => {
     const named = levelsNamed(word);
@@ -136,10 +193,10 @@ function chosen({ only, level }: ConformOptions, all: readonly string[]): readon
     }
     return named;
   });
-  const levelOf = new Map(
-    readClauses('pt-clauses.json').map((clause) => [clause.id, clause.level]),
-  );
-  return (only ?? all).filter((id) => levels === undefined || levels.includes(levelOf.get(id)!));
+  return all
+    .filter((clause) => only?.includes(clause.id) ?? true)
+    .filter((clause) => levels?.includes(clause.level) ?? true)
+    .map(({ id }) => id);
 }
 
 /** `obfs4:iat-mode=1` */

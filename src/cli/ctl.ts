@@ -1,21 +1,18 @@
 /** `postern ctl`: asks a running daemon something over its control port. */
-import { readFile } from 'node:fs/promises';
 import { formatSetting } from '../config/torrc.ts';
 import { ControlRefusal, type EventKind, type Signal } from '../control/messages.ts';
 import { connectControl, type ControlClient } from '../control/node/client.ts';
 import type { ControlAddress } from '../control/node/dial.ts';
-import { readControlCookie } from '../control/node/cookie-file.ts';
 import { PosternError } from '../errors.ts';
 import { parseControlAddress, parseMappedAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
+import { type ControlSecretOptions, readControlSecret } from './control-secret.ts';
 import { createCtlOutput, type CtlOutput } from './ctl-output.ts';
 import { reportError, UsageError } from './report-error.ts';
 
 /** The options of `postern ctl`, for all its verbs. */
-export interface CtlOptions {
+export interface CtlOptions extends ControlSecretOptions {
   readonly control: string;
-  readonly cookie?: string;
-  readonly passwordFile?: string;
   readonly json?: true;
 }
 
@@ -39,7 +36,7 @@ export async function run(
 ): Promise<number> {
   const address = parseControlAddress('--control', options.control);
   const act = parseRequest(request);
-  const secret = await readSecret(options);
+  const secret = await readControlSecret(options);
   const output = createCtlOutput(context, options.json === true);
   // Whoever reads our output may go, as `head` does: then there is nothing left to do.
   const signal = AbortSignal.any([context.stop.drain, output.closed]);
@@ -153,22 +150,4 @@ function parseSignal(name: string): Signal {
   const signal = signalNames.get(name.toLowerCase().replace(/^sig/, ''));
   if (signal !== undefined) return signal;
   throw new UsageError(`a signal is one of ${[...signalNames.keys()].join(', ')}`);
-}
-
-async function readSecret(options: CtlOptions): Promise<Uint8Array | string | undefined> {
-  const { cookie, passwordFile } = options;
-  if (cookie !== undefined && passwordFile !== undefined) {
-    throw new UsageError('only one of --cookie and --password-file can be given');
-  }
-  if (cookie !== undefined) return readControlCookie(cookie);
-  if (passwordFile === undefined) return undefined;
-  let text: string;
-  try {
-    text = await readFile(passwordFile, 'utf8');
-  } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new UsageError(`the --password-file cannot be read (${errno})`);
-  }
-  // An editor ends the line; the passphrase is without.
-  return text.replace(/\r?\n$/, '');
 }

@@ -93,14 +93,27 @@ export function listeningAddresses(pid: number): readonly string[] | undefined {
       // Closed in the meantime.
     }
   }
-  const tables = ['tcp', 'tcp6'].map((name) => `/proc/${pid}/net/${name}`).filter(existsSync);
+  return listeners(`/proc/${pid}/net`)
+    ?.filter(({ inode }) => inodes.has(inode))
+    .map(({ address }) => address);
+}
+
+/** The addresses of this machine on which anyone listens, as `address:port`; undefined where nobody says. */
+export function localListeners(): readonly string[] | undefined {
+  return listeners('/proc/net')?.map(({ address }) => address);
+}
+
+function listeners(
+  folder: string,
+): readonly { readonly address: string; readonly inode: string }[] | undefined {
+  const tables = ['tcp', 'tcp6'].map((name) => join(folder, name)).filter(existsSync);
   if (tables.length === 0) return undefined;
   return tables.flatMap((table) =>
     readFileSync(table, 'latin1')
       .split('\n')
       .map((row) => row.trim().split(/\s+/))
-      .filter((fields) => fields[3] === LISTEN && inodes.has(fields[9] ?? ''))
-      .map((fields) => addressOf(fields[1]!)),
+      .filter((fields) => fields[3] === LISTEN)
+      .map((fields) => ({ address: addressOf(fields[1]!), inode: fields[9] ?? '' })),
   );
 }
 

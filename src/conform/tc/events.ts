@@ -1,0 +1,224 @@
+/** SETEVENTS and EVENT, without traffic (TC 1, 3.6 and 3.7). */
+import type { Findings } from '../findings.ts';
+import { Code, codeOf, describeFrame, message, setEvents, Type } from './frames.ts';
+import type { TcLab } from './lab.ts';
+import { UNKNOWN_KEY } from './messages.ts';
+import { done, error, expect, type TcProbe } from './probe.ts';
+import type { Session } from './session.ts';
+
+const ALL = [1, 2, 3, 4, 5];
+
+/** How many reports of the bandwidth are enough to say that another connection has been left out. */
+const TICKS = 2;
+
+/** Tells time by the server: every second it reports the bandwidth. */
+export class Ticker {
+  readonly session: Session;
+  readonly #patienceMs: number;
+
+  private constructor(session: Session, patienceMs: number) {
+    this.session = session;
+    this.#patienceMs = patienceMs;
+  }
+
+  static async start(lab: TcLab): Promise<Ticker> {
+    const session = await lab.open();
+    await session.ask(setEvents(Code.bandwidth));
+    return new Ticker(session, lab.patienceMs);
+  }
+
+  /** Waits for so many more reports. @returns whether they came */
+  async ticks(count: number = TICKS): Promise<boolean> {
+    const before = this.session.count(Code.bandwidth);
+    return this.session.untilEvents(Code.bandwidth, before + count, this.#patienceMs);
+  }
+}
+
+const asking: TcProbe = {
+  clauses: ['TC-1-07', 'TC-3.2-01', 'TC-3.6-01', 'TC-3.6-02', 'TC-3.6-05', 'TC-3.7-12'],
+  title: 'asking for events',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const ask = (ids: string, ...codes: readonly number[]): Promise<unknown> =>
+      expect(findings, ids, session, setEvents(...codes), done);
+    await ask('TC-3.6-02 TC-3.6-01', ...ALL);
+    await ask('TC-3.6-01', Code.bandwidth, Code.bandwidth);
+    await ask('TC-3.6-02', Code.log);
+    await ask('TC-3.2-01');
+    for (const codes of [[0x0000], [0x0006], [0x7777], [Code.log, 0x7777], [0x0006, Code.log]]) {
+      await expect(findings, 'TC-3.6-05', session, setEvents(...codes), error(0x0006));
+    }
+    const ticker = await Ticker.start(lab);
+    const came = await ticker.ticks();
+    findings.judge('TC-1-07 TC-3.7-12 TC-3.6-02', came, {
+      sent: `${describeFrame(setEvents(Code.bandwidth))}, and nothing more`,
+      came: `${ticker.session.count(Code.bandwidth)} reports of the bandwidth`,
+      expected: 'one after the other, every second',
+    });
+  },
+};
+
+/** Something that is done to a list of events, and what must come of it. */
+interface Change {
+  readonly clauses: string;
+  readonly what: string;
+  readonly act: (session: Session, findings: Findings) => Promise<unknown>;
+  /** The kind to look at, and whether it must still come. */
+  readonly code: number;
+  readonly comes: boolean;
+}
+
+const changes: readonly Change[] = [
+  {
+    clauses: 'TC-3.6-03',
+    what: 'SETEVENTS with all codes, then with none',
+    async act(session, findings) {
+      await session.ask(setEvents(...ALL));
+      await expect(findings, 'TC-3.6-03', session, setEvents(), done);
+    },
+    code: Code.bandwidth,
+    comes: false,
+  },
+  {
+    clauses: 'TC-3.6-04',
+    what: 'SETEVENTS with 0x0004, then with 0x0001',
+    async act(session) {
+      await session.ask(setEvents(Code.bandwidth));
+      await session.ask(setEvents(Code.circuit));
+    },
+    code: Code.bandwidth,
+    comes: false,
+  },
+  {
+    clauses: 'TC-3.6-04',
+    what: 'SETEVENTS with 0x0001, then with 0x0004',
+    async act(session) {
+      await session.ask(setEvents(Code.circuit));
+      await session.ask(setEvents(Code.bandwidth));
+    },
+    code: Code.bandwidth,
+    comes: true,
+  },
+  {
+    clauses: 'TC-3.6-06 TC-3.6-05',
+    what: 'SETEVENTS with 0x0004, then with 0x0001 and 0x7777',
+    async act(session, findings) {
+      await session.ask(setEvents(Code.bandwidth));
+      await expect(findings, 'TC-3.6-05', session, setEvents(Code.circuit, 0x7777), error(0x0006));
+    },
+    code: Code.bandwidth,
+    comes: true,
+  },
+  {
+    clauses: 'TC-3.6-06',
+    what: 'SETEVENTS with 0x0001, then with 0x0004 and 0x7777',
+    async act(session) {
+      await session.ask(setEvents(Code.circuit));
+      await session.ask(setEvents(Code.bandwidth, 0x7777));
+    },
+    code: Code.bandwidth,
+    comes: false,
+  },
+  {
+    clauses: 'TC-3.6-06 TC-3.6-01',
+    what: 'SETEVENTS with 0x0004, then with one octet',
+    async act(session) {
+      await session.ask(setEvents(Code.bandwidth));
+      await session.ask(message(Type.setEvents, Buffer.of(0)));
+    },
+    code: Code.bandwidth,
+    comes: true,
+  },
+];
+
+const changing: TcProbe = {
+  clauses: [
+    'TC-1-06',
+    'TC-3.6-01',
+    'TC-3.6-03',
+    'TC-3.6-04',
+    'TC-3.6-05',
+    'TC-3.6-06',
+    'TC-3.6-02',
+  ],
+  title: 'changing what is asked for',
+  async run(lab, findings) {
+    const silent = await lab.open();
+    const ticker = await Ticker.start(lab);
+    const cases = [];
+    for (const change of changes) {
+      const session = await lab.open();
+      await change.act(session, findings);
+      cases.push({ ...change, session, before: session.count(change.code) });
+    }
+    if (!(await ticker.ticks())) {
+      const ids = this.clauses.filter((id) => id !== 'TC-3.6-05').join(' ');
+      findings.pass(ids, 'not observable', 'it reports no bandwidth, so that nothing happens');
+      return;
+    }
+    for (const { clauses, what, code, comes, session, before } of cases) {
+      // A report that is due must be there with the next one on the other connection, at the latest.
+      if (comes) {
+        while (session.count(code) === before && (await ticker.ticks(1))) {
+          if (ticker.session.count(code) > 3 * TICKS) break;
+        }
+      }
+      await session.ask(setEvents());
+      const more = session.count(code) - before;
+      findings.judge(clauses, comes ? more > 0 : more === 0, {
+        sent: what,
+        came: `${more} EVENTs of code 0x000${code} afterwards`,
+        expected: comes ? 'one every second' : 'none',
+      });
+    }
+    await silent.ask(message(Type.getConf, `${lab.facts.known[0]}\n`));
+    findings.judge('TC-1-06 TC-3.6-02', silent.events.length === 0, {
+      sent: 'no SETEVENTS, while other connections were sent events',
+      came: silent.events.map(describeFrame).join(', ') || 'no EVENT',
+      expected: 'no EVENT',
+    });
+  },
+};
+
+const logging: TcProbe = {
+  clauses: ['TC-3.7-13', 'TC-3.7-01', 'TC-3.6-02', 'TC-3.10-05', 'TC-3.10-08'],
+  title: 'messages of the log',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const ticker = await Ticker.start(lab);
+    await session.ask(setEvents(Code.log));
+    const dump = message(Type.signal, Buffer.of(0x10));
+    await expect(findings, 'TC-3.10-05 TC-3.10-08', session, dump, done);
+    await ticker.ticks(1);
+    const lines = session.count(Code.log);
+    if (lines > 0) {
+      findings.judge('TC-3.10-05', true, {
+        sent: describeFrame(dump),
+        came: `${lines} messages of the log`,
+        expected: 'a report in the log',
+      });
+    }
+    // What makes one server say something, another may not find worth a notice.
+    const { number } = lab.facts;
+    const provocations = [
+      message(Type.getConf, 'HiddenServicePort\n'),
+      message(Type.setConf, number === undefined ? `${UNKNOWN_KEY} 1\n` : `${number.key} banana\n`),
+      message(Type.authenticate, 'no secret of this server'),
+    ];
+    for (const request of lines > 0 ? [] : provocations) await session.ask(request);
+    await ticker.ticks(1);
+    if (session.count(Code.log) === 0) {
+      const reason = 'nothing that the kit does made it log a notice, a warning or an error';
+      findings.pass('TC-3.7-13', 'not observable', reason);
+    }
+    await session.ask(setEvents());
+    const others = session.events.filter((event) => codeOf(event) !== Code.log);
+    findings.judge('TC-3.7-01', others.length === 0, {
+      sent: `${describeFrame(setEvents(Code.log))}, while the bandwidth was reported elsewhere`,
+      came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
+      expected: 'EVENTs of this kind only',
+    });
+  },
+};
+
+export const eventProbes: readonly TcProbe[] = [asking, changing, logging];

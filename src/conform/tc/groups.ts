@@ -1,0 +1,115 @@
+/** Options that mean something together: those of hidden services (TC 3.3 and 3.4). */
+import { join } from 'node:path';
+import { confLines, message, Type } from './frames.ts';
+import { GROUP, GROUP_HEAD, type TcLab } from './lab.ts';
+import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { describeAnswer, type Session } from './session.ts';
+
+const members = [
+  GROUP_HEAD,
+  'HiddenServicePort',
+  'HiddenServiceNodes',
+  'HiddenServiceExcludeNodes',
+];
+
+const clauses = ['TC-3.3-06', 'TC-3.4-05', 'TC-3.4-06'];
+
+const hiddenServices: TcProbe = {
+  clauses,
+  title: 'the options of hidden services',
+  async run(lab, findings) {
+    const { group } = lab.facts;
+    const session = await lab.open();
+    if (group === 'unknown') {
+      await judgeUnknown(session, (holds, came) =>
+        findings.judge('TC-3.4-06', holds, {
+          sent: `GETCONF “${members[1]}”, GETCONF “${GROUP}”`,
+          came,
+          expected: 'a virtual key with which the options of hidden services can be read',
+        }),
+      );
+      const reason = 'it has no options whose meaning hangs on others';
+      findings.pass(clauses.join(' '), 'not applicable', reason);
+      return;
+    }
+    for (const key of members) {
+      await expect(findings, 'TC-3.4-05', session, message(Type.getConf, `${key}\n`), values());
+    }
+    if (group === 'used') {
+      const reason = 'it has hidden services, which the check would take down for a moment';
+      findings.pass('TC-3.3-06', 'not observable', reason);
+      const lines = (await lab.linesOf(session, GROUP)) ?? [];
+      findings.judge('TC-3.4-06', lines[0]!.startsWith(`${GROUP_HEAD} `), {
+        sent: `GETCONF “${GROUP}”`,
+        came: `${lines.length} lines, the first with ${lines[0]!.split(' ')[0]}`,
+        expected: `lines of hidden services, each of which begins with ${GROUP_HEAD}`,
+      });
+      return;
+    }
+    await lab.borrow(session, GROUP);
+    const two = [...serviceLines(lab, 1), ...serviceLines(lab, 2)];
+    const set = await session.ask(setConf(two));
+    if (!done.isMet(set)) {
+      const reason = `it takes no hidden service: ${describeAnswer(set)}`;
+      findings.pass('TC-3.3-06 TC-3.4-06', 'not observable', reason);
+      return;
+    }
+    const shows = async (ids: string, sent: string, lines: readonly string[]): Promise<void> => {
+      const answer = await session.ask(message(Type.getConf, `${GROUP}\n`));
+      const found = answer.frames[0] && confLines(answer.frames[0]);
+      const expected = lines.filter((line) => isKept(line, found));
+      findings.judge(ids, answer.frames.length === 1 && isSame(found, expected), {
+        sent: `${sent}, then GETCONF “${GROUP}”`,
+        came: found?.join(', ') ?? describeAnswer(answer),
+        expected: expected.join(', ') || 'no line',
+      });
+    };
+    await shows('TC-3.4-06', 'SETCONF of two hidden services', two);
+    for (const key of members) {
+      const when = 'with two hidden services';
+      const request = message(Type.getConf, `${key}\n`);
+      await expect(findings, 'TC-3.4-05', session, request, values(), when);
+    }
+    const third = serviceLines(lab, 3).slice(0, 2);
+    await expect(findings, 'TC-3.3-06', session, setConf(third), done);
+    await shows('TC-3.3-06 TC-3.4-06', 'SETCONF of two hidden services, then of another', third);
+    await expect(findings, 'TC-3.3-06', session, setConf([members[1]!]), done);
+    await shows('TC-3.3-06', `SETCONF of a hidden service, then of ${members[1]} alone`, []);
+    const virtual = message(Type.setConf, `${GROUP} value\n`);
+    await expect(findings, 'TC-3.4-06', session, virtual, error(0x0005));
+  },
+};
+
+/** An engine that has dropped two of the four options takes them and forgets them. */
+function isKept(line: string, found: readonly string[] = []): boolean {
+  const [key = ''] = line.split(' ');
+  const isCore = key === GROUP_HEAD || key === 'HiddenServicePort';
+  return isCore || found.some((other) => other.startsWith(`${key} `));
+}
+
+async function judgeUnknown(
+  session: Session,
+  judge: (holds: boolean, came: string) => void,
+): Promise<void> {
+  const member = await session.ask(message(Type.getConf, `${members[1]}\n`));
+  if (member.frames[0]?.type !== Type.confValue) return;
+  const virtual = await session.ask(message(Type.getConf, `${GROUP}\n`));
+  judge(false, `${describeAnswer(member)}; ${describeAnswer(virtual)}`);
+}
+
+function setConf(lines: readonly string[]): ReturnType<typeof message> {
+  return message(Type.setConf, lines.map((line) => `${line}\n`).join(''));
+}
+
+/** A hidden service in the kit's own folder, whose port leads to nobody. */
+function serviceLines(lab: TcLab, number: number): readonly string[] {
+  return [
+    `${GROUP_HEAD} ${join(lab.folder, `service-${number}`)}`,
+    `HiddenServicePort ${number} 127.0.0.1:9`,
+    `HiddenServicePort ${100 + number} 127.0.0.1:9`,
+    'HiddenServiceNodes conformA',
+    'HiddenServiceExcludeNodes conformB',
+  ];
+}
+
+export const groupProbes: readonly TcProbe[] = [hiddenServices];

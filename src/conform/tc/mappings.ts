@@ -1,0 +1,271 @@
+/** MAPADDRESS, ADDRESSMAPPED and GETALLMAPPINGS (TC 3.11 to 3.13). */
+import type { Findings } from '../findings.ts';
+import {
+  decodePair,
+  describeFrame,
+  encodeAddress,
+  mapAddress,
+  message,
+  type Pair,
+  Type,
+} from './frames.ts';
+import type { TcLab } from './lab.ts';
+import { done, error, expect, mapped, type TcProbe } from './probe.ts';
+import { describeAnswer, type Session } from './session.ts';
+
+/** Addresses for documentation (RFC 5737, RFC 3849) and names that are never given to anyone. */
+const V4 = '192.0.2.77';
+const V6 = '2001:db8::77';
+const NAME = 'from.conform.invalid';
+const OTHER_NAME = 'to.conform.invalid';
+
+/** The null addresses, by kind. */
+const nulls = { IPv4: '0.0.0.0', IPv6: '::', name: '.' } as const;
+
+/** The mappings of one probe. */
+class Mappings {
+  readonly session: Session;
+  readonly #lab: TcLab;
+  readonly #findings: Findings;
+
+  private constructor(session: Session, lab: TcLab, findings: Findings) {
+    this.session = session;
+    this.#lab = lab;
+    this.#findings = findings;
+  }
+
+  static async open(lab: TcLab, findings: Findings): Promise<Mappings> {
+    return new Mappings(await lab.open(), lab, findings);
+  }
+
+  /** Maps an address that is given back afterwards. */
+  async map(clauses: string, ...pair: Pair): Promise<void> {
+    this.#lab.borrowAddress(pair[0]);
+    await expect(this.#findings, clauses, this.session, mapAddress(...pair), mapped(pair));
+  }
+
+  /** Looks whether an address is mapped, and how. */
+  async lists(
+    clauses: string,
+    when: string,
+    from: string,
+    to: string | undefined,
+    session: Session = this.session,
+  ): Promise<void> {
+    const found = (await this.#lab.mappings(session))?.filter(([original]) => original === from);
+    const isRight = to === undefined ? found?.length === 0 : isOne(found, to);
+    this.#findings.judge(clauses, isRight, {
+      sent: `${when}, then GETALLMAPPINGS`,
+      came: found === undefined ? 'not ADDRESSMAPPED messages and DONE' : describePairs(found),
+      expected: to === undefined ? `no mapping of ${from}` : `${from} → ${to}, once`,
+    });
+  }
+}
+
+function isOne(found: readonly Pair[] | undefined, to: string): boolean {
+  return found?.length === 1 && found[0]![1] === to;
+}
+
+function describePairs(pairs: readonly Pair[]): string {
+  return pairs.map((pair) => pair.join(' → ')).join(', ') || 'no mapping of it';
+}
+
+const mapping: TcProbe = {
+  clauses: [
+    'TC-3.2-01',
+    'TC-3.11-01',
+    'TC-3.11-02',
+    'TC-3.11-03',
+    'TC-3.11-04',
+    'TC-3.11-06',
+    'TC-3.11-13',
+    'TC-3.11-14',
+    'TC-3.12-01',
+    'TC-3.13-01',
+    'TC-3.13-02',
+  ],
+  title: 'addresses mapped, again, and no more',
+  async run(lab, findings) {
+    const mappings = await Mappings.open(lab, findings);
+    const before = (await lab.mappings(mappings.session)) ?? [];
+    const ids = 'TC-3.11-01 TC-3.11-06 TC-3.12-01 TC-3.2-01';
+    await mappings.map(`${ids} TC-3.11-02 TC-3.11-04`, V4, NAME);
+    await mappings.map(`${ids} TC-3.11-03 TC-3.11-04`, V6, OTHER_NAME);
+    await mappings.map(`${ids} TC-3.11-04 TC-3.11-02`, NAME, '192.0.2.78');
+    const elsewhere = await lab.open();
+    for (const [from, to] of [
+      [V4, NAME],
+      [V6, OTHER_NAME],
+      [NAME, '192.0.2.78'],
+    ] as const) {
+      await mappings.lists('TC-3.13-02', `MAPADDRESS ${from} → ${to}`, from, to, elsewhere);
+    }
+    const listing = await elsewhere.ask(message(Type.getAllMappings, 'any content'));
+    const pairs = listing.frames.slice(0, -1);
+    const isListing =
+      listing.frames.at(-1)?.type === Type.done &&
+      pairs.every(({ type }) => type === Type.addressMapped) &&
+      pairs.length >= before.length + 3;
+    findings.judge('TC-3.13-01 TC-3.13-02', isListing, {
+      sent: `GETALLMAPPINGS, with ${before.length + 3} mappings`,
+      came: describeAnswer(listing),
+      expected: 'an ADDRESSMAPPED for each of them, then one DONE',
+    });
+
+    await mappings.map('TC-3.11-13 TC-3.11-06', V4, OTHER_NAME);
+    const again = `MAPADDRESS ${V4} → ${NAME}, then → ${OTHER_NAME}`;
+    await mappings.lists('TC-3.11-13', again, V4, OTHER_NAME);
+    await mappings.map('TC-3.11-14', V4, V4);
+    await mappings.lists('TC-3.11-14', `MAPADDRESS ${V4} → ${V4}`, V4, undefined);
+    await mappings.map('TC-3.11-14', NAME, NAME);
+    await mappings.lists('TC-3.11-14', `MAPADDRESS ${NAME} → ${NAME}`, NAME, undefined);
+    await mappings.map('TC-3.11-14', V6, V6);
+    // Nothing is left of it to undo.
+    await mappings.map('TC-3.11-14', V6, V6);
+    if (before.length > 0) return;
+    await expect(
+      findings,
+      'TC-3.13-02',
+      elsewhere,
+      message(Type.getAllMappings),
+      done,
+      'with none',
+    );
+  },
+};
+
+const malformed: TcProbe = {
+  clauses: ['TC-3.11-02', 'TC-3.11-03', 'TC-3.11-04', 'TC-3.11-07'],
+  title: 'malformed MAPADDRESS',
+  async run(lab, findings) {
+    const mappings = await Mappings.open(lab, findings);
+    const to = encodeAddress(OTHER_NAME);
+    const bodies: readonly (readonly [string, Buffer])[] = [
+      ['TC-3.11-07', Buffer.alloc(0)],
+      ['TC-3.11-07', encodeAddress(V4)],
+      ['TC-3.11-07', Buffer.concat([encodeAddress(V4), to, Buffer.of(0)])],
+      ['TC-3.11-07', Buffer.concat([Buffer.of(0), encodeAddress(V4).subarray(1), to])],
+      ['TC-3.11-07', Buffer.concat([Buffer.of(4), encodeAddress(V4).subarray(1), to])],
+      ['TC-3.11-02 TC-3.11-07', encodeAddress(V4).subarray(0, 4)],
+      ['TC-3.11-03 TC-3.11-07', encodeAddress(V6).subarray(0, 16)],
+      ['TC-3.11-04 TC-3.11-07', Buffer.concat([encodeAddress(V4), Buffer.from(`\x03${NAME}`)])],
+      ['TC-3.11-04 TC-3.11-07', Buffer.concat([encodeAddress(V4), Buffer.of(3, 0)])],
+    ];
+    lab.borrowAddress(V4);
+    for (const [ids, body] of bodies) {
+      const request = message(Type.mapAddress, body);
+      await expect(findings, ids, mappings.session, request, error(0x0003));
+    }
+    await mappings.lists('TC-3.11-07', 'malformed MAPADDRESS messages', V4, undefined);
+  },
+};
+
+const refused: TcProbe = {
+  clauses: ['TC-3.1-04', 'TC-3.11-08', 'TC-3.11-13'],
+  title: 'mappings that cannot be',
+  async run(lab, findings) {
+    const mappings = await Mappings.open(lab, findings);
+    await mappings.map('TC-3.11-13', V4, NAME);
+    for (const [from, to] of [
+      [V4, nulls.IPv4],
+      [V4, nulls.name],
+      [nulls.IPv4, nulls.IPv4],
+      [nulls.name, nulls.name],
+    ] as const) {
+      const request = mapAddress(from, to);
+      const ids = 'TC-3.11-08 TC-3.1-04';
+      await expect(findings, ids, mappings.session, request, error(0x0001), 'to the null address');
+    }
+    const when = `MAPADDRESS ${V4} → ${NAME}, then to a null address`;
+    await mappings.lists('TC-3.11-13 TC-3.11-08', when, V4, NAME);
+  },
+};
+
+const picking: TcProbe = {
+  clauses: ['TC-3.11-09', 'TC-3.11-10', 'TC-3.11-11', 'TC-3.11-12', 'TC-3.13-02'],
+  title: 'addresses that the server picks',
+  async run(lab, findings) {
+    const mappings = await Mappings.open(lab, findings);
+    for (const kind of ['IPv4', 'IPv6', 'name'] as const) {
+      const picked: string[] = [];
+      for (const to of [NAME, OTHER_NAME, NAME]) {
+        const request = mapAddress(nulls[kind], to);
+        const answer = await mappings.session.ask(request);
+        const [original, replacement] = answer.frames[0]
+          ? (decodePair(answer.frames[0].body) ?? [])
+          : [];
+        const isMapped = mapped().isMet(answer) && replacement === to;
+        const evidence = { sent: describeFrame(request), came: describeAnswer(answer) };
+        const expected = `an ADDRESSMAPPED of some address → ${to}`;
+        findings.judge('TC-3.11-09', isMapped, { ...evidence, expected });
+        if (!isMapped || original === undefined) return;
+        lab.borrowAddress(original);
+        findings.judge('TC-3.11-10', original !== nulls[kind] && kindOf(original) === kind, {
+          ...evidence,
+          expected: `an address of kind ${kind} that is not null`,
+        });
+        findings.judge('TC-3.11-11', isReserved(original), {
+          ...evidence,
+          expected:
+            'an address that hardly anyone really uses: private, reserved, a name that nobody has',
+        });
+        await mappings.lists('TC-3.13-02 TC-3.11-10', evidence.sent, original, to);
+        picked.push(original);
+      }
+      const [one, two, three] = picked;
+      findings.judge('TC-3.11-10', one !== two && three !== two, {
+        sent: `two null addresses of kind ${kind}, to ${NAME} and to ${OTHER_NAME}`,
+        came: `${one} and ${two}`,
+        expected: 'two different addresses',
+      });
+      // Either is right, as long as both addresses stand for what was asked for.
+      const sent = `the null address of kind ${kind} mapped to ${NAME} a second time`;
+      await mappings.lists('TC-3.11-12', sent, one!, NAME);
+      await mappings.lists('TC-3.11-12', sent, three!, NAME);
+    }
+  },
+};
+
+const configured: TcProbe = {
+  clauses: ['TC-3.13-03'],
+  title: 'mappings of the configuration',
+  async run(lab, findings) {
+    const { list } = lab.facts;
+    if (list?.key !== 'MapAddress') {
+      const reason =
+        'it has no MapAddress option, or mappings in it that would be lost for a moment';
+      findings.pass('TC-3.13-03', 'not observable', reason);
+      return;
+    }
+    const mappings = await Mappings.open(lab, findings);
+    await lab.borrow(mappings.session, list.key);
+    const [from = '', to] = list.values[0]!.split(' ');
+    const set = message(Type.setConf, `${list.key} ${list.values[0]}\n`);
+    await mappings.session.ask(set);
+    await mappings.map('TC-3.13-03', V4, NAME);
+    await mappings.lists('TC-3.13-03', describeFrame(set), from, to);
+    await mappings.lists('TC-3.13-03', `${describeFrame(set)}, MAPADDRESS`, V4, NAME);
+  },
+};
+
+export const mappingProbes: readonly TcProbe[] = [mapping, malformed, refused, picking, configured];
+
+function kindOf(host: string): keyof typeof nulls {
+  const type = encodeAddress(host)[0];
+  return type === 1 ? 'IPv4' : type === 2 ? 'IPv6' : 'name';
+}
+
+/** Whether an address or a name is set aside, so that nobody can be meant by it (RFC 6890, RFC 6761). */
+function isReserved(host: string): boolean {
+  return reserved.some((pattern) => pattern.test(host.toLowerCase()));
+}
+
+const reserved: readonly RegExp[] = [
+  /^(?:0|10|127|24[0-9]|25[0-5])\.[\d.]+$/,
+  /^172\.(?:1[6-9]|2\d|3[01])\.[\d.]+$/,
+  /^(?:192\.168|169\.254|198\.1[89])\.[\d.]+$/,
+  /^100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.[\d.]+$/,
+  /^(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+$/,
+  /^(?:f[cd][0-9a-f]{2}|fe[89a-f][0-9a-f]|2001:db8|100:):/,
+  /\.(?:virtual|invalid|test|example|local|localhost|internal|onion|exit|alt)$/,
+];

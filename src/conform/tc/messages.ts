@@ -1,0 +1,269 @@
+/** Messages as such: framing, order, sizes, types and errors (TC 1, 2 and 3.1). */
+import { confLines, describeFrame, encode, type Frame, MAX_BODY, message, Type } from './frames.ts';
+import { codeOf, encodeAddress, hex, setEvents, typeName } from './frames.ts';
+import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { describeAnswer, type Session } from './session.ts';
+
+/** A key that no server knows. */
+export const UNKNOWN_KEY = 'NoSuchOptionOfAnyServer';
+
+/** A signal that no server knows, of either reading (TC 3.10). */
+export const UNKNOWN_SIGNAL = 0x77;
+
+const order: TcProbe = {
+  clauses: ['TC-1-08', 'TC-1-03', 'TC-2-01'],
+  title: 'twenty requests in one write',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const [one, two] = lab.facts.known;
+    const marked = (count: number): readonly [Frame, string] => [
+      message(Type.getConf, `${one}\n`.repeat(count)),
+      `CONFVALUE of ${count} lines`,
+    ];
+    const requests: readonly (readonly [Frame, string])[] = [
+      marked(1),
+      [message(0x1234, 'x'), 'ERROR 0x0002'],
+      [message(Type.getConf, `${UNKNOWN_KEY}\n`), 'ERROR 0x0004'],
+      marked(2),
+      [message(Type.setEvents, Buffer.of(0, 1, 0)), 'ERROR 0x0003'],
+      [setEvents(0x7777), 'ERROR 0x0006'],
+      [setEvents(), 'DONE'],
+      marked(3),
+      [message(Type.signal, Buffer.of(UNKNOWN_SIGNAL)), 'ERROR 0x0006'],
+      [message(Type.setConf), 'DONE'],
+      marked(4),
+      [message(Type.mapAddress), 'ERROR 0x0003'],
+      [message(0x1234), 'ERROR 0x0002'],
+      marked(5),
+      [setEvents(), 'DONE'],
+      [message(Type.setConf, `${UNKNOWN_KEY} 1\n`), 'ERROR 0x0004'],
+      marked(6),
+      [message(Type.done), 'ERROR 0x0002'],
+      [message(Type.getConf, `${two}\n${one}\n${two}\n`), 'CONFVALUE of 3 lines'],
+      marked(7),
+    ];
+    session.send(...requests.map(([request]) => request));
+    const came: string[] = [];
+    while (came.length < requests.length) {
+      const frame = await session.take();
+      if (typeof frame === 'string') break;
+      came.push(kindOf(frame));
+    }
+    const expected = requests.map(([, kind]) => kind);
+    findings.judge('TC-1-08 TC-1-03 TC-2-01', isSame(came, expected), {
+      sent: `${requests.length} requests in one write`,
+      came: came.join(', ') || 'nothing',
+      expected: expected.join(', '),
+    });
+  },
+};
+
+/** A reply as far as it can be foretold. */
+function kindOf(frame: Frame): string {
+  if (frame.type === Type.error) return `ERROR ${hex(codeOf(frame) ?? 0xffff)}`;
+  if (frame.type !== Type.confValue) return typeName(frame.type);
+  return `CONFVALUE of ${confLines(frame)?.length ?? 'malformed'} lines`;
+}
+
+const framing: TcProbe = {
+  clauses: ['TC-2-01'],
+  title: 'messages in pieces',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const [key] = lab.facts.known;
+    const lines = (await lab.linesOf(session, key)) ?? [];
+    const request = message(Type.getConf, `${key}\n`);
+    const bytes = encode(request);
+    const ways: readonly [string, () => Promise<void> | void][] = [
+      ['octet by octet', () => session.sendSlowly(request)],
+      [
+        'its end together with the head of another message',
+        async () => {
+          const second = message(0x1234, 'body');
+          const [head, rest] = [encode(second).subarray(0, 3), encode(second).subarray(3)];
+          session.send(request);
+          session.sendBytes(head, second);
+          // The answer to the first shows that the head has been read, most likely.
+          await session.until(() => session.log.at(-1)?.request === request, lab.patienceMs);
+          session.sendBytes(rest);
+        },
+      ],
+    ];
+    for (const [way, send] of ways) {
+      await send();
+      const reply = await session.take();
+      const isRight = typeof reply !== 'string' && isSame(confLines(reply), lines);
+      findings.judge('TC-2-01', isRight, {
+        sent: `${bytes.length} octets of a GETCONF, ${way}`,
+        came: typeof reply === 'string' ? reply : describeFrame(reply),
+        expected: values(...lines).text,
+      });
+      if (!isRight) return;
+    }
+    const second = await session.take();
+    const isRefused = typeof second !== 'string' && codeOf(second) === 0x0002;
+    findings.judge('TC-2-01', isRefused, {
+      sent: 'a message of type 0x1234 whose head and rest came apart',
+      came: typeof second === 'string' ? second : describeFrame(second),
+      expected: 'one ERROR 0x0002',
+    });
+  },
+};
+
+const streams: TcProbe = {
+  clauses: ['TC-1-01'],
+  title: 'two clients at the same time',
+  async run(lab, findings) {
+    const [first, second] = [await lab.open(), await lab.open()];
+    const [key] = lab.facts.known;
+    const count = async (session: Session): Promise<readonly string[]> => {
+      const came: string[] = [];
+      for (let at = 0; at < ROUNDS; at += 1) {
+        const frame = await session.take();
+        came.push(typeof frame === 'string' ? frame : kindOf(frame));
+        if (typeof frame === 'string') break;
+      }
+      return came;
+    };
+    for (let round = 0; round < ROUNDS; round += 1) {
+      first.send(message(Type.getConf, `${key}\n`));
+      second.send(message(Type.getConf, `${key}\n${key}\n`));
+    }
+    const came = [await count(first), await count(second)].map((list) => list.join(', '));
+    const expected = [1, 2].map((lines) =>
+      Array.from({ length: ROUNDS }, () => `CONFVALUE of ${lines} lines`).join(', '),
+    );
+    findings.judge('TC-1-01', isSame(came, expected), {
+      sent: `${ROUNDS} GETCONF of one key on one connection, of two keys on another`,
+      came: came.join('; '),
+      expected: expected.join('; '),
+    });
+  },
+};
+
+const ROUNDS = 3;
+
+const truncation: TcProbe = {
+  clauses: ['TC-1-03'],
+  title: 'a message that is cut off',
+  async run(lab, findings) {
+    const { number } = lab.facts;
+    if (number === undefined) return;
+    const [watcher, session] = [await lab.open(), await lab.open()];
+    await lab.borrow(watcher, number.key);
+    const body = `${number.key} ${number.value + 1}\n`;
+    // Its whole line is there, and one octet of white space is not.
+    session.sendBytes(encode(message(Type.setConf, `${body}\n`)).subarray(0, -1));
+    session.end();
+    await session.ending();
+    const lines = await lab.linesOf(watcher, number.key);
+    findings.judge('TC-1-03', isSame(lines, [`${number.key} ${number.value}`]), {
+      sent: `a SETCONF “${body.trim()}” without its last octet, then the end of the stream`,
+      came: `afterwards: ${lines?.join(', ') ?? 'no CONFVALUE'}`,
+      expected: 'no part of a message acted on',
+    });
+  },
+};
+
+const sizes: TcProbe = {
+  clauses: ['TC-1-05', 'TC-2-02', 'TC-3.1-12'],
+  title: 'the smallest and the largest bodies',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const ids = 'TC-1-05 TC-2-02';
+    await expect(findings, ids, session, message(0x1234, Buffer.alloc(MAX_BODY)), error(0x0002));
+    const comment = `#${'x'.repeat(MAX_BODY - 2)}\n`;
+    await expect(findings, ids, session, message(Type.setConf, comment), done);
+    await expect(findings, 'TC-1-05', session, message(Type.getConf), values());
+    const [key] = lab.facts.known;
+    const [line = ''] = (await lab.linesOf(session, key)) ?? [];
+    if (line === '') return;
+    const most = Math.floor(MAX_BODY / (line.length + 1));
+    const large = await session.ask(message(Type.getConf, `${key}\n`.repeat(most)));
+    findings.judge('TC-1-05', large.frames.length === 1 && linesIn(large.frames[0]!) === most, {
+      sent: `GETCONF of ${key}, ${most} times in one message`,
+      came: summary(large),
+      expected: `one CONFVALUE of ${most} lines, ${most * (line.length + 1)} octets`,
+    });
+    const over = await session.ask(message(Type.getConf, `${key}\n`.repeat(most + 1)));
+    findings.judge('TC-3.1-12', error(0x0009).isMet(over), {
+      sent: `GETCONF of ${key}, ${most + 1} times: the reply would have more than ${MAX_BODY} octets`,
+      came: summary(over),
+      expected: error(0x0009).text,
+    });
+  },
+};
+
+function linesIn(frame: Frame): number | undefined {
+  return confLines(frame)?.length;
+}
+
+function summary(answer: Awaited<ReturnType<Session['ask']>>): string {
+  const [frame] = answer.frames;
+  if (frame?.type !== Type.confValue) return describeAnswer(answer);
+  return `CONFVALUE of ${frame.body.length} octets, ${linesIn(frame) ?? 'malformed'} lines`;
+}
+
+const types: TcProbe = {
+  clauses: ['TC-2-03', 'TC-2-04', 'TC-3.1-01', 'TC-3.1-05', 'TC-3.12-02'],
+  title: 'types that no client sends',
+  async run(lab, findings) {
+    const session = await lab.open();
+    for (const [type, body] of [
+      [0x000d, ''],
+      [0x000d, 'body'],
+      [0x1234, ''],
+      [0x1234, 'body'],
+      [0xffff, ''],
+      [0xffff, 'body'],
+    ] as const) {
+      await expect(findings, 'TC-2-04 TC-3.1-01', session, message(type, body), error(0x0002));
+    }
+    await expect(findings, 'TC-3.1-05 TC-2-04', session, message(0x00ff), error(0x0002));
+    const pair = Buffer.concat([encodeAddress('192.0.2.1'), encodeAddress('192.0.2.2')]);
+    for (const [ids, type, body] of [
+      ['TC-2-03', Type.error, Buffer.of(0, 0)],
+      ['TC-2-03', Type.done, ''],
+      ['TC-2-03', Type.confValue, 'Key value\n'],
+      ['TC-2-03', Type.event, Buffer.of(0, 5, 0x78, 0)],
+      ['TC-2-03 TC-3.12-02', Type.addressMapped, pair],
+    ] as const) {
+      await expect(findings, ids, session, message(type, body), error(0x0002));
+    }
+  },
+};
+
+const errors: TcProbe = {
+  clauses: ['TC-3.1-01', 'TC-3.1-06', 'TC-3.1-07', 'TC-3.1-09', 'TC-3.6-01', 'TC-3.10-01'],
+  title: 'requests that are wrong',
+  async run(lab, findings) {
+    const session = await lab.open();
+    const ask = (ids: string, request: Frame, code: number): Promise<unknown> =>
+      expect(findings, ids, session, request, error(code));
+    const syntax = 'TC-3.1-06 TC-3.1-01';
+    await ask(`${syntax} TC-3.6-01`, message(Type.setEvents, Buffer.of(0, 4, 0)), 0x0003);
+    await ask(`${syntax} TC-3.10-01`, message(Type.signal), 0x0003);
+    await ask(
+      `${syntax} TC-3.10-01`,
+      message(Type.signal, Buffer.of(UNKNOWN_SIGNAL, UNKNOWN_SIGNAL)),
+      0x0003,
+    );
+    await ask(syntax, message(Type.mapAddress, Buffer.of(1, 192, 0, 2)), 0x0003);
+    const key = 'TC-3.1-07 TC-3.1-01';
+    await ask(key, message(Type.getConf, `${UNKNOWN_KEY}\n`), 0x0004);
+    await ask(key, message(Type.setConf, `${UNKNOWN_KEY} 1\n`), 0x0004);
+    const code = 'TC-3.1-09 TC-3.1-01';
+    await ask(code, setEvents(0x7777), 0x0006);
+    await ask(code, message(Type.signal, Buffer.of(0x7f)), 0x0006);
+  },
+};
+
+export const messageProbes: readonly TcProbe[] = [
+  order,
+  framing,
+  streams,
+  truncation,
+  sizes,
+  types,
+  errors,
+];
