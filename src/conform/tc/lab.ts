@@ -206,7 +206,8 @@ export class TcLab {
   /** To be called before an option is changed: it gets its lines back at the end of the probe. */
   async borrow(session: Session, key: string): Promise<void> {
     if (this.#borrowed.has(key)) return;
-    this.#borrowed.set(key, (await this.linesOf(session, key)) ?? []);
+    const lines = await this.linesOf(session, key);
+    if (lines !== undefined) this.#borrowed.set(key, lines);
   }
 
   /** To be called before an address is mapped, and with those that the server picked. */

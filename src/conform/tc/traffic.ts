@@ -12,7 +12,9 @@ import {
   describeFrame,
   type Frame,
   mapAddress,
+  message,
   setEvents,
+  Type,
 } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { Ticker } from './events.ts';
@@ -132,6 +134,8 @@ const events: TcProbe = {
   run: (lab, findings) =>
     withTraffic(lab, findings, eventClauses, async (traffic) => {
       const session = await lab.open();
+      await lab.borrow(session, DIRTINESS);
+      await session.ask(message(Type.setConf, `${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
       await session.ask(setEvents(1, 2, 3, 4));
       const lone = await Promise.all(
         [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
@@ -164,8 +168,10 @@ const events: TcProbe = {
         changes.some(({ status }) => status === 3 || status === 4);
       await session.until(() => streams().filter(isEnded).length >= asked, lab.patienceMs);
       await ticker.ticks(1);
-      await session.ask(setEvents());
       judgeStreams(streams(), asked, findings);
+      await session.ask(setEvents(Code.circuit, Code.orConnection));
+      await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
+      await session.ask(setEvents());
       judgeCircuits(byId(session, Code.circuit), findings);
       judgeLinks(session, findings);
       const one = [Code.circuit, Code.stream, Code.orConnection];
@@ -201,6 +207,26 @@ async function transfer(
     expected: 'reports whose sum is not less',
   });
 }
+
+/** Where all circuits were there already, waits until they are too old for new connections. */
+async function renewCircuits(
+  session: Session,
+  ticker: Ticker,
+  connect: () => Promise<unknown>,
+): Promise<void> {
+  const isLaunched = (): boolean =>
+    byId(session, Code.circuit).some(([first]) => first!.status === 0);
+  if (isLaunched()) return;
+  for (let second = 0; second < LEAST_DIRTINESS_S + 5 && !isLaunched(); second += 1) {
+    if (!(await ticker.ticks(1))) return;
+    await connect();
+  }
+  await ticker.ticks(1);
+}
+
+/** After how many seconds a circuit takes no new connections, and the least that engines allow. */
+const DIRTINESS = 'MaxCircuitDirtiness';
+const LEAST_DIRTINESS_S = 10;
 
 /** The changes of each circuit or stream, in the order in which they were first heard of. */
 function byId(session: Session, code: number, suffix = ''): readonly (readonly Change[])[] {
