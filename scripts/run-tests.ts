@@ -1,5 +1,6 @@
 /**
- * `npm test [-- FILTER ...]`: runs every test file, or those whose path contains a filter.
+ * `npm test [-- FILTER ...]`: runs every test file, or those whose path contains a filter. Those that need
+ * a Tor network run only when a filter asks for them, as `npm run test:tornet` does.
  *
  * The list comes from the sources, so that what an older build left in dist/ never runs. A whole run
  * also writes conformance.json into the build, from which docs/CONFORMANCE.md is generated.
@@ -12,7 +13,11 @@ import { buildRoot, packageRoot } from './paths.ts';
 const filters = process.argv.slice(2);
 const files = readdirSync(join(packageRoot, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.ts'))
-  .filter((file) => filters.length === 0 || filters.some((text) => file.includes(text)))
+  .filter((file) =>
+    filters.length === 0
+      ? !file.startsWith(`tornet${sep}`)
+      : filters.some((text) => file.includes(text)),
+  )
   .sort()
   .map((file) => join(buildRoot, 'test', file.replace(/\.ts$/, '.js')));
 

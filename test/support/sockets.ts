@@ -1,7 +1,9 @@
 /** Small TCP servers and clients for tests. */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { PosternError } from '../../src/errors.ts';
 import { runClientHandshake } from '../../src/net/client-handshake.ts';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { listenTcp, type Listener } from '../../src/net/listener.ts';
@@ -74,4 +76,20 @@ export async function closedPort(): Promise<Endpoint> {
   const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, () => {});
   await listener.close();
   return listener.endpoint;
+}
+
+/**
+ * A port on which nothing listens, for a program that takes no port 0. It lies below those that systems give
+ * to outgoing connections, so that none of them takes it before the program does.
+ */
+export async function freePort(): Promise<Endpoint> {
+  for (;;) {
+    const endpoint = { host: '127.0.0.1', port: 10_000 + randomInt(20_000) };
+    try {
+      await (await listenTcp(endpoint, () => {})).close();
+      return endpoint;
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'ERR_LISTEN_IN_USE') throw error;
+    }
+  }
 }

@@ -1,80 +1,33 @@
 /** Debian's tor over loopback, which runs us as its pluggable transport. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from './managed.ts';
-import { peerProgram } from './peers.ts';
 import { postern } from './pt-programs.ts';
-import { closedPort, listen } from './sockets.ts';
+import { freePort, listen } from './sockets.ts';
+import { TorProcess } from './tor-process.ts';
+
+export { torMissing } from './tor-process.ts';
 
 interface Cleanup {
   after(callback: () => void | Promise<void>): void;
 }
 
-const tor = peerProgram('tor');
-
-/** For `skip` of a test: why it cannot run, or false. */
-export const torMissing: string | false = tor === undefined ? 'tor is not installed' : false;
-
 /** What our proxy is run with under tor. */
 export const torTransports = ['obfs3', 'obfs4'] as const;
 
-/** A tor whose log is read as it is written. */
-export class Tor {
-  readonly process: ChildProcess;
-  readonly dataDirectory: string;
-  readonly log: string[] = [];
-  #wake: () => void = () => {};
-  #ended = false;
-
+/** A tor that belongs to no network, until the test has ended. */
+export class Tor extends TorProcess {
   constructor(t: Cleanup, torrc: readonly string[]) {
-    this.dataDirectory = join(temporaryDirectory(t), 'data');
-    mkdirSync(this.dataDirectory, { mode: 0o700 });
-    const file = join(this.dataDirectory, 'torrc');
-    const lines = [
-      `DataDirectory ${this.dataDirectory}`,
-      // What tor says about its pluggable transports, whole; of the rest what matters.
-      'Log [pt]info notice stdout',
+    super('tor', join(temporaryDirectory(t), 'data'), [
       // No authority of the real network may ever be asked: this one is a closed port of our own.
       `DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(39)}2`,
       'UseDefaultFallbackDirs 0',
-      // Reading the real tables takes longer than all the rest of a start.
-      'GeoIPFile /dev/null',
-      'GeoIPv6File /dev/null',
       ...torrc,
-    ];
-    writeFileSync(file, `${lines.join('\n')}\n`);
-    this.process = spawn(tor!, ['--defaults-torrc', '/dev/null', '-f', file], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    t.after(() => void this.process.kill('SIGKILL'));
-    const reader = createInterface({ input: this.process.stdout! });
-    reader.on('line', (line) => {
-      this.log.push(line);
-      this.#wake();
-    });
-    reader.on('close', () => {
-      this.#ended = true;
-      this.#wake();
-    });
-  }
-
-  /** The first line that matches, as soon as it is there. */
-  async line(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      for (const line of this.log) {
-        const match = pattern.exec(line);
-        if (match !== null) return match;
-      }
-      if (this.#ended) {
-        throw new Error(`tor ended without ${String(pattern)}:\n${this.log.join('\n')}`);
-      }
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+    ]);
+    t.after(() => this.kill());
   }
 
   /** What tor holds against its pluggable transports. */
@@ -131,7 +84,7 @@ export async function bridgeTorrc(exec: string): Promise<{
   readonly addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>;
 }> {
   // tor takes no port 0 here, and without the line it would listen on every interface.
-  const addresses = { obfs3: await closedPort(), obfs4: await closedPort() };
+  const addresses = { obfs3: await freePort(), obfs4: await freePort() };
   const torrc = [
     'BridgeRelay 1',
     'ORPort 127.0.0.1:auto IPv4Only',
@@ -151,12 +104,13 @@ export async function bridgeTorrc(exec: string): Promise<{
 
 /** The `Bridge` lines of a bridge that runs, once it has registered its transports. */
 export async function bridgeLines(
-  bridge: Tor,
+  bridge: TorProcess,
   addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>,
+  signal?: AbortSignal,
 ): Promise<Readonly<Record<(typeof torTransports)[number], string>>> {
-  const [, args] = await bridge.line(/SMETHOD obfs4 \S+ ARGS:([^)]*)/);
+  const [, args] = await bridge.line(/SMETHOD obfs4 \S+ ARGS:([^)]*)/, signal);
   for (const name of torTransports) {
-    await bridge.line(new RegExp(`Registered server transport '${name}'`));
+    await bridge.line(new RegExp(`Registered server transport '${name}'`), signal);
   }
   const fingerprint = readFileSync(join(bridge.dataDirectory, 'fingerprint'), 'latin1')
     .trim()
