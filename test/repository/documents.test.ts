@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { buildRoot, packageRoot } from '../../scripts/paths.ts';
 import { startEngine } from '../support/engine.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
+import { startControlledTor, torMissing } from '../support/tor.ts';
 
 const run = promisify(execFile);
 const pages = [readSource('README.md'), ...sourceFiles('docs', '.md')];
@@ -65,7 +66,7 @@ describe('examples', () => {
       }
     ).exports;
     const code = readFileSync(join(buildRoot, 'examples', `${name}.js`), 'utf8')
-      .replace(/'postern(\/[a-z]+)?'/g, (_, subpath: string | undefined) =>
+      .replace(/'postern(\/[a-z-]+)?'/g, (_, subpath: string | undefined) =>
         JSON.stringify(
           pathToFileURL(join(buildRoot, entries[`.${subpath ?? ''}`]!.replace('./dist/', ''))),
         ),
@@ -107,6 +108,26 @@ describe('examples', () => {
     const { port } = engine.endpoints.control[0]!;
     const { stdout } = await run(process.execPath, [prepare('control'), String(port)]);
     assert.equal(stdout, 'BandwidthRate 1048576\nNickname gate\n0 links, 0 circuits, 0 streams\n');
+  });
+
+  test('tor-control.ts asks a Tor and hears of it', { skip: torMissing }, async (t) => {
+    const { port } = await startControlledTor(t);
+    const { stdout } = await run(process.execPath, [prepare('tor-control'), String(port)]);
+    assert.match(stdout, /^Tor 0\.4\.\S+\nMaxCircuitDirtiness 300\nsignal CLEARDNSCACHE\n$/);
+  });
+
+  test('keep-tor-control.ts follows a Tor', { skip: torMissing }, async (t) => {
+    const { tor, port } = await startControlledTor(t);
+    const example = spawn(process.execPath, [prepare('keep-tor-control'), String(port)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => void example.kill());
+    const lines = createInterface(example.stdout)[Symbol.asyncIterator]();
+    assert.equal((await lines.next()).value, 'bootstrap: 0 %');
+    assert.equal((await lines.next()).value, 'connected');
+    tor.process.kill('SIGKILL');
+    const { value } = await lines.next();
+    assert.match(String(value), /^disconnected, trying again in \d+ ms$/);
   });
 
   test('own-transport.ts carries a line and ends', async () => {

@@ -40,6 +40,22 @@ export class Tor extends TorProcess {
   }
 }
 
+/** A tor that is cut off from every network, and has a control port. */
+export async function startControlledTor(
+  t: Cleanup,
+  ...torrc: readonly string[]
+): Promise<{ readonly tor: Tor; readonly port: number }> {
+  const tor = new Tor(t, [
+    'DisableNetwork 1',
+    'SocksPort 0',
+    'Log notice stdout',
+    ...(torrc.some((line) => line.startsWith('ControlPort ')) ? [] : ['ControlPort auto']),
+    ...torrc,
+  ]);
+  const [, port] = await tor.line(/Opened Control listener.* 127\.0\.0\.1:(\d+)/);
+  return { tor, port: Number(port) };
+}
+
 /** A process of ours that some tor started. */
 export interface PluginProcess {
   readonly pid: number;

@@ -77,8 +77,8 @@ export class Bridge {
   }
 
   #delayMs(): number {
-    const { bridgeRetryMs, bridgeRetryMaxMs } = limits;
-    return retryDelayMs(this.#failuresInRow, bridgeRetryMs, bridgeRetryMaxMs, this.#rng);
+    const failures = this.#failuresInRow;
+    return retryDelayMs(failures, limits.bridgeRetryMs, limits.bridgeRetryMaxMs, this.#rng);
   }
 }
 

@@ -335,7 +335,7 @@ describe('getting in', () => {
     const tor = await startFakeTor(t, answers);
     const all = { endpoint: tor.endpoint, ...options } as TorControlOptions;
     const error = await connectTorControl(all).then(
-      (control) => void control.abort(),
+      (control) => control.abort(),
       (reason: unknown) => reason,
     );
     return { error, received: tor.received, tor };

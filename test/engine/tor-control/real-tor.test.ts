@@ -11,7 +11,7 @@ import type { TorEvent } from '../../../src/engine/tor/control/events.ts';
 import { connectTorControl } from '../../../src/engine/tor/control/node/connect.ts';
 import { keepTorControl } from '../../../src/engine/tor/control/node/keep.ts';
 import type { Endpoint } from '../../../src/pt/address.ts';
-import { Tor, torMissing } from '../../support/tor.ts';
+import { startControlledTor, type Tor, torMissing } from '../../support/tor.ts';
 
 const options = { skip: torMissing };
 
@@ -19,15 +19,8 @@ async function startTor(
   t: TestContext,
   ...torrc: readonly string[]
 ): Promise<{ tor: Tor; endpoint: Endpoint }> {
-  const tor = new Tor(t, [
-    'DisableNetwork 1',
-    'SocksPort 0',
-    'Log notice stdout',
-    ...(torrc.some((line) => line.startsWith('ControlPort')) ? [] : ['ControlPort auto']),
-    ...torrc,
-  ]);
-  const [, port] = await tor.line(/Opened Control listener.* 127\.0\.0\.1:(\d+)/);
-  return { tor, endpoint: { host: '127.0.0.1', port: Number(port) } };
+  const { tor, port } = await startControlledTor(t, ...torrc);
+  return { tor, endpoint: { host: '127.0.0.1', port } };
 }
 
 describe('the tor that is installed', options, () => {
@@ -115,11 +108,12 @@ describe('the tor that is installed', options, () => {
     const [injected] = await control.getConf(['ContactInfo']);
     assert.equal(injected?.value, 'a\r\n650 BW 1 2\r\n250 OK');
     await control.resetConf([{ key: 'ContactInfo' }, { key: 'Nickname' }]);
+    await control.setConf(['notice stdout', 'err stderr'].map((value) => ({ key: 'Log', value })));
     assert.deepEqual(await control.getConf(['ContactInfo', 'DisableNetwork', 'Log']), [
       { key: 'ContactInfo', value: undefined },
       { key: 'DisableNetwork', value: '1' },
-      { key: 'Log', value: '[pt]info notice stdout' },
       { key: 'Log', value: 'notice stdout' },
+      { key: 'Log', value: 'err stderr' },
     ]);
 
     const refusal = { code: 'ERR_TOR_CONTROL_REFUSED' };
