@@ -63,7 +63,7 @@ class Traffic {
     this.#lab.options.signal.throwIfAborted();
     const { patienceMs } = this.#lab;
     const near = await dialWire(this.#socks, patienceMs);
-    if (typeof near === 'string') return 'nobody answers at the SOCKS port';
+    if (typeof near === 'string') return 'the SOCKS port took no connection';
     const target = { host, port };
     const outcome = await socksConnect(
       near,
@@ -106,6 +106,12 @@ async function withTraffic(
     findings.pass(clauses.join(' '), 'not observable', NO_SOCKS);
     return;
   }
+  const wire = await dialWire(socks, lab.patienceMs);
+  if (typeof wire === 'string') {
+    findings.pass(clauses.join(' '), 'not observable', 'nobody answers at the SOCKS port');
+    return;
+  }
+  wire.close();
   const traffic = await Traffic.open(lab, socks);
   try {
     await run(traffic);
