@@ -36,8 +36,6 @@ export interface Facts {
   readonly server: ReadonlyMap<string, KeyValues>;
   /** A transport of both sides, so that the program can be connected to itself. */
   readonly pair: string | undefined;
-  /** Why it takes no upstream proxy, in its own words; undefined when it does, or says nothing. */
-  readonly upstreamRefusal: string | undefined;
 }
 
 /** What one start differs in from the plain one. */
@@ -84,6 +82,7 @@ export class Lab {
   readonly #signal: AbortSignal;
   readonly #closed = new AbortController();
   #facts: Facts | undefined;
+  #upstream: Promise<string | undefined> | undefined;
   #sandboxes = 0;
 
   constructor(options: LabOptions) {
@@ -178,16 +177,22 @@ export class Lab {
     const common = client.filter((name) => server.has(name));
     // Arguments let more be seen.
     const pair = common.find((name) => server.get(name)!.length > 0) ?? common[0];
-    const upstream = await this.#askForUpstream(client);
-    this.#facts = { client, server, pair, upstreamRefusal: upstream };
+    this.#facts = { client, server, pair };
     return this.#facts;
   }
 
-  /** Which upstream proxies a program supports, if any, is up to it; SOCKS5 is what nearly all do. */
-  async #askForUpstream(client: readonly string[]): Promise<string | undefined> {
-    if (client.length === 0) return undefined;
+  /**
+   * Why it takes no upstream proxy, in its own words; undefined when it does, or says nothing. Which ones a
+   * program supports, if any, is up to it; SOCKS5 is what nearly all do.
+   */
+  upstreamRefusal(): Promise<string | undefined> {
+    this.#upstream ??= this.#askForUpstream();
+    return this.#upstream;
+  }
+
+  async #askForUpstream(): Promise<string | undefined> {
     const run = await this.settled({
-      ...clientVariables(client.slice(0, 1)),
+      ...this.variables('client'),
       TOR_PT_PROXY: 'socks5://127.0.0.1:9',
     });
     await run.stop();

@@ -150,10 +150,10 @@ export class Pace {
 }
 
 /** Whatever a program has to do takes less than so many starts. */
-export const PATIENCE_STARTS = 12;
+export const PATIENCE_STARTS = 8;
 
 /** What has not happened while so many starts are made is taken for what does not happen. */
-export const QUIET_STARTS = 4;
+export const QUIET_STARTS = 3;
 
 /** Until a start is this old, it tells how fast the machine is. */
 const FRESH_MS = 1000;

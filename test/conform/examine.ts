@@ -5,7 +5,11 @@ import type { ClauseReport, Verdict } from '../../src/conform/findings.ts';
 import { examineParent } from '../../src/conform/parent/index.ts';
 import type { Launch } from '../../src/conform/parent/recipes.ts';
 import { examinePt } from '../../src/conform/pt/index.ts';
-import { faultyParent, faultyParentOptions } from '../support/faulty-parent.ts';
+import {
+  faultyParent,
+  faultyParentOptions,
+  faultyParentUpstream,
+} from '../support/faulty-parent.ts';
 import { faultyPt, faultyPtTransports } from '../support/faulty-pt.ts';
 import type { ParentFaults } from './parent-faults.ts';
 import type { Faults } from './pt-faults.ts';
@@ -35,9 +39,13 @@ export function examineFaultyPt(
 
 /** How to start the faulty parent in each of its roles. */
 export const faultyLaunches: Readonly<
-  Record<'client' | 'server' | 'extended', (fault: string) => Launch>
+  Record<'client' | 'upstream' | 'server' | 'extended', (fault: string) => Launch>
 > = {
   client: (fault) => ({ template: faultyParent(fault, 'client') }),
+  upstream: (fault) => ({
+    template: faultyParent(fault, 'upstream'),
+    upstream: faultyParentUpstream,
+  }),
   server: (fault) => ({
     template: faultyParent(fault, 'server').filter((word) => word !== '{args}'),
   }),
@@ -62,7 +70,7 @@ export function faultsIn(reports: readonly ClauseReport[]): readonly unknown[] {
 
 /** A test for each fault of the PT. */
 export function testPtFaults(faults: Faults): void {
-  describe('each fault of a PT is found', { concurrency: 4 }, () => {
+  describe('each fault of a PT is found', { concurrency: 8 }, () => {
     for (const [fault, clauses] of Object.entries(faults)) {
       test(`${fault}: ${clauses}`, async () => {
         const only = clauses.split(' ');
@@ -75,7 +83,7 @@ export function testPtFaults(faults: Faults): void {
 
 /** A test for each fault of the parent. */
 export function testParentFaults(faults: ParentFaults): void {
-  describe('each fault of a parent is found', { concurrency: 4 }, () => {
+  describe('each fault of a parent is found', { concurrency: 8 }, () => {
     for (const [role, fault, clauses] of faults) {
       test(`${role}, ${fault}: ${clauses}`, async () => {
         const only = clauses.split(' ');

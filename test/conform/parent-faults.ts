@@ -1,6 +1,6 @@
 /** The faults that `faultyParent` can have, each with its role and the clauses that it breaks. */
 export type ParentFaults = readonly (readonly [
-  role: 'client' | 'server' | 'extended',
+  role: 'client' | 'upstream' | 'server' | 'extended',
   fault: string,
   clauses: string,
 ])[];
@@ -24,6 +24,10 @@ export const messageFaults: ParentFaults = [
   ['client', 'ignores-env-error', 'PT-3.3.1-11 PT-3.3.1-12'],
   ['client', 'ignores-proxy-error', 'PT-3.3.2-04'],
   ['client', 'ignores-proxy-done', 'PT-3.3.2-03'],
+  ['upstream', 'forgets-proxy', 'PT-3.2.2-05'],
+  ['upstream', 'needs-no-proxy-done', 'PT-3.3.2-03'],
+  ['upstream', 'any-proxy-word', 'PT-3.3.2-03'],
+  ['upstream', 'ignores-proxy-error', 'PT-3.3.2-04'],
   ['client', 'lenient-cmethod', 'PT-3.3.2-08'],
   ['client', 'any-name', 'PT-3.1-06'],
   ['client', 'any-address', 'PT-2-02'],
@@ -43,7 +47,7 @@ export const messageFaults: ParentFaults = [
   ['server', 'refuses-commas', 'PT-3.3.3-08'],
   ['server', 'refuses-escapes', 'PT-3.3.3-10'],
   ['server', 'wants-order', 'PT-3.3.3-14'],
-  ['server', 'server-failure-ends', 'PT-3.3.3-11'],
+  ['server', 'dies-of-server-error', 'PT-3.3.3-11'],
 ];
 
 /** What it sets, how it ends the PT, and what it says to it. */

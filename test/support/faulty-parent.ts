@@ -9,9 +9,15 @@ import { argv, env, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** How to start a parent with one fault, or with none. */
-export function faultyParent(fault: string, role: 'client' | 'server'): readonly string[] {
+export function faultyParent(
+  fault: string,
+  role: 'client' | 'upstream' | 'server',
+): readonly string[] {
   return [execPath, fileURLToPath(import.meta.url), fault, role, '{pt}', '{dir}', '{args}'];
 }
+
+/** What its TOR_PT_PROXY is, where it is to use an upstream proxy. */
+export const faultyParentUpstream: string = 'socks5://127.0.0.1:10';
 
 /** What its TOR_PT_SERVER_TRANSPORT_OPTIONS are. */
 export const faultyParentOptions: string = String.raw`conform_a:path=a\:b\;c\\d`;
@@ -19,7 +25,8 @@ export const faultyParentOptions: string = String.raw`conform_a:path=a\:b\;c\\d`
 const [, , fault, role, pt = '', dir = '', argsText = ''] = argv;
 const has = (name: string): boolean => fault === name;
 const names = ['conform_a', 'conform_b', 'conform_c'];
-const isClient = role === 'client';
+const hasUpstream = role === 'upstream';
+const isClient = role === 'client' || hasUpstream;
 
 function variables(): Record<string, string> {
   const all: Record<string, string | undefined> = {
@@ -28,6 +35,7 @@ function variables(): Record<string, string> {
     TOR_PT_STATE_LOCATION: has('no-state') ? undefined : has('relative-state') ? 'state' : dir,
     TOR_PT_EXIT_ON_STDIN_CLOSE: has('no-exit-variable') ? undefined : has('exit-zero') ? '0' : '1',
   };
+  if (hasUpstream && !has('forgets-proxy')) all['TOR_PT_PROXY'] = faultyParentUpstream;
   if (has('inherits')) {
     all['TOR_PT_PROXY'] = env['TOR_PT_PROXY'];
     all['TOR_PT_AUTH_COOKIE_FILE'] = env['TOR_PT_AUTH_COOKIE_FILE'];
@@ -114,6 +122,7 @@ function run(): void {
 /** A start, line by line. */
 class Machine {
   #version = false;
+  #proxy = has('needs-no-proxy-done');
   #state: 'starting' | 'ready' | 'failed' = 'starting';
   readonly #methods = new Map<string, { protocol: string; host: string; port: number }>();
   readonly #order: string[] = [];
@@ -155,7 +164,9 @@ class Machine {
       case 'PROXY-ERROR':
         return has('ignores-proxy-error') ? undefined : this.#fail();
       case 'PROXY':
-        return has('ignores-proxy-done') ? undefined : this.#fail();
+        if (hasUpstream && (args.join(' ') === 'DONE' || has('any-proxy-word'))) this.#proxy = true;
+        else if (!has('ignores-proxy-done')) this.#fail();
+        return;
       case 'CMETHOD':
         return isClient ? this.#cmethod(args) : undefined;
       case 'CMETHOD-ERROR':
@@ -165,7 +176,8 @@ class Machine {
       case 'SMETHOD':
         return isClient ? undefined : this.#smethod(args);
       case 'SMETHOD-ERROR':
-        return has('server-failure-ends') ? this.#fail() : undefined;
+        if (has('dies-of-server-error')) process.kill(process.pid, 'SIGABRT');
+        return;
       case 'SMETHODS':
       case 'CMETHODS':
         return this.#done(keyword, args);
@@ -219,6 +231,7 @@ class Machine {
     if (!isOwn || ((args.length !== 1 || args[0] !== 'DONE') && !has('any-done')))
       return this.#fail();
     if (!this.#version && !has('no-version-needed')) return this.#fail();
+    if (hasUpstream && !this.#proxy) return this.#fail();
     const sorted = [...this.#order].sort();
     if (has('wants-order') && sorted.join() !== this.#order.join()) return this.#fail();
     if (has('wants-log') && !this.#sawLog) return this.#fail();

@@ -45,6 +45,7 @@ export function perform(stage: Stage, script: Script): string {
       .replaceAll('$METHODS', names.map(method).join(''))
       .replaceAll('$REVERSED', names.map(method).toReversed().join(''))
       .replaceAll('$FIRST', names.slice(0, -1).map(method).join(''))
+      .replaceAll('$REST', names.slice(1).map(method).join(''))
       .replaceAll('$NAME', names[0] ?? '')
       .replaceAll('$LAST', names.at(-1) ?? '')
       .replaceAll('$SOCKS', stage.socks.address)

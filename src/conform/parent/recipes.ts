@@ -34,6 +34,18 @@ function tor(lines: readonly string[], rest: Omit<Launch, 'template' | 'files'> 
   };
 }
 
+const torClient: readonly string[] = [
+  'UseBridges 1',
+  'SocksPort auto',
+  'ClientTransportPlugin conform_a,conform_b,conform_c exec {pt}',
+  `Bridge conform_a 127.0.0.1:21 ${'1'.repeat(40)} {args}`,
+  `Bridge conform_b 127.0.0.1:22 ${'2'.repeat(40)}`,
+  `Bridge conform_c 127.0.0.1:23 ${'3'.repeat(40)}`,
+];
+
+/** Nobody is there: it is only to be passed on. */
+const UPSTREAM = '127.0.0.1:10';
+
 const torBridge: readonly string[] = [
   'BridgeRelay 1',
   'ORPort 127.0.0.1:auto IPv4Only',
@@ -49,19 +61,36 @@ const torBridge: readonly string[] = [
   'ServerTransportListenAddr conform_a 127.0.0.1:20461',
 ];
 
+const posternClient: readonly string[] = [
+  ...['postern', 'client', 'conform_a 127.0.0.1:21 {args}'],
+  ...['--forward-from', '{listen}', '--pt', '{pt}'],
+];
+
+/** Our daemon; to programs it always offers its Extended ORPort. */
+function postern(lines: readonly string[], rest: Omit<Launch, 'template' | 'files'> = {}): Launch {
+  return {
+    template: ['postern', 'run', '-f', '{dir}/torrc'],
+    files: { torrc: `${['DataDirectory {dir}', ...lines].join('\n')}\n` },
+    ...rest,
+  };
+}
+
+const posternBridge: readonly string[] = [
+  'SocksPort 0',
+  'ORPort 127.0.0.1:auto',
+  'ServerTransportPlugin conform_a,conform_b,conform_c exec {pt}',
+  'ServerTransportListenAddr conform_c 127.0.0.1:20463',
+  'ServerTransportListenAddr conform_b 127.0.0.1:20462',
+  'ServerTransportListenAddr conform_a 127.0.0.1:20461',
+];
+
 /** Ready recipes, by name. */
 export const recipes: ReadonlyMap<string, readonly Launch[]> = new Map([
   [
     'tor',
     [
-      tor([
-        'UseBridges 1',
-        'SocksPort auto',
-        'ClientTransportPlugin conform_a,conform_b,conform_c exec {pt}',
-        `Bridge conform_a 127.0.0.1:21 ${'1'.repeat(40)} {args}`,
-        `Bridge conform_b 127.0.0.1:22 ${'2'.repeat(40)}`,
-        `Bridge conform_c 127.0.0.1:23 ${'3'.repeat(40)}`,
-      ]),
+      tor(torClient),
+      tor([...torClient, `Socks5Proxy ${UPSTREAM}`], { upstream: `socks5://${UPSTREAM}` }),
       tor(torBridge),
       tor(
         [...torBridge, 'ExtORPort auto', String.raw`ServerTransportOptions conform_a path=a:b;c\d`],
@@ -75,12 +104,15 @@ export const recipes: ReadonlyMap<string, readonly Launch[]> = new Map([
   [
     'postern',
     [
+      { template: posternClient },
       {
-        template: [
-          ...['postern', 'client', 'conform_a 127.0.0.1:21 {args}'],
-          ...['--forward-from', '{listen}', '--pt', '{pt}'],
-        ],
+        template: [...posternClient, '--upstream', `socks5://${UPSTREAM}`],
+        upstream: `socks5://${UPSTREAM}`,
       },
+      postern([...posternBridge, String.raw`ServerTransportOptions conform_a path=a:b;c\d`], {
+        serverOptions: String.raw`conform_a:path=a\:b\;c\\d`,
+        hasExtendedOrPort: true,
+      }),
     ],
   ],
 ]);

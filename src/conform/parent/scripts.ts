@@ -10,7 +10,7 @@ export interface Script {
    * What is written to stdout, each piece by itself. `$NAME` is the first transport that was asked for and
    * `$LAST` the last; `$SOCKS` is where the listener is, `$PORT` its port, `$BIND` where a server is to
    * listen; `$METHODS` is a method line for each transport, `$REVERSED` the same from the last to the
-   * first, `$FIRST` without the last.
+   * first, `$FIRST` without the last, `$REST` without the first.
    */
   readonly says: readonly string[];
   /** What the fake PT does behind it; it stays by default. */
@@ -178,6 +178,16 @@ const clientScripts: readonly Script[] = [
     needsSeveral: true,
   },
   // What follows DONE, and other ends
+  { ...accepted('PT-3.3.2-14', 'CMETHODS DONE twice', V, M, D, D), expected: 'either' },
+  { ...accepted('PT-3.3.2-14', 'an end after DONE', V, M, D), then: 'exit', expected: 'either' },
+  {
+    ...accepted('PT-3.3.2-14', 'stdout closed after DONE', V, M, D),
+    then: 'close stdout',
+    expected: 'either',
+  },
+  refused('PT-3.3.2-14', 'nothing at all'),
+  refused('PT-3.3.2-14', 'nothing after VERSION', V),
+  refused('PT-3.3.2-14', 'nothing after the methods', V, M),
   refused('PT-3.3.2-14', 'a CMETHOD after DONE and none before', V, D, M),
   { ...refused('PT-3.3.2-14', 'an end at once'), then: 'exit' },
   { ...refused('PT-3.3.2-14', 'an end after VERSION', V), then: 'exit' },
@@ -185,6 +195,19 @@ const clientScripts: readonly Script[] = [
   { ...refused('PT-3.3.2-14', 'stdout closed after VERSION', V), then: 'close stdout' },
   { ...refused('PT-3.3.2-14', 'stdout closed after the methods', V, M), then: 'close stdout' },
 ];
+
+const withUpstream = (script: Script): Script => ({ ...script, needsUpstream: true });
+
+const P = 'PROXY DONE\n';
+
+/** To a parent that wants an upstream proxy used. */
+const upstreamScripts: readonly Script[] = [
+  accepted('PT-3.3.2-03 PT-3.2.2-05', 'PROXY DONE and a plain start', V, P, M, D),
+  refused('PT-3.3.2-03', 'CMETHODS DONE without PROXY DONE', V, M, D),
+  refused('PT-3.3.2-03', 'PROXY MAYBE', V, 'PROXY MAYBE\n', M, D),
+  refused('PT-3.3.2-04', 'PROXY-ERROR, and PROXY DONE', V, 'PROXY-ERROR no\n', P, M, D),
+  refused('PT-3.3.2-04', 'PROXY-ERROR, and nothing more', V, 'PROXY-ERROR no\n'),
+].map(withUpstream);
 
 const serverAccepted = (clauses: string, title: string, ...says: readonly string[]): Script => ({
   ...accepted(clauses, title, ...says),
@@ -215,6 +238,7 @@ const serverScripts: readonly Script[] = [
     'ARGS of one pair',
     V,
     'SMETHOD $NAME $BIND ARGS:N=13\n',
+    '$REST',
     S,
   ),
   serverAccepted(
@@ -222,26 +246,60 @@ const serverScripts: readonly Script[] = [
     'ARGS of two pairs',
     V,
     'SMETHOD $NAME $BIND ARGS:cert=abc,iat-mode=0\n',
+    '$REST',
     S,
   ),
-  serverAccepted('PT-3.3.3-07', 'an unknown option', V, 'SMETHOD $NAME $BIND OTHER:x=y\n', S),
+  serverAccepted(
+    'PT-3.3.3-07',
+    'an unknown option',
+    V,
+    'SMETHOD $NAME $BIND OTHER:x=y\n',
+    '$REST',
+    S,
+  ),
   serverAccepted(
     'PT-3.3.3-10',
     'ARGS with escapes',
     V,
     'SMETHOD $NAME $BIND ARGS:k=a\\=b\\,c\n',
+    '$REST',
     S,
   ),
   serverAccepted('PT-3.3.3-14', 'methods in another order', V, '$REVERSED', S),
-  serverAccepted('PT-3.3.3-11', 'SMETHOD-ERROR', V, 'SMETHOD-ERROR $NAME no cows available\n', S),
-  serverRefused('PT-3.3.3-03', 'SMETHOD without an address', V, 'SMETHOD $NAME\n', S),
-  serverRefused('PT-3.3.3-03', 'SMETHOD with a host name', V, 'SMETHOD $NAME localhost:1984\n', S),
-  serverRefused('PT-3.3.3-03', 'SMETHOD with port 99999', V, 'SMETHOD $NAME 127.0.0.1:99999\n', S),
-  serverRefused('PT-3.3.3-08', 'ARGS without a pair', V, 'SMETHOD $NAME $BIND ARGS:\n', S),
-  serverRefused('PT-3.3.3-08', 'ARGS without "="', V, 'SMETHOD $NAME $BIND ARGS:abc\n', S),
+  // Whether the other transports are enough for it is up to the parent.
+  {
+    ...serverAccepted(
+      'PT-3.3.3-11',
+      'SMETHOD-ERROR',
+      V,
+      'SMETHOD-ERROR $NAME no cows\n',
+      '$REST',
+      S,
+    ),
+    expected: 'either',
+  },
+  serverRefused('PT-3.3.3-03', 'SMETHOD without an address', V, 'SMETHOD $NAME\n', '$REST', S),
+  serverRefused(
+    'PT-3.3.3-03',
+    'SMETHOD with a host name',
+    V,
+    'SMETHOD $NAME localhost:1984\n',
+    '$REST',
+    S,
+  ),
+  serverRefused(
+    'PT-3.3.3-03',
+    'SMETHOD with port 99999',
+    V,
+    'SMETHOD $NAME 127.0.0.1:99999\n',
+    '$REST',
+    S,
+  ),
+  serverRefused('PT-3.3.3-08', 'ARGS without a pair', V, 'SMETHOD $NAME $BIND ARGS:\n', '$REST', S),
+  serverRefused('PT-3.3.3-08', 'ARGS without "="', V, 'SMETHOD $NAME $BIND ARGS:abc\n', '$REST', S),
   serverRefused('PT-3.3.1-12', 'ENV-ERROR to a server’s parent', V, 'ENV-ERROR no\n'),
   { ...serverRefused('PT-3.3.3-13', 'an end of a server after its methods', V, M), then: 'exit' },
 ];
 
 /** All of them. */
-export const scripts: readonly Script[] = [...clientScripts, ...serverScripts];
+export const scripts: readonly Script[] = [...clientScripts, ...upstreamScripts, ...serverScripts];

@@ -55,7 +55,7 @@ export class Stage {
   hasLeft = false;
   /** How the parent ended. */
   exit: { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null } | undefined;
-  output = '';
+  #output = '';
   /** Where the fake PT's SOCKS listener is. */
   readonly socks: Trap;
   readonly pace: Pace;
@@ -105,7 +105,7 @@ export class Stage {
     if (this.#child.pid !== undefined) options.guard.watch(this.#child.pid);
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding('latin1').on('data', (text: string) => {
-        this.output = (this.output + text).slice(-KEPT_OUTPUT_CHARACTERS);
+        this.#output = (this.#output + text).slice(-KEPT_OUTPUT_CHARACTERS);
       });
     }
     this.#child.once('exit', (exitCode, signal) => {
@@ -129,6 +129,11 @@ export class Stage {
     const free = await Trap.open(ownLoopbackAddress());
     free.close();
     return new Stage(options, control, socks, free.address);
+  }
+
+  /** The end of what it has written, for messages. */
+  get lastWords(): string {
+    return this.#output.trim().split('\n').slice(-3).join(' / ');
   }
 
   get pid(): number | undefined {

@@ -40,6 +40,10 @@ export function judgeEnvironment(stage: Stage, launch: Launch, findings: Finding
   if (role === 'client') {
     check('PT-3.2.2-03', names.every(isTransportName), 'CLIENT_TRANSPORTS', 'transport names');
     check('PT-3.2.2-03', !has('SERVER_TRANSPORTS'), 'SERVER_TRANSPORTS', 'none for a client');
+    if (launch.upstream !== undefined) {
+      check('PT-3.2.2-05', get('PROXY') === launch.upstream, 'PROXY', launch.upstream);
+      return;
+    }
     findings.judge('PT-3.2.2-09', !has('PROXY'), {
       sent: `${sent} without an upstream proxy, with TOR_PT_PROXY=${strayVariables['TOR_PT_PROXY']} in the parent’s own environment`,
       came: has('PROXY') ? `TOR_PT_PROXY=${get('PROXY')}` : 'no TOR_PT_PROXY',

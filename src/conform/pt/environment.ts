@@ -301,8 +301,9 @@ function probeOf(row: Row): Probe {
     needs: row.role,
     async run(lab, findings) {
       const role = row.role === 'any' ? lab.anyRole : row.role;
-      const { upstreamRefusal } = lab.facts;
-      if (row.outcome === 'PROXY DONE' && upstreamRefusal !== undefined) {
+      const upstreamRefusal =
+        row.outcome === 'PROXY DONE' ? await lab.upstreamRefusal() : undefined;
+      if (upstreamRefusal !== undefined) {
         findings.pass(
           row.clauses,
           'not applicable',

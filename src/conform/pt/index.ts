@@ -58,7 +58,8 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
     onProgress(0, 0, 'looking for transports');
     await lab.discover();
     const findings = new Findings();
-    const probes = chooseProbes(selected);
+    const chosen = chooseProbes(selected);
+    const probes = options.bail === true ? widestFirst(chosen, selected) : chosen;
     let done = 0;
     await inParallel(probes, options.bail === true ? 2 : JOBS, async (probe) => {
       signal.throwIfAborted();
@@ -88,7 +89,13 @@ const allProbes: readonly Probe[] = [
 function chooseProbes(selected: ReadonlySet<string>): readonly Probe[] {
   const probes = allProbes.filter(({ clauses }) => clauses.some((id) => selected.has(id)));
   const needsLines = lineClauses.some((id) => selected.has(id));
-  return needsLines ? [...new Set([...probes, ...methodProbes, ...sampleProbes])] : probes;
+  return needsLines ? [...new Set([...probes, ...sampleProbes, ...methodProbes])] : probes;
+}
+
+/** What judges most of the clauses comes first. */
+function widestFirst(probes: readonly Probe[], selected: ReadonlySet<string>): readonly Probe[] {
+  const width = ({ clauses }: Probe): number => clauses.filter((id) => selected.has(id)).length;
+  return probes.toSorted((a, b) => width(b) - width(a));
 }
 
 function isAllBroken(clauses: readonly Clause[], lab: Lab, findings: Findings): boolean {

@@ -152,7 +152,7 @@ const clientProbe: Probe = {
   needs: 'client',
   async run(lab, findings) {
     const names = lab.facts.client.slice(0, 2);
-    const { upstreamRefusal } = lab.facts;
+    const upstreamRefusal = await lab.upstreamRefusal();
     const changes =
       upstreamRefusal === undefined ? { TOR_PT_PROXY: 'socks5://127.0.0.1:8001' } : {};
     const sent = startedWith('client', { TOR_PT_CLIENT_TRANSPORTS: names.join(','), ...changes });
