@@ -48,7 +48,7 @@ export class Configuration {
     vocabulary: Vocabulary = embeddedVocabulary,
   ): Configuration {
     const lines = applyLines(new Map(), text, vocabulary);
-    const foreign = [...lines.keys()].find((home) => isKeptElsewhere(vocabulary, home));
+    const foreign = [...lines.keys()].find((home) => vocabulary.isKeptElsewhere(home));
     if (foreign !== undefined) {
       throw valueFault(
         `${foreign}: belongs in the torrc of the Tor that is controlled, or in SETCONF`,
@@ -104,14 +104,9 @@ export class Configuration {
   settings(): ReadonlyMap<string, readonly Setting[]> {
     return new Map(
       this.#homes()
-        .filter((home) => !isKeptElsewhere(this.vocabulary, home))
+        .filter((home) => !this.vocabulary.isKeptElsewhere(home))
         .map((home) => [home, this.settingsOf(home)] as const),
     );
-  }
-
-  /** The options and groups with lines here that are kept elsewhere. */
-  keptElsewhere(): readonly string[] {
-    return this.#homes().filter((home) => isKeptElsewhere(this.vocabulary, home));
   }
 
   /** The lines that are set of an option or a group, by its name in canonical spelling. */
@@ -130,7 +125,7 @@ export class Configuration {
     return new Set(
       [...homes].filter(
         (home) =>
-          !isKeptElsewhere(this.vocabulary, home) && textOf(this, home) !== textOf(earlier, home),
+          !this.vocabulary.isKeptElsewhere(home) && textOf(this, home) !== textOf(earlier, home),
       ),
     );
   }
@@ -197,11 +192,6 @@ function applyLines(lines: Lines, text: string, vocabulary: Vocabulary): Lines {
 /** The option, or the group, that a keyword's lines belong to. */
 function homeOf(keyword: Keyword): string {
   return keyword.kind === 'member' ? keyword.group : keyword.name;
-}
-
-function isKeptElsewhere(vocabulary: Vocabulary, home: string): boolean {
-  const keyword = vocabulary.find(home);
-  return keyword?.kind === 'option' && keyword.rules.isKeptElsewhere === true;
 }
 
 /** The line in canonical form; undefined when it only clears. */

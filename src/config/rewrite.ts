@@ -18,8 +18,8 @@ export function rewriteTorrc(text: string, target: Configuration): string {
   const old = settingsIn(text, vocabulary);
   const result = old === undefined ? formatAll(wanted) : mergeInto(text, old, wanted, vocabulary);
   // The daemon must be able to start from what it has written.
-  const reread = settingsIn(result, vocabulary) ?? [];
-  if (JSON.stringify([...reread]) !== JSON.stringify([...wanted])) {
+  const reread = settingsIn(result, vocabulary) ?? new Map();
+  if (!isSame(reread, wanted)) {
     throw new PosternBug('the rewritten torrc does not say what is in force');
   }
   return result;
@@ -37,6 +37,14 @@ function settingsIn(text: string, vocabulary: Vocabulary): Lines | undefined {
 
 /** The lines of each option and group. */
 type Lines = ReadonlyMap<string, readonly Setting[]>;
+
+/** Whether two configurations set the same, in whatever order their options stand. */
+function isSame(one: Lines, other: Lines): boolean {
+  return (
+    one.size === other.size &&
+    [...one].every(([home, lines]) => JSON.stringify(lines) === JSON.stringify(other.get(home)))
+  );
+}
 
 /** One option or group while the old text is walked through. */
 interface Progress {

@@ -3,7 +3,7 @@ import { Configuration, type LocalDefaults } from './configuration.ts';
 import { rewriteTorrc } from './rewrite.ts';
 import type { Setting } from './torrc.ts';
 import { valueFault } from './value-types.ts';
-import { embeddedVocabulary, type LineRules, type Vocabulary } from './vocabulary.ts';
+import { embeddedVocabulary, type Vocabulary } from './vocabulary.ts';
 
 /** The torrc. Its driver for files is `node.ts`. */
 export interface TorrcFile {
@@ -119,15 +119,15 @@ export class ConfigStore {
   }
 
   async #adopt(next: Configuration, named: ReadonlySet<string>): Promise<void> {
-    const rulesOf = (name: string): Partial<LineRules> => {
-      const keyword = next.vocabulary.find(name);
-      return keyword?.kind === 'option' ? keyword.rules : {};
-    };
+    const { vocabulary } = next;
     const changed = new Set([
       ...next.differencesFrom(this.#current),
-      ...[...named].filter((name) => rulesOf(name).isKeptElsewhere),
+      ...[...named].filter((name) => vocabulary.isKeptElsewhere(name)),
     ]);
-    const fixed = [...changed].find((name) => rulesOf(name).isFixed);
+    const fixed = [...changed].find((name) => {
+      const keyword = vocabulary.find(name);
+      return keyword?.kind === 'option' && keyword.rules.isFixed;
+    });
     if (fixed !== undefined) {
       throw valueFault(
         `${fixed}: cannot be changed while the daemon runs; it is read at the start`,

@@ -10,8 +10,6 @@ export interface LineRules {
   readonly isList: boolean;
   /** Whether it can be set only before the start. */
   readonly isFixed?: true;
-  /** Whether somebody else keeps it, in a file that is not ours: a Tor that ran before we came. */
-  readonly isKeptElsewhere?: true;
 }
 
 /** What a keyword stands for, in its canonical spelling. */
@@ -27,6 +25,11 @@ export interface Vocabulary {
   find(text: string): Keyword | undefined;
   /** The options whose values this program reads; the others it only hands on. */
   readonly read: ReadonlySet<OptionName>;
+  /**
+   * Whether somebody else keeps an option or a group, in a file that is not ours: a Tor that ran
+   * before we came.
+   */
+  isKeptElsewhere(home: string): boolean;
 }
 
 /** What is found when every letter is in lower case. */
@@ -55,12 +58,8 @@ export function torVocabulary(
   names: readonly string[] | undefined,
   { isKeptElsewhere = false }: { readonly isKeptElsewhere?: boolean } = {},
 ): Vocabulary {
-  const rules: LineRules = {
-    type: verbatim,
-    // Of several lines of a single-valued option Tor itself takes the last.
-    isList: true,
-    ...(isKeptElsewhere && { isKeptElsewhere }),
-  };
+  // Of several lines of a single-valued option Tor itself takes the last.
+  const rules: LineRules = { type: verbatim, isList: true };
   const keywordOf = (name: string): Keyword =>
     isHiddenServiceMember(name)
       ? { kind: 'member', name, group: HIDDEN_SERVICES }
@@ -70,14 +69,14 @@ export function torVocabulary(
   );
   const keywords = new Map([
     ...(names ?? []).map((name) => [name.toLowerCase(), keywordOf(name)] as const),
-    ...groupKeywords(HIDDEN_SERVICES, []),
+    // In its canonical spelling also where no names are known: the lines of a group begin with it.
+    ...groupKeywords(HIDDEN_SERVICES, [optionGroups[HIDDEN_SERVICES]!.head]),
     ...optionKeywords(ours),
   ]);
-  return createVocabulary(
-    keywords,
-    ours,
-    names === undefined ? (text) => keywordOf(text) : undefined,
-  );
+  return createVocabulary(keywords, ours, {
+    isKeptElsewhere,
+    ...(names === undefined && { otherwise: keywordOf }),
+  });
 }
 
 /** Which engine a torrc asks for. What is wrong with it shows when the whole is read. */
@@ -122,11 +121,16 @@ function groupKeywords(group: string, members: readonly string[]): (readonly [st
 
 function createVocabulary(
   keywords: Keywords,
-  read: readonly OptionName[],
-  otherwise?: (text: string) => Keyword,
+  names: readonly OptionName[],
+  {
+    isKeptElsewhere = false,
+    otherwise,
+  }: { readonly isKeptElsewhere?: boolean; readonly otherwise?: (text: string) => Keyword } = {},
 ): Vocabulary {
+  const read = new Set(names);
   return {
     find: (text) => keywords.get(text.toLowerCase()) ?? otherwise?.(text),
-    read: new Set(read),
+    read,
+    isKeptElsewhere: (home) => isKeptElsewhere && !read.has(home as OptionName),
   };
 }

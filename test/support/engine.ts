@@ -9,7 +9,7 @@ import {
 } from 'node:http2';
 import { type Duplex, PassThrough } from 'node:stream';
 import type { TorrcFile } from '../../src/config/store.ts';
-import type { EngineEvent } from '../../src/control/engine.ts';
+import type { ControlEngine, EngineEvent } from '../../src/control/engine.ts';
 import type { EngineOptions } from '../../src/engine/daemon-options.ts';
 import { EmbeddedEngine } from '../../src/engine/embedded/engine.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
@@ -23,23 +23,27 @@ interface Cleanup {
 }
 
 /** A torrc that a test can read and rewrite. */
-interface MemoryTorrc extends TorrcFile {
+export interface MemoryTorrc extends TorrcFile {
   text: string;
 }
 
-/** An engine that a test has started, and everything that it has told. */
-export interface TestEngine {
-  readonly engine: EmbeddedEngine;
-  readonly torrc: MemoryTorrc;
-  readonly directory: string;
+/** Everything that an engine tells. */
+export interface RecordedEvents {
   readonly events: readonly EngineEvent[];
   /** Resolves with the first event, past or to come, for which the predicate holds. */
   until<E extends EngineEvent>(predicate: (event: EngineEvent) => event is E): Promise<E>;
   until(predicate: (event: EngineEvent) => boolean): Promise<EngineEvent>;
 }
 
+/** An engine that a test has started, and everything that it has told. */
+export interface TestEngine extends RecordedEvents {
+  readonly engine: EmbeddedEngine;
+  readonly torrc: MemoryTorrc;
+  readonly directory: string;
+}
+
 /** A torrc in memory. */
-function memoryTorrc(text: string): MemoryTorrc {
+export function memoryTorrc(text: string): MemoryTorrc {
   return {
     text,
     async read() {
@@ -76,6 +80,11 @@ export async function startEngine(
     await engine.close();
     await rm(directory, { recursive: true });
   });
+  return { engine, torrc, directory, ...recordEvents(engine) };
+}
+
+/** Listens to an engine from now on. */
+export function recordEvents(engine: ControlEngine): RecordedEvents {
   const events: EngineEvent[] = [];
   const waiters = new Set<() => void>();
   engine.onEvent((event) => {
@@ -83,9 +92,6 @@ export async function startEngine(
     for (const waiter of waiters) waiter();
   });
   return {
-    engine,
-    torrc,
-    directory,
     events,
     until: (predicate: (event: EngineEvent) => boolean) =>
       new Promise<never>((resolve) => {

@@ -20,7 +20,7 @@ export class TorrcRefusal extends PosternError {
  */
 export function explainRefusal(text: string, error: unknown): unknown {
   const complaint = complaintOf(error);
-  if (complaint === undefined) return error;
+  if (complaint === undefined) return lossOf(error) ?? error;
   const isUnknown = /^(?:Unknown option|Unrecognized configuration key)/.test(complaint);
   return new PosternError(
     isUnknown ? 'ERR_CONFIG_KEY' : 'ERR_CONFIG_VALUE',
@@ -32,6 +32,13 @@ function complaintOf(error: unknown): string | undefined {
   if (error instanceof TorRefusal) return withoutPreamble(error.text);
   if (error instanceof TorrcRefusal) return withoutPreamble(error.message);
   return error instanceof PosternError ? complaintOf(error.cause) : undefined;
+}
+
+/** What became of a Tor that did not get to judge the lines: they may be right. */
+function lossOf(error: unknown): PosternError | undefined {
+  const cause = error instanceof PosternError ? error.cause : undefined;
+  const isLoss = cause instanceof PosternError && cause.code.startsWith('ERR_TOR_');
+  return isLoss && cause.retry === 'later' ? cause : undefined;
 }
 
 function blameLine(text: string, complaint: string): string {

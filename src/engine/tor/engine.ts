@@ -48,6 +48,8 @@ export class TorEngine implements Daemon {
   readonly #ownParts: readonly Part[];
   #keeper: TorKeeper | undefined;
   #listeners: Omit<DaemonEndpoints, 'control'> = { socks: [], httpTunnel: [] };
+  /** The options and groups that controllers have set or cleared in a Tor that is not ours. */
+  readonly #setElsewhere = new Set<string>();
   #isDebug = false;
   #end!: (reason?: unknown) => void;
 
@@ -186,16 +188,15 @@ export class TorEngine implements Daemon {
 
   /** Tor runs, or runs again: events come, and what controllers have mapped is mapped. */
   async #prepare(control: TorControl): Promise<void> {
-    const { store, settings, isOwned } = this.#parts;
+    const { store, settings } = this.#parts;
     control.onEvent((event) => this.#tell(event));
     void control.closed.then(() => this.#lose());
     await this.#subscribe(control, store.current);
     await this.#mappings.restore(control);
-    if (!isOwned) {
-      // What controllers have set; a Tor that was started again has forgotten it.
-      const lines = settings.changesFor(store.current, store.current.keptElsewhere());
-      if (lines.length > 0) await control.resetConf(lines);
-    }
+    // A Tor of ours has it from its torrc; another one that was started again has forgotten it.
+    const lines = settings.changesFor(store.current, this.#setElsewhere);
+    if (lines.length > 0) await control.resetConf(lines);
+    if (this.#isDebug) await control.signal('DEBUG');
     await this.#announce(control);
   }
 
@@ -253,17 +254,19 @@ export class TorEngine implements Daemon {
 
   /** Our own parts prepare, then Tor takes all of its lines or none, then ours are in force. */
   async #apply(next: Configuration, changed: ReadonlySet<string>): Promise<void> {
-    const { settings } = this.#parts;
+    const { settings, isOwned } = this.#parts;
+    const elsewhere = [...changed].filter((home) => next.vocabulary.isKeptElsewhere(home));
     const change = await prepareAll(this.#ownParts, next.values);
     try {
-      const lines = settings.changesFor(next, changed);
+      const lines = settings.changesFor(next, isOwned ? changed : elsewhere);
       if (lines.length > 0) await this.#tor.control.resetConf(lines);
+      if (!isOwned && changed.has('Log')) await this.#subscribe(this.#tor.control, next);
     } catch (error) {
       await change.rollback();
       throw error;
     }
     change.commit();
-    if (!this.#parts.isOwned && changed.has('Log')) await this.#subscribe(this.#tor.control, next);
+    for (const home of elsewhere) this.#setElsewhere.add(home);
     this.#log.write('info', 'The configuration has changed.');
   }
 
@@ -271,15 +274,17 @@ export class TorEngine implements Daemon {
     const { store } = this.#parts;
     try {
       await this.#log.reopen();
+      this.#isDebug = false;
       void this.#tor.control;
       await store.reload();
-      this.#isDebug = false;
       await this.#tor.saveTorrc();
       // Also for what Tor does besides: it opens its logs again and looks for news of the network.
       await this.#tor.control.signal('RELOAD');
+      this.#setElsewhere.clear();
       await this.#subscribe(this.#tor.control, store.current);
     } catch (error) {
-      const explained = explainRefusal((await this.#options.torrc.read()) ?? '', error);
+      const text = await this.#options.torrc.read().catch(() => undefined);
+      const explained = explainRefusal(text ?? '', error);
       const reason = describeError(explained);
       this.#log.write('warn', `The torrc is not loaded, what was in force stays: ${reason}`);
       throw explained;
@@ -289,9 +294,7 @@ export class TorEngine implements Daemon {
 
   /** A Tor without an ORPort ends at once; a relay lets the streams of others end first. */
   async #shutDown(): Promise<'done' | 'ending'> {
-    const { control } = this.#tor;
-    const ports = await control.getConf(['ORPort']);
-    const isRelay = ports.some(({ value }) => value !== undefined && value !== '0');
+    const isRelay = await this.#isRelay();
     this.#log.write(
       'notice',
       isRelay ? 'No new connections any more; ending soon.' : 'Ending now.',
@@ -300,6 +303,17 @@ export class TorEngine implements Daemon {
     if (isRelay) return 'done'; // `closed` of the keeper tells when Tor is gone
     this.#end();
     return 'ending';
+  }
+
+  async #isRelay(): Promise<boolean> {
+    let control: TorControl;
+    try {
+      ({ control } = this.#tor);
+    } catch {
+      return false; // no Tor runs, and there are no streams of others
+    }
+    const ports = await control.getConf(['ORPort']);
+    return ports.some(({ value }) => value !== undefined && value !== '0');
   }
 
   async #dump(): Promise<void> {

@@ -22,14 +22,16 @@ export class TorMappings {
     replacement: MappedAddress,
   ): Promise<AddressMapping> {
     // Tor would map to the null address, and no connection would ever come of it.
-    if (isNull(replacement)) throw mapError('nothing can be mapped to the null address');
+    if (isNullHost(replacement)) throw mapError('nothing can be mapped to the null address');
     const from = formatHost(original);
     const to = formatHost(replacement);
-    if (!this.#made.has(from) && this.#made.size >= limits.controlMappings) {
+    const isFull = this.#made.size >= limits.controlMappings;
+    if (isFull && from !== to && !this.#made.has(from)) {
       throw mapError(`there are ${limits.controlMappings} mappings already`);
     }
     const [mapped] = await control.mapAddress([{ original: from, replacement: to }]);
-    const picked = isNull(original) ? mappedAddress(withoutBrackets(mapped!.original)) : original;
+    const isPicked = isNullHost(original);
+    const picked = isPicked ? mappedAddress(withoutBrackets(mapped!.original)) : original;
     const key = formatHost(picked);
     if (key === to) this.#made.delete(key);
     else this.#made.set(key, to);
@@ -54,22 +56,29 @@ export class TorMappings {
 
   /** Tells a Tor that has just been started what was mapped before. */
   async restore(control: TorCommands): Promise<void> {
-    if (this.#made.size === 0) return;
-    await control.mapAddress(
-      [...this.#made].map(([original, replacement]) => ({ original, replacement })),
-    );
+    const pairs = [...this.#made].map(([original, replacement]) => ({ original, replacement }));
+    for (let start = 0; start < pairs.length; start += PAIRS_PER_COMMAND) {
+      await control.mapAddress(pairs.slice(start, start + PAIRS_PER_COMMAND));
+    }
   }
 }
 
+/** With the longest names of TC still a short command. */
+const PAIRS_PER_COMMAND = 512;
+
 /** As MAPADDRESS of Tor takes it, and as Tor will look for it: names in lower case, IPv6 in brackets. */
 function formatHost(address: MappedAddress): string {
-  // Tor knows the null address of IPv6 only like this.
-  if (isNull(address) && address.kind === 'ipv6') return '::';
   const { kind, host } = mappedAddress(address.host);
-  if (kind === 'ipv6') return `[${host}]`;
+  // Tor knows the null address of IPv6 only without brackets.
+  if (kind === 'ipv6') return isNull({ kind, host }) ? host : `[${host}]`;
   // What is no host name could be taken for several arguments.
   if (!/^[\w.-]+$/.test(host)) throw mapError('a host name has a character that Tor does not take');
   return host.toLowerCase();
+}
+
+/** Also that of a name which is an IP address in disguise: Tor looks at the text. */
+function isNullHost({ host }: MappedAddress): boolean {
+  return isNull(mappedAddress(host));
 }
 
 function withoutBrackets(host: string): string {

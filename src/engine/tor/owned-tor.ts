@@ -1,4 +1,5 @@
 import type { Rng } from '../../crypto/rng.ts';
+import { ChildError } from '../../parent/child-error.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
 import type { TorControl } from './control/node/control.ts';
 import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
@@ -32,10 +33,10 @@ export class OwnedTor implements TorKeeper {
         this.#process = undefined;
         if (this.#isEnding) void this.#supervisor.close();
         else if (this.#failStart !== undefined) this.#failStart(event.error);
-        else if (event.type === 'waiting') options.onLost(event.error, event.delayMs);
+        else if (event.type === 'waiting') options.onLost(namingTor(event.error), event.delayMs);
       },
     });
-    this.closed = this.#supervisor.closed;
+    this.closed = this.#supervisor.closed.then(namingTor);
   }
 
   /**
@@ -67,7 +68,9 @@ export class OwnedTor implements TorKeeper {
 
   async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
     this.#isEnding = true;
-    await this.control.signal(how);
+    // Between two lives of Tor there is nothing to end but the attempts to start it.
+    if (this.#process === undefined) await this.close();
+    else await this.#process.control.signal(how);
   }
 
   async close(): Promise<void> {
@@ -85,4 +88,11 @@ export class OwnedTor implements TorKeeper {
     this.#process = process;
     return process;
   }
+}
+
+/** An end as the supervisor of any program tells it, in our terms. */
+function namingTor(error: unknown): unknown {
+  return error instanceof ChildError && error.code === 'ERR_PARENT_CRASHED'
+    ? new ChildError('ERR_TOR_ENDED', 'Tor ended unasked', error.end)
+    : error;
 }

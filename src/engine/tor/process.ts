@@ -51,8 +51,12 @@ export interface TorProcess extends Supervised {
  */
 export async function launchTor(launch: TorLaunch): Promise<TorProcess> {
   const { signal } = launch;
-  const files = await prepareFiles(launch);
   signal.throwIfAborted();
+  const files = await prepareFiles(launch);
+  if (signal.aborted) {
+    await removeFiles(files);
+    throw signal.reason;
+  }
   return new Start(launch, files).run();
 }
 
@@ -82,14 +86,25 @@ async function prepareFiles({ dataDirectory, torrc }: TorLaunch): Promise<Files>
     if (isTaken) throw directoryError('another daemon runs a Tor in it');
     await rm(files.socket, { force: true });
     await rm(files.announcement, { force: true });
-    // A torrc may hold secrets of bridges.
-    await replaceFile(files.torrc, Buffer.from(torrc), 0o600);
   } catch (error) {
-    if (error instanceof PosternError) throw error;
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw directoryError(`it cannot be written to (${errno})`, error);
+    throw error instanceof PosternError ? error : unwritable(error);
   }
+  await writeTorrc(files, torrc);
   return files;
+}
+
+/** A torrc may hold secrets of bridges. */
+async function writeTorrc({ torrc: path }: Files, text: string): Promise<void> {
+  try {
+    await replaceFile(path, Buffer.from(text), 0o600);
+  } catch (error) {
+    throw unwritable(error);
+  }
+}
+
+async function removeFiles({ directory }: Files): Promise<void> {
+  // What stays there harms nobody, and the next start uses it again.
+  await rm(directory, { recursive: true, force: true }).catch(() => {});
 }
 
 /** Whether a Tor listens on a socket that was left there. */
@@ -103,6 +118,11 @@ async function isAnswered(path: string): Promise<boolean> {
     // What answers and is no Tor is somebody as well.
     return !(error instanceof PosternError && error.code.startsWith('ERR_DIAL_'));
   }
+}
+
+function unwritable(error: unknown): PosternError {
+  const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  return directoryError(`it cannot be written to (${errno})`, error);
 }
 
 function directoryError(problem: string, cause?: unknown): PosternError {
@@ -139,13 +159,16 @@ class Start {
       },
     });
     const wasRequested = this.#process.exited.then(() => this.#stopped !== undefined);
-    this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => ({
-      wasRequested: await wasRequested,
-      stage: this.#isReady ? 'ready' : 'starting',
-      exitCode,
-      signal,
-      stderrLines: this.#process.stderrLines,
-    }));
+    this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => {
+      await removeFiles(files);
+      return {
+        wasRequested: await wasRequested,
+        stage: this.#isReady ? 'ready' : 'starting',
+        exitCode,
+        signal,
+        stderrLines: this.#process.stderrLines,
+      };
+    });
   }
 
   async run(): Promise<TorProcess> {
@@ -170,7 +193,7 @@ class Start {
         pid: this.#process.pid!,
         control,
         closed: this.#closed,
-        saveTorrc: (torrc) => replaceFile(this.#files.torrc, Buffer.from(torrc), 0o600),
+        saveTorrc: (torrc) => writeTorrc(this.#files, torrc),
         close: () => this.#stop(),
       };
     } catch (error) {
@@ -229,7 +252,6 @@ class Start {
   async #end(): Promise<ChildEnd> {
     // Tor reads nothing from stdin, and so the first step of the ladder is none for it.
     await terminate(this.#process, { stdinWaitMs: 0 }, this.#launch.timers);
-    await rm(this.#files.directory, { recursive: true, force: true });
     return this.#closed;
   }
 }

@@ -6,6 +6,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import type { Timers } from '../../parent/timers.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 
 /**
@@ -32,16 +33,25 @@ export async function findTor(binary: string | undefined, env: Environment): Pro
  *
  * @throws PosternError `ERR_TOR_PROGRAM` when it is no Tor
  */
-export async function listTorOptions(binary: string, env: Environment): Promise<readonly string[]> {
+export async function listTorOptions(
+  binary: string,
+  env: Environment,
+  timers: Timers,
+): Promise<readonly string[]> {
+  const patience = new AbortController();
+  const cancelTimeout = timers.after(limits.torProgramMs, () => patience.abort());
   try {
     const { stdout } = await promisify(execFile)(binary, ['--list-torrc-options'], {
       env: { PATH: env['PATH'] },
-      timeout: limits.torProgramMs,
+      signal: patience.signal,
     });
     const names = stdout.split('\n').filter((line) => /^\w+$/.test(line));
     if (names.includes('SocksPort')) return names;
-  } catch (error) {
-    throw new PosternError('ERR_TOR_PROGRAM', `${binary} does not run`, { cause: error });
+  } catch (cause) {
+    const problem = patience.signal.aborted ? 'does not answer' : 'does not run';
+    throw new PosternError('ERR_TOR_PROGRAM', `${binary} ${problem}`, { cause });
+  } finally {
+    cancelTimeout();
   }
   throw new PosternError('ERR_TOR_PROGRAM', `${binary} is no Tor, or one from before 2012`);
 }

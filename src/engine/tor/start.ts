@@ -5,7 +5,7 @@ import { expandPath } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
 import { ConfigStore } from '../../config/store.ts';
 import { valueFault } from '../../config/value-types.ts';
-import { torVocabulary } from '../../config/vocabulary.ts';
+import { torVocabulary, type Vocabulary } from '../../config/vocabulary.ts';
 import { systemRng } from '../../crypto/rng.ts';
 import { systemTimers } from '../../parent/timers.ts';
 import { builtinTransports } from '../../transports/registry.ts';
@@ -46,13 +46,12 @@ export async function verifyTorrc(options: DaemonOptions, text: string): Promise
     Configuration.parse(text, options.localDefaults, torVocabulary(undefined, elsewhere));
     return;
   }
-  const { env, localDefaults, home } = options;
-  const binary = await findTor(values.TorBinary, env);
-  const vocabulary = torVocabulary(await listTorOptions(binary, env));
+  const { env, localDefaults, home, timers = systemTimers } = options;
+  const { binary, vocabulary } = await installedTor(options, values);
   const configuration = Configuration.parse(text, localDefaults, vocabulary);
   const torrc = settingsFor(options).torrcFor(configuration);
   try {
-    await verifyWithTor(binary, torrc, dataDirectory(values, home), env);
+    await verifyWithTor(binary, torrc, dataDirectory(values, home), env, timers);
   } catch (error) {
     throw explainRefusal(text, error);
   }
@@ -64,8 +63,7 @@ async function startOwned(
   text: string,
 ): Promise<TorEngine> {
   const { env, home, rng = systemRng, timers = systemTimers } = options;
-  const binary = await findTor(values.TorBinary && expandPath(values.TorBinary, home), env);
-  const vocabulary = torVocabulary(await listTorOptions(binary, env));
+  const { binary, vocabulary } = await installedTor(options, values);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
   const settings = settingsFor(options);
   try {
@@ -88,6 +86,23 @@ async function startOwned(
   } catch (error) {
     throw explainRefusal(text, error);
   }
+}
+
+/** The Tor to start, and the options that it has for users. */
+async function installedTor(
+  { env, home, timers = systemTimers }: DaemonOptions,
+  { TorBinary: path }: OptionValues,
+): Promise<{ readonly binary: string; readonly vocabulary: Vocabulary }> {
+  const binary = await findTor(path && expandPath(path, home), env);
+  const names = await listTorOptions(binary, env, timers);
+  return { binary, vocabulary: torVocabulary(names.filter((name) => !isPrivate(name))) };
+}
+
+/** What concerns the way on which we alone control our Tor, and would open it to others. */
+function isPrivate(name: string): boolean {
+  return /^(?:__(?:OwningController|ControlPort|HashedControl)|Control(?:Port|Sockets)|CookieAuth)/.test(
+    name,
+  );
 }
 
 async function startAttached(

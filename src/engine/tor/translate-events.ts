@@ -74,11 +74,15 @@ export class EventTranslator {
   }
 
   #circuit({ id: torId, status: torStatus, path }: TorCircuitEvent): EngineEvent | undefined {
-    const status = circuitStatuses[torStatus];
+    const status = circuitStatuses.get(torStatus);
     if (status === undefined) return undefined;
     const names = path.map(nameOf);
-    const id = this.#circuits.get(torId)?.id ?? nextId(this.#circuitCount++);
-    if (status === 'failed' || status === 'closed') this.#circuits.delete(torId);
+    const ends = status === 'failed' || status === 'closed';
+    const earlier = this.#circuits.get(torId);
+    // The end of a circuit of which nothing was told, or of one that has ended already.
+    if (ends && earlier === undefined) return undefined;
+    const id = earlier?.id ?? nextId(this.#circuitCount++);
+    if (ends) this.#circuits.delete(torId);
     else this.#circuits.set(torId, { id, what: names });
     return { type: 'circuit', status, id, path: status === 'launched' ? [] : names };
   }
@@ -90,16 +94,16 @@ export class EventTranslator {
     const target = earlier?.what[0] ?? formatEndpoint(event);
     const ends = torStatus === 'FAILED' || torStatus === 'CLOSED';
     // Tor closes what has failed; TC ends a stream once.
-    if (torStatus === 'CLOSED' && earlier === undefined) return undefined;
+    if (ends && earlier === undefined) return undefined;
     const known = earlier ?? { id: nextId(this.#streamCount++), what: [target] };
     if (ends) this.#streams.delete(torId);
     else this.#streams.set(torId, known);
-    const status = streamStatuses[torStatus];
+    const status = streamStatuses.get(torStatus);
     return status && { type: 'stream', status, id: known.id, target };
   }
 
   #orConnection(event: TorOrConnectionEvent): EngineEvent | undefined {
-    const status = orConnectionStatuses[event.status];
+    const status = orConnectionStatuses.get(event.status);
     if (status === undefined) return undefined;
     const { target, id: torId } = event;
     const name = 'host' in target ? formatEndpoint(target) : nameOf(target);
@@ -123,26 +127,26 @@ function nextId(count: number): number {
 }
 
 /** GUARD_WAIT has no counterpart: BUILT follows, or the end. */
-const circuitStatuses: Readonly<Record<string, EventStatus['circuit']>> = {
-  LAUNCHED: 'launched',
-  BUILT: 'built',
-  EXTENDED: 'extended',
-  FAILED: 'failed',
-  CLOSED: 'closed',
-};
+const circuitStatuses: ReadonlyMap<string, EventStatus['circuit']> = new Map([
+  ['LAUNCHED', 'launched'],
+  ['BUILT', 'built'],
+  ['EXTENDED', 'extended'],
+  ['FAILED', 'failed'],
+  ['CLOSED', 'closed'],
+]);
 
-const streamStatuses: Readonly<Record<string, EventStatus['stream']>> = {
-  SENTCONNECT: 'sentConnect',
-  SENTRESOLVE: 'sentResolve',
-  SUCCEEDED: 'succeeded',
-  FAILED: 'failed',
-  CLOSED: 'closed',
-};
+const streamStatuses: ReadonlyMap<string, EventStatus['stream']> = new Map([
+  ['SENTCONNECT', 'sentConnect'],
+  ['SENTRESOLVE', 'sentResolve'],
+  ['SUCCEEDED', 'succeeded'],
+  ['FAILED', 'failed'],
+  ['CLOSED', 'closed'],
+]);
 
 /** NEW is a connection that a peer launched. */
-const orConnectionStatuses: Readonly<Record<string, EventStatus['orConnection']>> = {
-  LAUNCHED: 'launched',
-  CONNECTED: 'connected',
-  FAILED: 'failed',
-  CLOSED: 'closed',
-};
+const orConnectionStatuses: ReadonlyMap<string, EventStatus['orConnection']> = new Map([
+  ['LAUNCHED', 'launched'],
+  ['CONNECTED', 'connected'],
+  ['FAILED', 'failed'],
+  ['CLOSED', 'closed'],
+]);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import type { Timers } from '../../parent/timers.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 import { TorrcRefusal } from './complaints.ts';
 
@@ -16,6 +17,7 @@ export async function verifyWithTor(
   torrc: string,
   dataDirectory: string,
   env: Environment,
+  timers: Timers,
 ): Promise<void> {
   const child = spawn(
     binary,
@@ -26,8 +28,9 @@ export async function verifyWithTor(
       ...['--DataDirectory', dataDirectory],
       '--hush',
     ],
-    { env: { PATH: env['PATH'] }, stdio: ['pipe', 'pipe', 'ignore'], timeout: limits.torProgramMs },
+    { env: { PATH: env['PATH'] }, stdio: ['pipe', 'pipe', 'ignore'] },
   );
+  const cancelTimeout = timers.after(limits.torProgramMs, () => child.kill('SIGKILL'));
   const failed = new Promise<never>((_resolve, reject) => {
     child.on('error', (cause) => {
       reject(new PosternError('ERR_TOR_PROGRAM', `${binary} does not run`, { cause }));
@@ -35,8 +38,12 @@ export async function verifyWithTor(
   });
   child.stdin.on('error', () => {}).end(torrc);
   const ended = new Promise<number | null>((resolve) => void child.on('exit', resolve));
-  const [output, exitCode] = await Promise.race([Promise.all([text(child.stdout), ended]), failed]);
+  const [output, exitCode] = await Promise.race([
+    Promise.all([text(child.stdout), ended]),
+    failed,
+  ]).finally(cancelTimeout);
   if (exitCode === 0) return;
+  if (exitCode === null) throw new PosternError('ERR_TOR_PROGRAM', `${binary} does not answer`);
   const complaints = [...output.matchAll(/\[(?:warn|err)\] (.*)/g)].map((match) => match[1]!);
   throw new TorrcRefusal(complaints.at(-2) ?? 'Tor does not take it');
 }

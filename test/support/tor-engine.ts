@@ -1,0 +1,111 @@
+/** Daemons in this process with a real Tor behind them, which no network ever hears of. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ControlRefusal } from '../../src/control/messages.ts';
+import { connectControl, type ControlClient } from '../../src/control/node/client.ts';
+import { startDaemon } from '../../src/engine/daemon.ts';
+import type { Daemon, DaemonOptions } from '../../src/engine/daemon-options.ts';
+import { connectTorControl } from '../../src/engine/tor/control/node/connect.ts';
+import type { TorControl } from '../../src/engine/tor/control/node/control.ts';
+import { Output } from './command.ts';
+import { memoryTorrc, recordEvents, type MemoryTorrc, type RecordedEvents } from './engine.ts';
+import { postern } from './pt-programs.ts';
+
+/** What undoes things: a test, or `shared()`. */
+export interface Cleanup {
+  after(callback: () => void | Promise<void>): void;
+}
+
+/** What several tests of a file use: to be cleaned up by `after(() => all.close())`. */
+export function shared(): Cleanup & { close(): Promise<void> } {
+  const callbacks: (() => void | Promise<void>)[] = [];
+  return {
+    after: (callback) => void callbacks.push(callback),
+    async close() {
+      for (const callback of callbacks.splice(0).toReversed()) await callback();
+    },
+  };
+}
+
+/** What keeps a Tor from every network, and makes its start quick. */
+export const offline = `DisableNetwork 1
+SocksPort 0
+GeoIPFile /dev/null
+GeoIPv6File /dev/null
+`;
+
+/** A daemon that a test has started. */
+export interface TestDaemon extends RecordedEvents {
+  readonly daemon: Daemon;
+  readonly torrc: MemoryTorrc;
+  readonly directory: string;
+  /** Both of its outputs. */
+  readonly log: Output;
+  /** A controller that came over TC. */
+  readonly control: ControlClient;
+}
+
+/** Where a test's daemons have their state: short, for the sake of sockets; gone after the test. */
+export async function stateDirectory(t: Cleanup): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-tor-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** What a daemon is started with, its torrc in memory. */
+export function daemonOptions(
+  directory: string,
+  text: string,
+  options: Partial<DaemonOptions> = {},
+): DaemonOptions & { readonly torrc: MemoryTorrc; readonly stdout: Output } {
+  const log = new Output();
+  return {
+    torrc: memoryTorrc(text),
+    localDefaults: { DataDirectory: directory },
+    home: directory,
+    env: process.env,
+    stdout: log,
+    stderr: log,
+    ownCommand: postern.command,
+    ...options,
+  } as DaemonOptions & { readonly torrc: MemoryTorrc; readonly stdout: Output };
+}
+
+/** Starts a daemon with `Engine tor`, these lines, and a control port. */
+export async function startTorDaemon(
+  t: Cleanup,
+  lines = '',
+  options: Partial<DaemonOptions> & { readonly directory?: string } = {},
+): Promise<TestDaemon> {
+  const directory = options.directory ?? (await stateDirectory(t));
+  const text = `Engine tor\nControlPort auto\n${lines}`;
+  const started = daemonOptions(directory, text, options);
+  const daemon = await startDaemon(started);
+  t.after(() => daemon.close());
+  const control = await connectControl(daemon.endpoints.control[0]!);
+  t.after(() => control.close());
+  const { torrc, stdout: log } = started;
+  return { daemon, torrc, directory, log, control, ...recordEvents(daemon) };
+}
+
+/** Our own way to the Tor behind a daemon, to ask what it really has. */
+export async function torBehind(t: Cleanup, { directory }: TestDaemon): Promise<TorControl> {
+  const control = await connectTorControl({ path: join(directory, 'postern', 'control') });
+  t.after(() => control.abort());
+  return control;
+}
+
+/** What GETCONF answers, as `Key Value` lines. */
+export async function getConf(control: ControlClient, ...keys: string[]): Promise<string[]> {
+  return (await control.getConf(keys)).map(({ key, value }) => `${key} ${value}`);
+}
+
+/** For `assert.rejects`: an ERROR of this code. */
+export function refusal(replyCode: number, message?: RegExp): Partial<ControlRefusal> & object {
+  return {
+    code: 'ERR_CONTROL_REFUSED',
+    replyCode,
+    ...(message && { message: message as unknown as string }),
+  };
+}
