@@ -6,6 +6,7 @@ import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
 import { authenticationProbes } from './authentication.ts';
 import { configurationProbes } from './configuration.ts';
 import { eventProbes } from './events.ts';
+import { floodProbes } from './flood.ts';
 import { groupProbes } from './groups.ts';
 import { TcLab, type TcPermissions, type TcSecret } from './lab.ts';
 import { mappingProbes } from './mappings.ts';
@@ -88,6 +89,7 @@ const probes: readonly TcProbe[] = [
   ...eventProbes,
   ...trafficProbes,
   ...signalProbes,
+  ...floodProbes,
 ];
 
 /** Where every message counts, those of all probes do that leave the server running. */

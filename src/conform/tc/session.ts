@@ -43,6 +43,8 @@ export interface SessionOptions {
 export class Session {
   /** Everything that came. */
   readonly log: Received[] = [];
+  /** How many octets came. */
+  octets = 0;
   /** A request that is answered by nothing else: with its answer all before it has been said. */
   fence: { readonly request: Frame; isAnswer(frame: Frame): boolean } | undefined;
   readonly #socket: Socket;
@@ -182,6 +184,7 @@ export class Session {
   }
 
   #receive(chunk: Buffer): void {
+    this.octets += chunk.length;
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     for (;;) {
       const length = this.#bytes.length < 4 ? undefined : 4 + this.#bytes.readUInt16BE(0);

@@ -1,0 +1,75 @@
+/** A controller that does not read what it asked for (TC 4.2). */
+import { dialWire, Trap } from '../wire.ts';
+import { inParallel } from '../parallel.ts';
+import { socksConnect } from '../socks.ts';
+import { mapAddress, message, setEvents, Type } from './frames.ts';
+import type { TcProbe } from './probe.ts';
+
+/** The limit, and what two ends of a connection may hold in their sockets. */
+const FLOOD_OCTETS = 32 * 1024 * 1024;
+
+/** Connections at a time. */
+const JOBS = 32;
+
+/** Where no more comes of so many connections, no more will. */
+const MOST_CONNECTIONS = 200_000;
+
+/** As long as a host name can be: it stands in the events of every connection. */
+const LONG_NAME = `${'conform.'.repeat(30)}invalid`;
+
+const flood: TcProbe = {
+  clauses: ['TC-4.2-01'],
+  title: 'sixteen megabytes of events that are not read',
+  async run(lab, findings) {
+    const { socks, permissions } = lab.options;
+    if (permissions.flood !== true) return;
+    if (socks === undefined) {
+      const reason = 'events are caused by connections; --socks says where to';
+      findings.pass('TC-4.2-01', 'not observable', reason);
+      return;
+    }
+    const [idle, reader] = [await lab.open(), await lab.open()];
+    // The name leads to a closed port of this machine, and nobody is asked for it.
+    lab.borrowAddress(LONG_NAME);
+    await reader.ask(mapAddress(LONG_NAME, '127.0.0.1'));
+    const trap = await Trap.open();
+    trap.close();
+    const target = { host: LONG_NAME, port: trap.endpoint.port };
+    for (const session of [idle, reader]) await session.ask(setEvents(1, 2, 3, 4, 5));
+    idle.pause();
+    let connections = 0;
+    await inParallel([...Array(JOBS).keys()], JOBS, async () => {
+      while (reader.octets < FLOOD_OCTETS && connections < MOST_CONNECTIONS) {
+        lab.options.signal.throwIfAborted();
+        connections += 1;
+        const wire = await dialWire(socks, lab.patienceMs);
+        if (typeof wire === 'string') continue;
+        const request = { version: 'socks5', target, args: Buffer.alloc(0) } as const;
+        await socksConnect(wire, request, lab.patienceMs);
+        wire.close();
+      }
+    });
+    if (reader.octets < FLOOD_OCTETS) {
+      const reason = `${connections} connections caused only ${reader.octets} octets of events`;
+      findings.pass('TC-4.2-01', 'not observable', reason);
+      return;
+    }
+    const evidence = { sent: `SETEVENTS, and nothing read of ${reader.octets} octets of events` };
+    idle.resume();
+    const end = await idle.ending();
+    findings.judge('TC-4.2-01', end !== 'silent', {
+      ...evidence,
+      came: end === 'silent' ? 'all of it, once it was read' : `the connection: ${end}`,
+      expected: 'a closed connection',
+    });
+    const { frames } = await reader.ask(message(Type.getConf, `${lab.facts.known[0]}\n`));
+    findings.judge('TC-4.2-01', frames[0]?.type === Type.confValue, {
+      ...evidence,
+      came:
+        frames.length === 0 ? 'no answer on another connection' : 'an answer on another connection',
+      expected: 'a server that goes on for others',
+    });
+  },
+};
+
+export const floodProbes: readonly TcProbe[] = [flood];
