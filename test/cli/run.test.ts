@@ -1,27 +1,21 @@
 /** `postern run`: the daemon in this process, and as real processes with curl before and after it. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ExitCode } from '../../src/cli/context.ts';
 import { Configuration } from '../../src/config/configuration.ts';
 import { connectControl } from '../../src/control/node/client.ts';
-import { parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { startCommand } from '../support/command.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { peerProgram } from '../support/peers.ts';
-import { postern } from '../support/pt-programs.ts';
-
-interface Cleanup {
-  after(callback: () => void | Promise<void>): void;
-}
 
 const env = { XDG_STATE_HOME: '/nonexistent' };
 
@@ -85,50 +79,6 @@ describe('postern run, in this process', () => {
   });
 });
 
-/** A daemon as a process of its own. */
-interface Daemon {
-  readonly child: ChildProcess;
-  /** The address in the first line, past or to come, that the pattern matches. */
-  address(pattern: RegExp): Promise<Endpoint>;
-  line(pattern: RegExp): Promise<RegExpExecArray>;
-}
-
-function startDaemon(t: Cleanup, torrc: string): Daemon {
-  const [program, ...args] = postern.command;
-  const child = spawn(program, [...args, 'run', '-f', torrc], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  });
-  const lines: string[] = [];
-  const waiters = new Set<() => void>();
-  createInterface(child.stdout!).on('line', (line) => {
-    lines.push(line);
-    for (const wake of waiters) wake();
-  });
-  const line = async (pattern: RegExp): Promise<RegExpExecArray> => {
-    for (;;) {
-      const found = lines.map((text) => pattern.exec(text)).find((match) => match !== null);
-      if (found) return found;
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          waiters.delete(wake);
-          resolve();
-        };
-        waiters.add(wake);
-      });
-    }
-  };
-  return {
-    child,
-    line,
-    address: async (pattern) => parseIpEndpoint((await line(pattern))[1]!)!,
-  };
-}
-
 const curl = peerProgram('curl');
 
 describe('postern run, as two processes', () => {
@@ -154,7 +104,7 @@ ExitPolicyRejectPrivate 0
 ShutdownWaitLength 0
 `,
       );
-      const bridge = startDaemon(t, bridgeTorrc);
+      const bridge = new DaemonProcess(t, bridgeTorrc);
       const [, linesFile] = await bridge.line(/what clients need is in (.*)$/);
       const clientTorrc = join(directory, 'client.torrc');
       await writeFile(
@@ -166,7 +116,7 @@ UseBridges 1
 ClientTransportPlugin obfs4 builtin
 ${await readFile(linesFile!, 'utf8')}`,
       );
-      const client = startDaemon(t, clientTorrc);
+      const client = new DaemonProcess(t, clientTorrc);
       const socks = await client.address(/SocksPort (\S+) is open/);
       const tunnel = await client.address(/HTTPTunnelPort (\S+) is open/);
       const get = async (...args: string[]): Promise<string> =>
@@ -184,9 +134,8 @@ ${await readFile(linesFile!, 'utf8')}`,
         [client, 'SIGTERM'],
         [bridge, 'SIGINT'],
       ] as const) {
-        const exit = once(daemon.child, 'exit');
-        daemon.child.kill(signal);
-        assert.deepEqual(await exit, [0, null]);
+        daemon.process.kill(signal);
+        assert.deepEqual(await daemon.ended, { exitCode: 0, signal: null });
       }
     },
   );
@@ -199,9 +148,8 @@ ${await readFile(linesFile!, 'utf8')}`,
       writeFileSync(torrc, `# kept\n${common}${lines}`);
       const rounds = Number(process.env['POSTERN_KILLS'] ?? 3);
       for (let round = 0; round < rounds; round += 1) {
-        const daemon = startDaemon(t, torrc);
+        const daemon = new DaemonProcess(t, torrc);
         const control = await connectControl(await daemon.address(/Controllers connect to (\S+)/));
-        const exit = once(daemon.child, 'exit');
         // Saves follow each other until the connection breaks; the kill falls anywhere between.
         const saves = (async () => {
           for (let turn = 0; ; turn += 1) {
@@ -209,11 +157,11 @@ ${await readFile(linesFile!, 'utf8')}`,
             await control.setConf([{ key: 'Nickname', value }]);
             await control.saveConf();
             if (turn === round % 7)
-              setTimeout(() => daemon.child.kill('SIGKILL'), Math.random() * 5);
+              setTimeout(() => daemon.process.kill('SIGKILL'), Math.random() * 5);
           }
         })();
         await assert.rejects(saves);
-        await exit;
+        await daemon.ended;
         const text = readFileSync(torrc, 'utf8');
         assert.match(text, /^# kept\n/);
         assert.match(Configuration.parse(text).values.Nickname, /^r[0-9]+t[0-9]+x*$/);

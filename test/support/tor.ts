@@ -124,9 +124,9 @@ export async function bridgeLines(
   addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>,
   signal?: AbortSignal,
 ): Promise<Readonly<Record<(typeof torTransports)[number], string>>> {
-  const [, args] = await bridge.line(/SMETHOD obfs4 \S+ ARGS:([^)]*)/, signal);
+  const [, args] = await bridge.line(/SMETHOD obfs4 \S+ ARGS:([^)]*)/, { signal });
   for (const name of torTransports) {
-    await bridge.line(new RegExp(`Registered server transport '${name}'`), signal);
+    await bridge.line(new RegExp(`Registered server transport '${name}'`), { signal });
   }
   const fingerprint = readFileSync(join(bridge.dataDirectory, 'fingerprint'), 'latin1')
     .trim()

@@ -23,13 +23,8 @@ export const tornetMissing: string | false =
 /** The nodes that are in the consensus besides the authority. */
 const exits = ['exit1', 'exit2', 'exit3'] as const;
 
-/** How a network is started. */
-export interface TorNetworkOptions {
-  /** What becomes of each step. */
-  readonly onProgress?: (text: string) => void;
-  /** For all of the start together. It takes 8 s where nothing else runs. */
-  readonly timeoutMs?: number;
-}
+/** For a start as a whole, which takes 8 s where nothing else runs. */
+const START_MS = 90_000;
 
 /** A network that is up: its bridge has built a circuit. */
 export interface TorNetwork extends AsyncDisposable {
@@ -47,40 +42,47 @@ export interface TorNetwork extends AsyncDisposable {
  * @throws Error that names the node and shows its last log lines, when one ends or the time is up; nothing
  * is left behind then
  */
-export async function startTorNetwork({
-  onProgress = () => {},
-  timeoutMs = 90_000,
-}: TorNetworkOptions = {}): Promise<TorNetwork> {
+export async function startTorNetwork(): Promise<TorNetwork> {
   const cleanups: (() => void | Promise<void>)[] = [];
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= closeAll());
   async function closeAll(): Promise<void> {
     for (const callback of cleanups.reverse()) await callback();
   }
-  const start = { after: (callback: () => void | Promise<void>) => void cleanups.push(callback) };
+  const failure = new AbortController();
+  const start: Start = {
+    after: (callback) => void cleanups.push(callback),
+    signal: AbortSignal.any([AbortSignal.timeout(START_MS), failure.signal]),
+    fail: (error) => failure.abort(error),
+  };
   try {
-    const lines = await bringUp(start, onProgress, AbortSignal.timeout(timeoutMs));
-    return { ...lines, close, [Symbol.asyncDispose]: close };
+    return { ...(await bringUp(start)), close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
-    throw error;
+    throw failure.signal.aborted ? failure.signal.reason : error;
   }
 }
 
-interface Cleanup {
+/** A network that is being started. */
+interface Start {
   after(callback: () => void | Promise<void>): void;
+  /** The end of its time, or of a node. */
+  readonly signal: AbortSignal;
+  /** A node has ended. */
+  fail(error: unknown): void;
 }
 
 /** In the order of events: no node starts before it can have what it needs, for tor retries slowly. */
-async function bringUp(
-  t: Cleanup,
-  onProgress: (text: string) => void,
-  signal: AbortSignal,
-): Promise<Pick<TorNetwork, 'clientLines' | 'bridgeLine'>> {
-  const root = temporaryDirectory(t);
+async function bringUp(start: Start): Promise<Pick<TorNetwork, 'clientLines' | 'bridgeLine'>> {
+  const { signal } = start;
+  const root = temporaryDirectory(start);
   const run = (name: string, torrc: readonly string[]): TorProcess => {
+    signal.throwIfAborted();
     const node = new TorProcess(name, join(root, name), torrc);
-    t.after(() => node.kill());
+    start.after(() => node.kill());
+    node.line(/Bootstrapped 100%/, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) start.fail(error);
+    });
     return node;
   };
 
@@ -93,30 +95,26 @@ async function bringUp(
     // Whatever a node is asked to reach: from this address it gets nowhere but to loopback.
     'OutboundBindAddress 127.0.0.1',
   ];
-  onProgress('the authority has its keys');
 
   const torrc = [...clientLines, ...authorityLines(orPort, dirPort)];
   const authority = run('authority', [...torrc, ...firstVoteInHalfAnHour()]);
-  await authority.line(/Opened Directory listener/, signal);
+  await authority.line(/Opened Directory listener/, { signal });
   for (const name of exits) run(name, [...clientLines, ...exitLines(name)]);
   for (const name of ['authority', ...exits]) {
-    await authority.line(new RegExp(`Added descriptor from '${name}'`), signal);
+    await authority.line(new RegExp(`Added descriptor from '${name}'`), { signal });
   }
-  onProgress('the authority has the descriptors of all exits');
 
   authority.reload([...torrc, ...firstVoteAtOnce()]);
-  await authority.line(/Published microdesc consensus/, signal);
-  onProgress('there is a consensus');
+  await authority.line(/Published microdesc consensus/, { signal });
 
-  const plugin = await createPlugin(t);
+  const plugin = await createPlugin(start);
   let pluginGone = Promise.resolve();
-  t.after(() => pluginGone);
+  start.after(() => pluginGone);
   const bridgeSetup = await bridgeTorrc(plugin.exec);
   const bridge = run('bridge', [...clientLines, 'Nickname bridge', ...bridgeSetup.torrc]);
   const { obfs4 } = await bridgeLines(bridge, bridgeSetup.addresses, signal);
   pluginGone = (await plugin.started).gone;
-  await bridge.line(/Bootstrapped 100%/, signal);
-  onProgress('the bridge has built a circuit');
+  await bridge.line(/Bootstrapped 100%/, { signal });
   return { clientLines, bridgeLine: obfs4 };
 }
 
