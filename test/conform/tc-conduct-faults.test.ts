@@ -1,0 +1,4 @@
+import { testTcFaults } from './examine-tc.ts';
+import { tcConductFaults } from './tc-faults.ts';
+
+testTcFaults(tcConductFaults);
