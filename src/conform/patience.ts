@@ -6,6 +6,7 @@
  * is too old, Node is started once to find out.
  */
 import { spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 
 /** How long to wait: so many milliseconds whatever happens, or as long as a `Pace` allows. */
 export type Time = number | Allowance;
@@ -91,6 +92,8 @@ export class Pace {
   #asking: Promise<void> | undefined;
 
   constructor(signal: AbortSignal) {
+    // Many wait at once.
+    setMaxListeners(0, signal);
     this.#signal = signal;
   }
 

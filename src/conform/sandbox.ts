@@ -84,6 +84,37 @@ export function filesBelow(folder: string): readonly string[] {
 
 /** The TCP addresses on which a process listens, as `address:port`; undefined where nobody says. */
 export function listeningAddresses(pid: number): readonly string[] | undefined {
+  return listeners(socketsOf(pid, ['tcp', 'tcp6']));
+}
+
+/** The addresses of this machine on which anyone listens, as `address:port`; undefined where nobody says. */
+export function localListeners(): readonly string[] | undefined {
+  return listeners(socketsIn('/proc/net', ['tcp', 'tcp6']));
+}
+
+/**
+ * The name servers to which a process has a UDP socket at this moment; undefined where nobody says. The tables
+ * of TCP take too long to look often.
+ */
+export function nameServers(pid: number): readonly string[] | undefined {
+  return socketsOf(pid, ['udp', 'udp6'])
+    ?.map(({ remote }) => remote)
+    .filter((address) => address.endsWith(':53'));
+}
+
+/** A socket, as a table of /proc/net has it. */
+interface SocketRow {
+  readonly local: string;
+  readonly remote: string;
+  readonly state: string;
+  readonly inode: string;
+}
+
+function listeners(rows: readonly SocketRow[] | undefined): readonly string[] | undefined {
+  return rows?.filter(({ state }) => state === LISTEN).map(({ local }) => local);
+}
+
+function socketsOf(pid: number, protocols: readonly string[]): readonly SocketRow[] | undefined {
   const inodes = new Set<string>();
   for (const number of entries(`/proc/${pid}/fd`)) {
     try {
@@ -93,28 +124,30 @@ export function listeningAddresses(pid: number): readonly string[] | undefined {
       // Closed in the meantime.
     }
   }
-  return listeners(`/proc/${pid}/net`)
-    ?.filter(({ inode }) => inodes.has(inode))
-    .map(({ address }) => address);
+  return socketsIn(`/proc/${pid}/net`, protocols)?.filter(({ inode }) => inodes.has(inode));
 }
 
-/** The addresses of this machine on which anyone listens, as `address:port`; undefined where nobody says. */
-export function localListeners(): readonly string[] | undefined {
-  return listeners('/proc/net')?.map(({ address }) => address);
-}
-
-function listeners(
-  folder: string,
-): readonly { readonly address: string; readonly inode: string }[] | undefined {
-  const tables = ['tcp', 'tcp6'].map((name) => join(folder, name)).filter(existsSync);
+function socketsIn(folder: string, protocols: readonly string[]): readonly SocketRow[] | undefined {
+  const tables = protocols.map((name) => join(folder, name)).filter(existsSync);
   if (tables.length === 0) return undefined;
   return tables.flatMap((table) =>
-    readFileSync(table, 'latin1')
-      .split('\n')
-      .map((row) => row.trim().split(/\s+/))
-      .filter((fields) => fields[3] === LISTEN)
-      .map((fields) => ({ address: addressOf(fields[1]!), inode: fields[9] ?? '' })),
+    readTable(table).map((fields) => ({
+      local: addressOf(fields[1]!),
+      remote: addressOf(fields[2]!),
+      state: fields[3]!,
+      inode: fields[9]!,
+    })),
   );
+}
+
+/** The rows of a table, without its heading; none when the process has gone. */
+function readTable(path: string): readonly (readonly string[])[] {
+  try {
+    const rows = readFileSync(path, 'latin1').trimEnd().split('\n').slice(1);
+    return rows.map((row) => row.trim().split(/\s+/));
+  } catch {
+    return [];
+  }
 }
 
 /** The state of a listening socket in /proc/net/tcp. */

@@ -31,7 +31,9 @@ export async function socksConnect(
   time: Time,
 ): Promise<SocksOutcome> {
   if (version === 'socks4') {
-    wire.write(Buffer.concat([Buffer.of(4, 1), ...addressAndPort(target, 4), args, Buffer.of(0)]));
+    const name = ipToBytes(target.host) === undefined ? Buffer.from(`${target.host}\0`) : '';
+    const request = [Buffer.of(4, 1), ...addressAndPort(target, 4), args, Buffer.of(0)];
+    wire.write(Buffer.concat([...request, Buffer.from(name)]));
     const reply = await wire.take(8, time);
     return outcome('reply', reply, 1, 0x5a);
   }
@@ -87,7 +89,8 @@ function outcome(
 function addressAndPort({ host, port }: Endpoint, version: 4 | 5): readonly Buffer[] {
   const portBytes = Buffer.of(port >> 8, port & 0xff);
   const address = ipToBytes(host);
-  if (version === 4) return [portBytes, Buffer.from(address!)];
+  // SOCKS4a: an address that says that a name follows.
+  if (version === 4) return [portBytes, Buffer.from(address ?? [0, 0, 0, 1])];
   if (address === undefined) {
     return [Buffer.of(3, host.length), Buffer.from(host, 'latin1'), portBytes];
   }

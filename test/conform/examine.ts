@@ -10,7 +10,7 @@ import {
   faultyParentOptions,
   faultyParentUpstream,
 } from '../support/faulty-parent.ts';
-import { faultyPt, faultyPtTransports } from '../support/faulty-pt.ts';
+import { faultyPt, faultyPtTransports, type Side } from '../support/faulty-pt.ts';
 import type { ParentFaults } from './parent-faults.ts';
 import type { Faults } from './pt-faults.ts';
 
@@ -22,18 +22,26 @@ const signal = new AbortController().signal;
  */
 export const testTimes = { patienceMs: 500, quietMs: 200, stopPatienceMs: 2500 } as const;
 
-/** Examines the faulty PT; for some clauses only as far as they are all broken. */
+/** How the faulty PT is examined, in some respects at least. */
+export interface FaultyPtOptions {
+  readonly side?: Side | undefined;
+  readonly only?: readonly string[];
+  /** Only as far as the clauses are all broken. */
+  readonly bail?: boolean;
+}
+
+/** Examines the faulty PT. */
 export function examineFaultyPt(
   fault: string,
-  only?: readonly string[],
+  { side, ...options }: FaultyPtOptions = {},
 ): Promise<readonly ClauseReport[]> {
   return examinePt({
-    command: faultyPt(fault),
+    command: faultyPt(fault, side),
     transports: faultyPtTransports,
     shownOptions: new Map([['xora', 'key=key-77777777']]),
     ...testTimes,
     signal,
-    ...(only !== undefined && { only, bail: true }),
+    ...options,
   });
 }
 
@@ -68,13 +76,16 @@ export function faultsIn(reports: readonly ClauseReport[]): readonly unknown[] {
     .map(({ clause, faults }) => [clause.id, faults]);
 }
 
-/** A test for each fault of the PT. */
-export function testPtFaults(faults: Faults): void {
-  describe('each fault of a PT is found', { concurrency: 8 }, () => {
+/** A test for each fault of the PT, or of one that has a side only. */
+export function testPtFaults(faults: Faults, side?: Side): void {
+  describe(`each fault of a ${side ?? 'PT'} is found`, { concurrency: 8 }, () => {
     for (const [fault, clauses] of Object.entries(faults)) {
       test(`${fault}: ${clauses}`, async () => {
         const only = clauses.split(' ');
-        const broken = withVerdict(await examineFaultyPt(fault, only), 'broken');
+        const broken = withVerdict(
+          await examineFaultyPt(fault, { side, only, bail: true }),
+          'broken',
+        );
         assert.deepEqual(broken.toSorted(), only.toSorted());
       });
     }

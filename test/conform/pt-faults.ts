@@ -1,3 +1,5 @@
+import type { Side } from '../support/faulty-pt.ts';
+
 /** The faults that `faultyPt` can have, each with the clauses that it breaks. */
 export type Faults = Readonly<Record<string, string>>;
 
@@ -41,13 +43,26 @@ export const startFaults: Faults = {
   'needs-orport': 'PT-B-01',
   'lenient-orport': 'PT-3.2.3-16',
   'lenient-options': 'PT-3.2.3-04 PT-3.2.3-06',
+  'ignores-options': 'PT-3.2.3-04 PT-3.2.3-08',
+  'one-option': 'PT-3.2.3-08',
+  'raw-options': 'PT-3.2.3-06',
   'lenient-extended': 'PT-3.2.3-19',
   'no-cookie-needed': 'PT-3.2.3-23',
   'vague-cookie': 'PT-3.3.1-15',
   'lenient-cookie': 'PT-3.3.1-10',
 };
 
-/** Connections, arguments, ends and what is written about them. */
+/** How it ends, and when. */
+export const endFaults: Faults = {
+  'dirty-exit': 'PT-3-12 PT-3.2.1-15 PT-3.4-06 PT-3.4-07',
+  'heeds-stdin-always': 'PT-3.2.1-14 PT-3.4-06',
+  'ignores-stdin': 'PT-3.2.1-15 PT-3.4-06 PT-3-12',
+  'leaves-on-bytes': 'PT-3.2.1-15',
+  'default-sigterm': 'PT-3.4-07 PT-3-12',
+  orphan: 'PT-3.4-08',
+};
+
+/** Connections, arguments and what is written about them. */
 export const trafficFaults: Faults = {
   'plain-wire': 'PT-2-01',
   'forwards-strangers': 'PT-2-03 PT-3.2.3-17',
@@ -57,19 +72,11 @@ export const trafficFaults: Faults = {
   'bypasses-proxy': 'PT-3.2.2-04 PT-4-04 PT-3.3.2-03',
   'falls-back': 'PT-3.2.2-04 PT-4-04',
   'resolves-names': 'PT-4-03',
+  'looks-up-names': 'PT-4-03',
   corrupts: 'PT-3-11 PT-3.2.3-16 PT-3.2.3-17',
   'closes-both-ends': 'PT-3-11',
   'keeps-ends': 'PT-3-11',
-  'dirty-exit': 'PT-3-12 PT-3.2.1-15 PT-3.4-06 PT-3.4-07',
-  'heeds-stdin-always': 'PT-3.2.1-14 PT-3.4-06',
-  'ignores-stdin': 'PT-3.2.1-15 PT-3.4-06 PT-3-12',
-  'leaves-on-bytes': 'PT-3.2.1-15',
-  'default-sigterm': 'PT-3.4-07 PT-3-12',
-  orphan: 'PT-3.4-08',
   'orport-banner': 'PT-3.2.3-17',
-  'ignores-options': 'PT-3.2.3-04 PT-3.2.3-08',
-  'one-option': 'PT-3.2.3-08',
-  'raw-options': 'PT-3.2.3-06',
   'ignores-extended': 'PT-3.2.3-19 PT-3.2.3-20 PT-2-04',
   'skips-authentication': 'PT-3.2.3-19',
   'any-auth-type': 'PT-3.2.3-19',
@@ -130,4 +137,25 @@ export const lineFaults: Faults = {
   'trailing-space': 'PT-3.3-04',
   'non-ascii': 'PT-3.3-05',
   crlf: 'PT-3.3-06',
+};
+
+/** What is found without a counterpart, in a client and in a server that have none. */
+export const loneFaults: Readonly<Record<Side, Faults>> = {
+  client: {
+    'hangs-on-version': 'PT-2-07',
+    'bypasses-proxy': 'PT-3.2.2-04 PT-4-04',
+    'falls-back': 'PT-3.2.2-04 PT-4-04',
+    'resolves-names': 'PT-4-03',
+    'looks-up-names': 'PT-4-03',
+    'lenient-arguments': 'PT-3.5-05',
+    'username-only': 'PT-3.5-05',
+    'hangs-on-failure': 'PT-3.5-05',
+    'logs-arguments': 'PT-4-01 PT-4-05',
+    'logs-targets': 'PT-4-05',
+  },
+  server: {
+    'forwards-strangers': 'PT-3.2.3-17',
+    'prints-clients': 'PT-4-01',
+    'logs-clients': 'PT-4-02',
+  },
 };

@@ -7,21 +7,25 @@
  */
 import { createHmac, randomBytes, randomInt } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
 import { connect, createServer, isIP, type AddressInfo, type Socket } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { argv, env, execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 
+/** The sides that it can be reduced to. A client alone has transports that need no arguments. */
+export type Side = 'client' | 'server';
+
 /** The command of a PT with one fault, or with none. */
-export function faultyPt(fault = 'none'): readonly [string, ...string[]] {
-  return [execPath, fileURLToPath(import.meta.url), fault];
+export function faultyPt(fault = 'none', side?: Side): readonly [string, ...string[]] {
+  return [execPath, fileURLToPath(import.meta.url), fault, ...(side === undefined ? [] : [side])];
 }
 
 /** The transports that it has. */
 export const faultyPtTransports = ['xora', 'xorb'] as const;
 
-const fault = argv[2];
+const [, , fault, side] = argv;
 /** Whether it is to go wrong in this way. */
 const has = (name: string): boolean => fault === name;
 
@@ -82,9 +86,11 @@ function run(): void {
     }
   }
   if (!has('environment-first')) checkState();
-  const client = env['TOR_PT_CLIENT_TRANSPORTS'];
-  const server = env['TOR_PT_SERVER_TRANSPORTS'];
-  if (client !== undefined && server !== undefined && !has('both-roles')) {
+  const client = side === 'server' ? undefined : env['TOR_PT_CLIENT_TRANSPORTS'];
+  const server = side === 'client' ? undefined : env['TOR_PT_SERVER_TRANSPORTS'];
+  const isAskedTwice =
+    env['TOR_PT_CLIENT_TRANSPORTS'] !== undefined && env['TOR_PT_SERVER_TRANSPORTS'] !== undefined;
+  if (isAskedTwice && !has('both-roles')) {
     envError('TOR_PT_CLIENT_TRANSPORTS', 'and TOR_PT_SERVER_TRANSPORTS are both set');
   }
   if (client === undefined && server === undefined) {
@@ -371,12 +377,14 @@ async function answerSocks(socket: Socket, upstream: () => Upstream | undefined)
   if (has('logs-arguments')) note(`arguments ${text}`, 'stderr');
   if (has('logs-targets')) note(`target ${target.host}`, 'stderr');
   const args = parseArguments(text);
-  const key = has('ignores-arguments') ? 1 : keyOf(args);
+  const needsNoKey = has('ignores-arguments') || (side === 'client' && args !== undefined);
+  const key = needsNoKey ? 1 : keyOf(args);
   if (key === undefined) {
     answer(false);
     socket.end();
     return;
   }
+  if (has('looks-up-names') && isIP(target.host) === 0) await lookUp(target.host);
   try {
     const wire = await dialTarget(target, upstream());
     wire.write(mask(HELLO, key));
@@ -418,6 +426,25 @@ function keyOf(args: ReadonlyMap<string, string> | undefined): number | undefine
 
 function mask(bytes: Buffer, key: number): Buffer {
   return has('plain-wire') ? bytes : Buffer.from(bytes.map((byte) => byte ^ key));
+}
+
+/** Asks a name server, though nobody needs to know. */
+function lookUp(host: string): Promise<void> {
+  const socket = createSocket('udp4').on('error', () => {});
+  socket.connect(53, '127.0.0.1', () => {
+    const labels = host
+      .split('.')
+      .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`));
+    const head = Buffer.of(0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0);
+    socket.send(Buffer.concat([head, ...labels, Buffer.of(0, 0, 1, 0, 1)]));
+  });
+  return new Promise((resolve) => {
+    // As long as a name server may take; the one here is nobody.
+    setTimeout(() => {
+      socket.close();
+      resolve();
+    }, 300);
+  });
 }
 
 async function dialTarget(

@@ -8,6 +8,7 @@ import { endingProbes } from './ending.ts';
 import { environmentProbes, sampleProbes } from './environment.ts';
 import { extendedOrPortProbes } from './extended-or-port.ts';
 import { judgeLines, lineClauses } from './lines.ts';
+import { loneProbes } from './lone.ts';
 import { methodProbes } from './methods.ts';
 import { privacyProbes } from './privacy.ts';
 import type { Probe } from './probe.ts';
@@ -58,17 +59,20 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
     onProgress(0, 0, 'looking for transports');
     await lab.discover();
     const findings = new Findings();
+    // Why something could not even be tried counts for less than what was found by trying.
+    const lacks = new Findings();
     const chosen = chooseProbes(selected);
     const probes = options.bail === true ? widestFirst(chosen, selected) : chosen;
     let done = 0;
     await inParallel(probes, options.bail === true ? 2 : JOBS, async (probe) => {
       signal.throwIfAborted();
       if (options.bail === true && isAllBroken(clauses, lab, findings)) return;
-      await runProbe(lab, probe, findings);
+      await runProbe(lab, probe, findings, lacks);
       done += 1;
       onProgress(done, probes.length, probe.title);
     });
     judgeLines(lab.runs, findings);
+    findings.list.push(...lacks.list);
     for (const [ids, verdict, reason] of unjudged) findings.pass(ids, verdict, reason);
     return reportClauses(clauses, findings.list);
   } finally {
@@ -82,6 +86,7 @@ const allProbes: readonly Probe[] = [
   ...trafficProbes,
   ...extendedOrPortProbes,
   ...privacyProbes,
+  ...loneProbes,
   ...methodProbes,
   ...environmentProbes,
 ];
@@ -105,19 +110,26 @@ function isAllBroken(clauses: readonly Clause[], lab: Lab, findings: Findings): 
   return reportClauses(clauses, all.list).every(({ verdict }) => verdict === 'broken');
 }
 
-async function runProbe(lab: Lab, probe: Probe, findings: Findings): Promise<void> {
+async function runProbe(
+  lab: Lab,
+  probe: Probe,
+  findings: Findings,
+  lacks: Findings,
+): Promise<void> {
   const ids = probe.clauses.join(' ');
   const { needs } = probe;
   if ((needs === 'client' || needs === 'server') && !lab.has(needs)) {
-    findings.pass(ids, 'not applicable', `the program has no ${needs} side`);
+    lacks.pass(ids, 'not applicable', `the program has no ${needs} side`);
     return;
   }
   if (needs === 'pair' && lab.facts.pair === undefined) {
     const missing = lab.has('client') ? 'server' : 'client';
     const reason = `the program has no ${missing} side that could be at the other end`;
-    findings.pass(ids, 'not observable', reason);
+    lacks.pass(ids, 'not observable', reason);
     return;
   }
+  const lone = needs === 'lone client' ? 'client' : needs === 'lone server' ? 'server' : undefined;
+  if (lone !== undefined && (lab.facts.pair !== undefined || !lab.has(lone))) return;
   try {
     await probe.run(lab, findings);
   } catch (error) {

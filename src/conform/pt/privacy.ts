@@ -1,12 +1,13 @@
 /** What must not be found in anything that the program writes. */
 import { encodeSocksArguments } from '../../pt/socks-arguments.ts';
+import type { Findings } from '../findings.ts';
 import type { Run } from '../run.ts';
 import { Pair } from './pair.ts';
 import type { Probe } from './probe.ts';
 
 /** Loopback addresses that nothing else has. */
-const CLIENT_ADDRESS = '127.77.88.99';
-const SERVER_ADDRESS = '127.66.55.44';
+export const CLIENT_ADDRESS = '127.77.88.99';
+export const SERVER_ADDRESS = '127.66.55.44';
 
 export const privacyProbes: readonly Probe[] = [
   {
@@ -37,35 +38,53 @@ export const privacyProbes: readonly Probe[] = [
           await run.ends(lab.patience);
         }
         const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
-        const judge = async (
-          clause: string,
-          run: Run,
-          text: string,
-          what: string,
-          isCounted: (where: string) => boolean,
-        ): Promise<void> => {
-          const found = await placesOf(run, text, isCounted);
-          findings.judge(clause, found.length === 0, {
-            sent,
-            came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
-            expected: `${what} in nothing that is written`,
-          });
-        };
-        const isFile = (where: string): boolean => where.startsWith('/');
-        const anywhere = (): boolean => true;
-        await judge('PT-4-02', pair.server, CLIENT_ADDRESS, 'the client’s address', isFile);
-        await judge('PT-4-01', pair.server, CLIENT_ADDRESS, 'the client’s address', anywhere);
-        await judge('PT-4-05', pair.client, SERVER_ADDRESS, 'the server’s address', anywhere);
-        if (value.length >= RECOGNISABLE_LENGTH) {
-          await judge('PT-4-01', pair.client, value, `the argument ${key}`, anywhere);
-          await judge('PT-4-05', pair.client, value, `the argument ${key}`, anywhere);
-        }
+        await judgeServer(pair.server, sent, findings);
+        await judgeClient(pair.client, sent, findings, key, value);
       } finally {
         await pair.close();
       }
     },
   },
 ];
+
+/** Judges what a server wrote that was visited from CLIENT_ADDRESS. */
+export async function judgeServer(run: Run, sent: string, findings: Findings): Promise<void> {
+  const what = 'the client’s address';
+  const onDisk = (where: string): boolean => where.startsWith('/');
+  await judgeWritten('PT-4-02', run, CLIENT_ADDRESS, { sent, what }, findings, onDisk);
+  await judgeWritten('PT-4-01', run, CLIENT_ADDRESS, { sent, what }, findings);
+}
+
+/** Judges what a client wrote that was asked for SERVER_ADDRESS with an argument. */
+export async function judgeClient(
+  run: Run,
+  sent: string,
+  findings: Findings,
+  key: string,
+  value: string,
+): Promise<void> {
+  const address = { sent, what: 'the server’s address' };
+  await judgeWritten('PT-4-05', run, SERVER_ADDRESS, address, findings);
+  if (value.length < RECOGNISABLE_LENGTH) return;
+  const argument = { sent, what: `the argument ${key}` };
+  await judgeWritten('PT-4-01 PT-4-05', run, value, argument, findings);
+}
+
+async function judgeWritten(
+  clauses: string,
+  run: Run,
+  text: string,
+  { sent, what }: { readonly sent: string; readonly what: string },
+  findings: Findings,
+  isCounted: (where: string) => boolean = () => true,
+): Promise<void> {
+  const found = await placesOf(run, text, isCounted);
+  findings.judge(clauses, found.length === 0, {
+    sent,
+    came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
+    expected: `${what} in nothing that is written`,
+  });
+}
 
 /** A shorter value may stand somewhere by chance. */
 const RECOGNISABLE_LENGTH = 8;

@@ -7,8 +7,11 @@ export interface Probe {
   readonly clauses: readonly string[];
   /** What is being done, for the progress line. */
   readonly title: string;
-  /** The role that the program must have for it, or `pair` for both with a common transport. */
-  readonly needs: Role | 'pair' | 'any';
+  /**
+   * The role that the program must have for it, `pair` for both with a common transport, or a role without
+   * such a counterpart.
+   */
+  readonly needs: Role | 'pair' | 'any' | 'lone client' | 'lone server';
   readonly run: (lab: Lab, findings: Findings) => Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /** Traffic through a client and a server of the program: payload, its ends, and arguments. */
 import { encodeSocksArguments, maxSocks5ArgumentBytes } from '../../pt/socks-arguments.ts';
 import type { Findings } from '../findings.ts';
+import { listeningAt } from '../lab.ts';
 import { describeOutcome } from '../socks.ts';
 import { dialWire } from '../wire.ts';
 import { Pair } from './pair.ts';
@@ -154,33 +155,62 @@ const ends = pairProbe(
   },
 );
 
-const strangers = pairProbe(
-  'PT-2-03 PT-3.2.3-17 PT-2-07',
-  'someone who does not speak the transport',
-  async (pair, findings) => {
-    const { quiet } = pair.lab;
-    const stranger = await pair.dialServer();
-    stranger?.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
-    stranger?.socket.end();
-    const arrived = await pair.orPort.accept(quiet);
-    const bytes = await arrived?.take(1, quiet);
-    findings.judge('PT-2-03 PT-3.2.3-17', !Buffer.isBuffer(bytes), {
-      sent: 'HTTP requests to the server’s port',
-      came: Buffer.isBuffer(bytes) ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
-      expected: 'nothing at the ORPort from who does not speak the transport',
+const strangers: Probe = {
+  clauses: ['PT-2-03', 'PT-3.2.3-17'],
+  title: 'someone who does not speak the transport',
+  needs: 'server',
+  async run(lab, findings) {
+    const name = lab.mainName('server');
+    const orPort = await lab.openTrap();
+    const run = await lab.settled({
+      ...lab.variables('server', [name]),
+      TOR_PT_ORPORT: orPort.address,
     });
-    arrived?.close();
-
-    const wrong = await pair.dialSocks();
-    wrong?.write(Buffer.of(9, 1, 0));
-    const answer = await wrong?.ending(pair.lab.patience);
-    findings.judge('PT-2-07', answer === 'closed' || answer === 'reset', {
-      sent: 'a greeting of SOCKS version 9',
-      came: `the connection: ${answer ?? 'not accepted'}`,
-      expected: 'a refusal, or the end of the connection',
-    });
+    const endpoint = listeningAt(run, name);
+    const stranger = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
+    if (typeof stranger !== 'string') {
+      stranger.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
+      stranger.socket.end();
+      const arrived = await orPort.accept(lab.quiet);
+      const bytes = await arrived?.take(1, lab.quiet);
+      findings.judge(
+        lab.facts.pair === undefined ? 'PT-3.2.3-17' : 'PT-2-03 PT-3.2.3-17',
+        !Buffer.isBuffer(bytes),
+        {
+          sent: 'HTTP requests to the server’s port',
+          came: Buffer.isBuffer(bytes) ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
+          expected: 'nothing at the ORPort from who does not speak the transport',
+        },
+      );
+      stranger.close();
+    }
+    orPort.close();
+    await run.stop();
   },
-);
+};
+
+const wrongVersion: Probe = {
+  clauses: ['PT-2-07'],
+  title: 'a greeting of no version of SOCKS',
+  needs: 'client',
+  async run(lab, findings) {
+    const name = lab.mainName('client');
+    const run = await lab.settled(lab.variables('client', [name]));
+    const endpoint = listeningAt(run, name);
+    const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
+    if (typeof wire !== 'string') {
+      wire.write(Buffer.of(9, 1, 0));
+      const answer = await wire.ending(lab.patience);
+      findings.judge('PT-2-07', answer !== 'silent', {
+        sent: 'a greeting of SOCKS version 9',
+        came: `the connection: ${answer}`,
+        expected: 'a refusal, or the end of the connection',
+      });
+      wire.close();
+    }
+    await run.stop();
+  },
+};
 
 /** Fills a list up to a length with an argument that no transport knows, so that what matters stands last. */
 function padded(args: Uint8Array, length: number): Buffer | undefined {
@@ -297,4 +327,11 @@ const options: Probe = {
   },
 };
 
-export const trafficProbes: readonly Probe[] = [carrying, ends, strangers, lengths, options];
+export const trafficProbes: readonly Probe[] = [
+  carrying,
+  ends,
+  strangers,
+  wrongVersion,
+  lengths,
+  options,
+];
