@@ -82,7 +82,7 @@ export const tcStateFaults: TcFaults = [
   ['trusting', 'public-pick', 'TC-3.11-11'],
   ['trusting', 'reuse-forgets', 'TC-3.11-12'],
   ['trusting', 'keeps-first', 'TC-3.11-13'],
-  ['trusting', 'both-mappings', 'TC-3.11-13 TC-3.13-02'],
+  ['trusting', 'both-mappings', 'TC-3.11-13'],
   ['trusting', 'equal-is-mapping', 'TC-3.11-14'],
   ['trusting', 'takes-mapped', 'TC-3.12-02 TC-2-03'],
   ['trusting', 'mappings-without-body', 'TC-3.13-01'],

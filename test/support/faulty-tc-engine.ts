@@ -17,7 +17,7 @@ export class Refusal extends Error {
 interface Option {
   readonly name: string;
   readonly kind: 'number' | 'text' | 'list' | 'fixed';
-  readonly initial?: string;
+  readonly initial?: readonly string[];
 }
 
 const GROUP = 'hiddenserviceoptions';
@@ -43,16 +43,15 @@ export class FaultyOptions {
   constructor(
     has: (fault: string) => boolean,
     waitSeconds: number,
-    extra: Readonly<Record<string, string>>,
+    extra: Readonly<Record<string, readonly string[]>>,
   ) {
     this.#has = has;
     const options: readonly Option[] = [
-      { name: 'MaxCircuitDirtiness', kind: 'number', initial: '600' },
-      { name: 'ShutdownWaitLength', kind: 'number', initial: String(waitSeconds) },
-      { name: 'Nickname', kind: 'text', initial: 'Fake' },
+      { name: 'MaxCircuitDirtiness', kind: 'number', initial: ['600'] },
+      { name: 'ShutdownWaitLength', kind: 'number', initial: [String(waitSeconds)] },
+      { name: 'Nickname', kind: 'text', initial: ['Fake'] },
       { name: 'ContactInfo', kind: 'text' },
       { name: 'MapAddress', kind: 'list' },
-      { name: 'Log', kind: 'list' },
     ];
     this.#options = new Map(
       [
@@ -141,8 +140,8 @@ export class FaultyOptions {
       return group.filter((line) => line.toLowerCase().startsWith(`${key} `));
     }
     if (this.#has('skips-unknown') && !this.#options.has(key)) return [];
-    const { name, initial } = this.#find(word);
-    const lines = values.get(key) ?? (initial === undefined ? [] : [initial]);
+    const { name, initial = [] } = this.#find(word);
+    const lines = values.get(key) ?? initial;
     const order = this.#has('reversed-list') ? lines.toReversed() : lines;
     return order.map((value) => `${name} ${value}`);
   }

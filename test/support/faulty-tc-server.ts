@@ -77,9 +77,10 @@ class TcServer {
     const has = (name: string): boolean => this.has(name);
     this.logs = new FaultyLogs(has, folder);
     this.options = new FaultyOptions(has, variant === 'relay' ? 1 : 30, {
-      ORPort: variant === 'relay' ? '9001' : '0',
+      Log: this.logs.paths.map((path) => `notice file ${path}`),
+      ORPort: [variant === 'relay' ? '9001' : '0'],
       ...(variant === 'passphrase' && {
-        HashedControlPassword: has('shows-passphrase') ? PASSPHRASE : '16:0123456789ABCDEF',
+        HashedControlPassword: [has('shows-passphrase') ? PASSPHRASE : '16:0123456789ABCDEF'],
       }),
     });
     this.mappings = new FaultyMappings(has, this.options);
@@ -139,7 +140,7 @@ class TcServer {
       mappings: () => this.mappings.list(undefined).length,
       close: () => {
         this.close();
-        rmSync(this.#folder, { recursive: true });
+        rmSync(this.#folder, { recursive: true, force: true });
       },
     };
   }
@@ -150,7 +151,8 @@ class TcServer {
     }
     const right = this.#variant === 'cookie' ? this.#cookie : Buffer.from(PASSPHRASE);
     const shown = this.has('prefix-secret') ? secret.subarray(0, right.length) : secret;
-    if (this.has('ignores-one-bit')) shown.set([right.at(-1)!], Math.max(0, shown.length - 1));
+    const isWhole = shown.length === right.length;
+    if (this.has('ignores-one-bit') && isWhole) shown.set([right.at(-1)!], right.length - 1);
     return shown.equals(right);
   }
 

@@ -11,8 +11,9 @@ const FLOOD_OCTETS = 32 * 1024 * 1024;
 /** Connections at a time. */
 const JOBS = 32;
 
-/** Where no more comes of so many connections, no more will. */
+/** More connections than this are not made; after the first ones it can be said whether they will do. */
 const MOST_CONNECTIONS = 200_000;
+const FIRST_CONNECTIONS = 200;
 
 /** As long as a host name can be: it stands in the events of every connection. */
 const LONG_NAME = `${'conform.'.repeat(30)}invalid`;
@@ -39,7 +40,10 @@ const flood: TcProbe = {
     idle.pause();
     let connections = 0;
     await inParallel([...Array(JOBS).keys()], JOBS, async () => {
-      while (reader.octets < FLOOD_OCTETS && connections < MOST_CONNECTIONS) {
+      const willDo = (): boolean =>
+        connections < FIRST_CONNECTIONS ||
+        (reader.octets / connections) * MOST_CONNECTIONS >= FLOOD_OCTETS;
+      while (reader.octets < FLOOD_OCTETS && willDo()) {
         lab.options.signal.throwIfAborted();
         connections += 1;
         const wire = await dialWire(socks, lab.patienceMs);

@@ -89,14 +89,16 @@ const probes: readonly TcProbe[] = [
   ...eventProbes,
   ...trafficProbes,
   ...signalProbes,
-  ...floodProbes,
 ];
 
-/** Where every message counts, those of all probes do that leave the server running. */
+/** Only where they are asked for; the last of them ends the server. */
+const drasticProbes: readonly TcProbe[] = [...floodProbes, ...lastProbes];
+
+/** Where every message counts, those of all probes do that leave the server as it is. */
 function chooseProbes(selected: ReadonlySet<string>): readonly TcProbe[] {
   const isChosen = ({ clauses }: TcProbe): boolean => clauses.some((id) => selected.has(id));
   const needsAll = transcriptClauses.some((id) => selected.has(id));
-  return [...(needsAll ? probes : probes.filter(isChosen)), ...lastProbes.filter(isChosen)];
+  return [...(needsAll ? probes : probes.filter(isChosen)), ...drasticProbes.filter(isChosen)];
 }
 
 async function runProbe(lab: TcLab, probe: TcProbe, findings: Findings): Promise<void> {

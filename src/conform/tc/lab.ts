@@ -148,9 +148,13 @@ export class TcLab {
     if (!isOpen && !isError(first, 0x0007)) {
       throw serverError(`it does not speak TC; to a GETCONF came: ${describeAnswer(first)}`);
     }
-    if (!isOpen) await this.#unlock(session);
+    session.close();
+    // Each on a connection of its own: a reply too many to one of them shall not be taken for the next.
     const linesOf = async (key: string): Promise<readonly string[] | undefined> => {
-      const { frames } = await session.ask(message(Type.getConf, `${key}\n`));
+      const each = await this.connect();
+      if (!isOpen) await this.#unlock(each);
+      const { frames } = await each.ask(message(Type.getConf, `${key}\n`));
+      each.close();
       return frames[0] && confLines(frames[0]);
     };
     const lines = new Map<string, readonly string[]>();
@@ -183,7 +187,6 @@ export class TcLab {
       list: list && { key: list[0], values: list[1] },
       group: group === undefined ? 'unknown' : group.length === 0 ? 'unused' : 'used',
     };
-    session.close();
     return this.#facts;
   }
 

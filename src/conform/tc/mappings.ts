@@ -139,17 +139,17 @@ const malformed: TcProbe = {
   title: 'malformed MAPADDRESS',
   async run(lab, findings) {
     const mappings = await Mappings.open(lab, findings);
-    const to = encodeAddress(OTHER_NAME);
+    const [from, to] = [encodeAddress(V4), encodeAddress(OTHER_NAME)];
     const bodies: readonly (readonly [string, Buffer])[] = [
       ['TC-3.11-07', Buffer.alloc(0)],
-      ['TC-3.11-07', encodeAddress(V4)],
-      ['TC-3.11-07', Buffer.concat([encodeAddress(V4), to, Buffer.of(0)])],
-      ['TC-3.11-07', Buffer.concat([Buffer.of(0), encodeAddress(V4).subarray(1), to])],
-      ['TC-3.11-07', Buffer.concat([Buffer.of(4), encodeAddress(V4).subarray(1), to])],
-      ['TC-3.11-02 TC-3.11-07', encodeAddress(V4).subarray(0, 4)],
-      ['TC-3.11-03 TC-3.11-07', encodeAddress(V6).subarray(0, 16)],
-      ['TC-3.11-04 TC-3.11-07', Buffer.concat([encodeAddress(V4), Buffer.from(`\x03${NAME}`)])],
-      ['TC-3.11-04 TC-3.11-07', Buffer.concat([encodeAddress(V4), Buffer.of(3, 0)])],
+      ['TC-3.11-07', from],
+      ['TC-3.11-07', Buffer.concat([from, to, Buffer.of(0)])],
+      ['TC-3.11-07', Buffer.concat([Buffer.of(0), from.subarray(1), to])],
+      ['TC-3.11-07', Buffer.concat([Buffer.of(4), from.subarray(1), to])],
+      ['TC-3.11-02 TC-3.11-07', Buffer.concat([from, encodeAddress('192.0.2.78').subarray(0, 4)])],
+      ['TC-3.11-03 TC-3.11-07', Buffer.concat([from, encodeAddress(V6).subarray(0, 16)])],
+      ['TC-3.11-04 TC-3.11-07', Buffer.concat([from, Buffer.from(`\x03${NAME}`)])],
+      ['TC-3.11-04 TC-3.11-07', Buffer.concat([from, Buffer.of(3, 0)])],
     ];
     lab.borrowAddress(V4);
     for (const [ids, body] of bodies) {

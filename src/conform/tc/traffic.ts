@@ -340,13 +340,13 @@ function judgeLinks(session: Session, findings: Findings): void {
   }
 }
 
-/** Several links to one name may take turns; only what was launched while we listened is counted. */
+/** Several links to one name may take turns, and one may have been launched before we listened. */
 function isPlausible(history: string): boolean {
-  let pending = 0;
+  let pending = history.startsWith('0') ? 0 : 1;
   for (const status of history) {
     if (status === '0') pending += 1;
     else if (status !== '3') pending -= 1;
-    if (pending < 0) return !history.startsWith('0');
+    if (pending < 0) return false;
   }
   return true;
 }
