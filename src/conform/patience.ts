@@ -153,7 +153,7 @@ export class Pace {
 }
 
 /** Whatever a program has to do takes less than so many starts. */
-export const PATIENCE_STARTS = 8;
+export const PATIENCE_STARTS = 6;
 
 /** What has not happened while so many starts are made is taken for what does not happen. */
 export const QUIET_STARTS = 3;

@@ -74,7 +74,9 @@ function start(): void {
 function run(): void {
   process.on('uncaughtException', (error) => writeSync(2, `${error.stack}\n`));
   // From the first moment on.
-  if (!has('default-sigterm')) process.on('SIGTERM', () => process.exit(has('dirty-exit') ? 1 : 0));
+  if (has('ignores-everything')) process.on('SIGTERM', () => {});
+  else if (!has('default-sigterm'))
+    process.on('SIGTERM', () => process.exit(has('dirty-exit') ? 1 : 0));
   if (has('method-before-version')) say('CMETHOD xora socks5 127.0.0.1:9');
   if (has('environment-first')) checkState();
   negotiate();
@@ -153,10 +155,11 @@ function parseNames(variable: string, text: string): string[] {
 function watchForTheEnd(): void {
   const isAsked = env['TOR_PT_EXIT_ON_STDIN_CLOSE'] === '1';
   const code = has('dirty-exit') ? 1 : 0;
-  const heeds = has('heeds-stdin-always') || (isAsked && !has('ignores-stdin'));
+  const heeds =
+    has('heeds-stdin-always') || (isAsked && !has('ignores-stdin') && !has('ignores-everything'));
   if (has('leaves-on-bytes')) process.stdin.once('data', () => process.exit(0));
   if (heeds) process.stdin.once('end', () => process.exit(code)).resume();
-  if (!has('orphan')) {
+  if (!has('orphan') && !has('ignores-everything')) {
     const parent = process.ppid;
     setInterval(() => {
       if (process.ppid !== parent) process.exit(0);
