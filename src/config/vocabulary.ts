@@ -4,7 +4,7 @@ import { parseTorrc } from './torrc.ts';
 import type { ValueType } from './value-types.ts';
 
 /** How the lines of one option are read and kept. */
-export interface LineRules {
+interface LineRules {
   readonly type: Pick<ValueType<unknown>, 'parse' | 'format'>;
   /** Whether every line counts (`Bridge`), or only the last. */
   readonly isList: boolean;

@@ -33,7 +33,7 @@ const inheritedVariables: readonly string[] = [
 ];
 
 /** What the process tells. */
-export interface ProcessHandlers {
+interface ProcessHandlers {
   readonly onStdout: (event: LineEvent) => void;
   /** Stdout is at its end, and nothing more will come of it. */
   readonly onStdoutEnd: () => void;

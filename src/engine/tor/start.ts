@@ -80,7 +80,11 @@ async function startOwned(
           timers,
           dataDirectory: dataDirectory(values, home),
           torrc: () => settings.torrcFor(store.current),
-          onLog: (level, message) => log.write(level, message),
+          onLog: (level, message) => {
+            // Tor's version has four parts, like an address.
+            if (/^Tor [\d.]+\S* running on /.test(message)) log.announce(message);
+            else log.write(level, message);
+          },
         }),
     });
   } catch (error) {
