@@ -12,9 +12,7 @@ const programs = onlyDaemon
   ? ['daemon.js']
   : ['run.js', ...(args.includes('--transport') ? [] : ['daemon.js'])];
 for (const program of programs) {
-  const own = args.filter(
-    (arg) => arg !== '--daemon' && (program === 'run.js' || arg !== '--write'),
-  );
+  const own = args.filter((arg) => arg !== '--daemon');
   const { status } = spawnSync(process.execPath, [join(buildRoot, 'bench', program), ...own], {
     stdio: 'inherit',
   });

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --daemon [--quick] [--json]`: the daemon of `postern run`. One stream through a client
+ * `npm run bench -- --daemon [--quick] [--json] [--write]`: the daemon of `postern run`. One stream through a client
  * daemon and a bridge daemon beside one through a bare obfs4proxy pair, in turns; then what only a
  * daemon has: many streams on one link, and the control port.
  */
@@ -13,12 +13,14 @@ import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { type Daemons, startDaemons } from './daemons.ts';
 import { askForDownload, askForEcho, download, roundTrip, startTarget, upload } from './load.ts';
 import { type Program, startPair } from './pair.ts';
+import { environmentList, writeSection } from './page.ts';
 import { cpuSeconds, memoryBytes } from './process-stats.ts';
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
   },
 });
 
@@ -59,6 +61,7 @@ try {
     ...(await measureReload()),
   ];
   process.stdout.write(options.json ? `${JSON.stringify(figures, null, 2)}\n` : table(figures));
+  if (options.write) writeSection('The daemon', section(table(figures)));
 } finally {
   daemons.stop();
   target.stop();
@@ -222,6 +225,20 @@ async function openIdle(pair: Daemons, count: number): Promise<Duplex[]> {
     );
   }
   return streams;
+}
+
+function section(figures: string): string {
+  return `\`postern run\` at both ends, obfs4 built in, started like [the systemd unit](../examples/postern.service).
+Measured on
+
+${environmentList()}
+${figures}
+- *one stream*: through the SOCKS port of a client daemon and a link that all streams share, to a bridge
+  daemon; beside the same bytes through obfs4proxy as a client and a server, which carry one
+  connection for each stream and nothing more.
+- *half time*: when half of all bytes have arrived, how much of its own each stream has.
+- *reload*: from SIGNAL reload over TC to a connection at a port that the new torrc opens.
+`;
 }
 
 function table(figures: readonly Figure[]): string {

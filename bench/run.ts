@@ -3,15 +3,11 @@
  * obfs4proxy, each as a client and a server on loopback, in turns.
  *
  * Reads CPU time and memory of each process from the operating system; nothing passes or fails.
- * `--quick` measures a tenth, `--write` writes docs/BENCHMARKS.md.
+ * `--quick` measures a tenth, `--write` writes its section of docs/BENCHMARKS.md.
  */
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../scripts/paths.ts';
-import { secretboxBackend } from '../src/crypto/secretbox.ts';
 import { startTarget } from './load.ts';
 import {
   measureHandshakes,
@@ -22,6 +18,7 @@ import {
   type Measured,
 } from './measure.ts';
 import { startPair, type Pair, type Program } from './pair.ts';
+import { environment, environmentList, writeSection } from './page.ts';
 import { createRows, formatTable, type Row } from './report.ts';
 
 const { values: options } = parseArgs({
@@ -58,7 +55,7 @@ try {
   target.stop();
 }
 const table = formatTable(rows, postern.name, obfs4proxy.name);
-if (options.write) writeFileSync(join(packageRoot, 'docs', 'BENCHMARKS.md'), document(table));
+if (options.write) writeSection('Transports', section(table));
 process.stdout.write(
   options.json ? `${JSON.stringify({ ...environment(), rows }, null, 2)}\n` : table,
 );
@@ -129,30 +126,10 @@ function progress(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-function environment(): Record<string, string> {
-  return {
-    node: process.version,
-    boxes: secretboxBackend,
-    peer: execFileSync('obfs4proxy', ['--version'], { encoding: 'utf8' }).trim(),
-    machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`,
-    date: new Date().toISOString().slice(0, 10),
-  };
-}
+function section(table: string): string {
+  return `Each is a client and a server. A ratio below 1 is in Postern's favour. Measured on
 
-function document(table: string): string {
-  const facts = Object.entries(environment()).map(([name, value]) => `- ${name}: ${value}\n`);
-  return `# Benchmarks
-
-Postern against Debian's obfs4proxy: each is a client and a server on loopback, in turns, and the
-operating system says what each process has used. A ratio below 1 is in Postern's favour. Made by
-
-\`\`\`sh
-npm run bench -- --write
-\`\`\`
-
-on
-
-${facts.join('')}
+${environmentList()}
 ${table}
 - *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down.
 - *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close.

@@ -1,0 +1,47 @@
+/** docs/BENCHMARKS.md: a section for each program of the benchmark, written by it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot } from '../scripts/paths.ts';
+import { secretboxBackend } from '../src/crypto/secretbox.ts';
+
+/** Puts a section in the place of the one with the same title, or at the end. */
+export function writeSection(title: string, body: string): void {
+  const path = join(packageRoot, 'docs', 'BENCHMARKS.md');
+  const old = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const sections = old.split(/^(?=## )/m).slice(1);
+  const mine = `## ${title}\n\n${body}`;
+  const place = sections.findIndex((section) => section.startsWith(`## ${title}\n`));
+  const others = sections.map((section) => `${section.trimEnd()}\n`);
+  const next = place === -1 ? [...others, mine] : others.with(place, mine);
+  writeFileSync(path, [HEAD, ...next].join('\n'));
+}
+
+/** Where and with what something was measured. */
+export function environment(): Readonly<Record<string, string>> {
+  return {
+    node: process.version,
+    boxes: secretboxBackend,
+    peer: execFileSync('obfs4proxy', ['--version'], { encoding: 'utf8' }).trim(),
+    machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+/** The same as a list. */
+export function environmentList(): string {
+  return Object.entries(environment())
+    .map(([name, value]) => `- ${name}: ${value}\n`)
+    .join('');
+}
+
+const HEAD = `# Benchmarks
+
+Postern beside Debian's obfs4proxy, on loopback, in turns; the operating system says what each process
+has used. Made by
+
+\`\`\`sh
+npm run bench -- --write
+\`\`\`
+`;
