@@ -1,5 +1,5 @@
 /** Daemons in this process with a real Tor behind them, which no network ever hears of. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ControlRefusal } from '../../src/control/messages.ts';
@@ -8,8 +8,10 @@ import { startDaemon } from '../../src/engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../../src/engine/daemon-options.ts';
 import { connectTorControl } from '../../src/engine/tor/control/node/connect.ts';
 import type { TorControl } from '../../src/engine/tor/control/node/control.ts';
+import { systemTimers } from '../../src/parent/timers.ts';
 import { Output } from './command.ts';
 import { memoryTorrc, recordEvents, type MemoryTorrc, type RecordedEvents } from './engine.ts';
+import { HandTimers } from './hand-timers.ts';
 import { postern } from './pt-programs.ts';
 
 /** What undoes things: a test, or `shared()`. */
@@ -46,10 +48,13 @@ export interface TestDaemon extends RecordedEvents {
   readonly control: ControlClient;
 }
 
-/** Where a test's daemons have their state: short, for the sake of sockets; gone after the test. */
-export async function stateDirectory(t: Cleanup): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'postern-tor-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+/**
+ * Where a test's daemons have their state: a short path, for the sake of sockets. It goes with this
+ * process, when no Tor writes to it any more.
+ */
+export function stateDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'postern-tor-'));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -78,13 +83,12 @@ export async function startTorDaemon(
   lines = '',
   options: Partial<DaemonOptions> & { readonly directory?: string } = {},
 ): Promise<TestDaemon> {
-  const directory = options.directory ?? (await stateDirectory(t));
+  const directory = options.directory ?? stateDirectory();
   const text = `Engine tor\nControlPort auto\n${lines}`;
   const started = daemonOptions(directory, text, options);
   const daemon = await startDaemon(started);
   t.after(() => daemon.close());
   const control = await connectControl(daemon.endpoints.control[0]!);
-  t.after(() => control.close());
   const { torrc, stdout: log } = started;
   return { daemon, torrc, directory, log, control, ...recordEvents(daemon) };
 }
@@ -108,4 +112,20 @@ export function refusal(replyCode: number, message?: RegExp): Partial<ControlRef
     replyCode,
     ...(message && { message: message as unknown as string }),
   };
+}
+
+/** Real timers, but for those of some delays: these run out when the test says so, with `fire`. */
+export class HeldTimers extends HandTimers {
+  readonly #heldMs: readonly number[];
+
+  constructor(...heldMs: readonly number[]) {
+    super();
+    this.#heldMs = heldMs;
+  }
+
+  override after(delayMs: number, callback: () => void): () => void {
+    return this.#heldMs.includes(delayMs)
+      ? super.after(delayMs, callback)
+      : systemTimers.after(delayMs, callback);
+  }
 }

@@ -347,7 +347,8 @@ describe('configuration of a real Tor over TC', { skip: torMissing }, () => {
 
   test('[TC-3.9-03] a torrc that cannot be written is an internal error, and nothing is lost', async () => {
     const { torrc } = daemon;
-    const { text, write } = torrc;
+    const { text } = torrc;
+    const write = torrc.write.bind(torrc);
     torrc.write = () =>
       Promise.reject(new PosternError('ERR_CONFIG_FILE', 'it cannot be saved (EROFS)'));
     await setLines('Nickname other');
