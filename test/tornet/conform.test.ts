@@ -1,0 +1,27 @@
+/** `postern conform tc` against `Engine tor` as a client of a Tor network of our own, with traffic. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { examineTc } from '../../src/conform/tc/index.ts';
+import { faultsIn, withVerdict } from '../conform/examine.ts';
+import { startTorNetwork, tornetMissing } from '../support/tornet.ts';
+import { NetworkDaemon } from '../support/tornet-daemon.ts';
+
+test('Engine tor breaks no clause of TC on a Tor network', { skip: tornetMissing }, async (t) => {
+  await using network = await startTorNetwork();
+  const daemon = await NetworkDaemon.start(t, network);
+  await daemon.process.line(/Bootstrapped 100%/);
+  const reports = await examineTc({
+    address: await daemon.process.address(/Controllers connect to (\S+)/),
+    socks: await daemon.process.address(/Applications connect to (\S+) \(SOCKS\)/),
+    permissions: { shutdown: true },
+    signal: t.signal,
+  });
+  assert.deepEqual(faultsIn(reports), []);
+  const held = withVerdict(reports, 'holds');
+  const shown = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13].map(
+    (number) => `TC-3.7-${String(number).padStart(2, '0')}`,
+  );
+  const missing = [...shown, 'TC-3.10-03', 'TC-3.11-05'].filter((id) => !held.includes(id));
+  assert.deepEqual(missing, []);
+  await daemon.gone();
+});
