@@ -103,6 +103,11 @@ export class Lab {
     return this.#facts!;
   }
 
+  /** For a program that is known. */
+  set facts(facts: Facts) {
+    this.#facts = facts;
+  }
+
   /** A folder of the kit's own, which goes with the lab. */
   get folder(): string {
     return this.#root;

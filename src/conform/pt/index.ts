@@ -2,7 +2,7 @@
 import { PosternError } from '../../errors.ts';
 import { type Clause, readClauses } from '../clauses.ts';
 import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
-import { knownTransports, Lab } from '../lab.ts';
+import { type Facts, knownTransports, Lab } from '../lab.ts';
 import { inParallel } from '../parallel.ts';
 import { endingProbes } from './ending.ts';
 import { environmentProbes, sampleProbes } from './environment.ts';
@@ -27,6 +27,8 @@ export interface PtOptions {
   readonly patienceMs?: number;
   readonly quietMs?: number;
   readonly signal: AbortSignal;
+  /** What the program has, where that is known and need not be found out. */
+  readonly facts?: Facts;
   /** Ends as soon as every clause that was asked for is broken. */
   readonly bail?: boolean;
   /** Hears of each probe that has come to its end. */
@@ -57,7 +59,8 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
   });
   try {
     onProgress(0, 0, 'looking for transports');
-    await lab.discover();
+    if (options.facts === undefined) await lab.discover();
+    else lab.facts = options.facts;
     const findings = new Findings();
     // Why something could not even be tried counts for less than what was found by trying.
     const lacks = new Findings();
