@@ -69,6 +69,7 @@ export async function examineTc(options: TcOptions): Promise<readonly ClauseRepo
       signal.throwIfAborted();
       // One after the other: they change the same options.
       await runProbe(lab, probe, findings);
+      lab.hangUp();
       await lab.restore();
       onProgress(index + 1, probes.length, probe.title);
     }

@@ -238,6 +238,11 @@ export class TcLab {
     session?.close();
   }
 
+  /** Closes all sessions; what came on them stays. */
+  hangUp(): void {
+    for (const session of this.sessions) session.close();
+  }
+
   /** Owes the server nothing any more: it has ended, as it was asked to. */
   forget(): void {
     this.#borrowed.clear();
@@ -246,7 +251,7 @@ export class TcLab {
 
   /** Closes all sessions, puts back what was changed and removes what was written. */
   async close(): Promise<void> {
-    for (const session of this.sessions) session.close();
+    this.hangUp();
     await this.restore();
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
   }

@@ -1,8 +1,20 @@
 /** Messages as such: framing, order, sizes, types and errors (TC 1, 2 and 3.1). */
-import { confLines, describeFrame, encode, type Frame, MAX_BODY, message, Type } from './frames.ts';
-import { codeOf, encodeAddress, hex, setEvents, typeName } from './frames.ts';
+import {
+  codeOf,
+  confLines,
+  describeFrame,
+  encode,
+  encodeAddress,
+  type Frame,
+  hex,
+  MAX_BODY,
+  message,
+  setEvents,
+  Type,
+  typeName,
+} from './frames.ts';
 import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
-import { describeAnswer, type Session } from './session.ts';
+import { type Answer, describeAnswer, type Session } from './session.ts';
 
 /** A key that no server knows. */
 export const UNKNOWN_KEY = 'NoSuchOptionOfAnyServer';
@@ -198,7 +210,7 @@ function linesIn(frame: Frame): number | undefined {
   return confLines(frame)?.length;
 }
 
-function summary(answer: Awaited<ReturnType<Session['ask']>>): string {
+function summary(answer: Answer): string {
   const [frame] = answer.frames;
   if (frame?.type !== Type.confValue) return describeAnswer(answer);
   return `CONFVALUE of ${frame.body.length} octets, ${linesIn(frame) ?? 'malformed'} lines`;
