@@ -43,16 +43,16 @@ function lossOf(error: unknown): PosternError | undefined {
 
 function blameLine(text: string, complaint: string): string {
   const said = complaint.toLowerCase();
-  const named = parseTorrc(text).flatMap(({ line, setting }) =>
-    setting !== undefined && isWordIn(said, setting.key.toLowerCase()) ? [{ line, setting }] : [],
+  const settings = parseTorrc(text).flatMap(({ line, setting }) =>
+    setting === undefined ? [] : [{ line, ...setting }],
   );
-  // Of several lines of one option the one whose value Tor repeats.
-  const { line, setting } =
-    named.find(({ setting: { value } }) => value !== '' && said.includes(value.toLowerCase())) ??
+  const named = settings.filter(({ key }) => isWordIn(said, key.toLowerCase()));
+  // Of several lines of one option the one whose value Tor repeats; a path or an address says enough.
+  const blamed =
+    named.find(({ value }) => value !== '' && said.includes(value.toLowerCase())) ??
     named.at(-1) ??
-    {};
-  if (line === undefined || setting === undefined) return complaint;
-  return `${setting.key} (line ${line}): ${complaint}`;
+    settings.find(({ value }) => /.[/:]./.test(value) && said.includes(value.toLowerCase()));
+  return blamed === undefined ? complaint : `${blamed.key} (line ${blamed.line}): ${complaint}`;
 }
 
 function isWordIn(text: string, word: string): boolean {

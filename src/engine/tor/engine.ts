@@ -17,6 +17,8 @@ import { DaemonLog } from '../log.ts';
 import { type Part, prepareAll } from '../part.ts';
 import { explainRefusal } from './complaints.ts';
 import type { TorEvent } from './control/events.ts';
+import type { TorSetting } from './control/format.ts';
+import { TorRefusal } from './control/messages.ts';
 import type { TorControl } from './control/node/control.ts';
 import { getConf } from './get-conf.ts';
 import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
@@ -195,9 +197,19 @@ export class TorEngine implements Daemon {
     await this.#mappings.restore(control);
     // A Tor of ours has it from its torrc; another one that was started again has forgotten it.
     const lines = settings.changesFor(store.current, this.#setElsewhere);
-    if (lines.length > 0) await control.resetConf(lines);
+    if (lines.length > 0) await this.#setAgain(control, lines);
     if (this.#isDebug) await control.signal('DEBUG');
     await this.#announce(control);
+  }
+
+  /** A Tor that refuses by now what it took before is to be controlled nonetheless. */
+  async #setAgain(control: TorControl, lines: readonly TorSetting[]): Promise<void> {
+    try {
+      await control.resetConf(lines);
+    } catch (error) {
+      if (!(error instanceof TorRefusal)) throw error;
+      this.#log.write('warn', `Tor does not take any more what controllers had set: ${error.text}`);
+    }
   }
 
   /** Circuits, streams, connections, bytes; of a Tor that does not log to us its log too. */

@@ -209,9 +209,23 @@ class Start {
   async #connect(): Promise<TorControl> {
     const { signal } = this.#launch;
     await fileExists(this.#files.directory, this.#files.announcement, this.#process.exited);
-    const control = await connectTorControl({ path: this.#files.socket, signal });
-    await control.takeOwnership();
-    return control;
+    try {
+      const control = await connectTorControl({ path: this.#files.socket, signal });
+      await control.takeOwnership();
+      return control;
+    } catch (error) {
+      // A Tor that gives up closes its socket first: how it ends says more than that.
+      await this.#goesOn();
+      throw error;
+    }
+  }
+
+  /** Resolves when it has not ended for a while; never, when it ends. */
+  #goesOn(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#launch.timers.after(limits.childDrainMs, resolve);
+      void this.#process.exited.then(cancel);
+    });
   }
 
   /** Takes a line of Tor’s log apart: `Nov 21 23:59:59.000 [notice] text`. */
@@ -230,9 +244,8 @@ class Start {
   }
 
   #endError(end: ChildEnd): PosternError {
-    // The last words are that it does not go on; those before say why.
     const isTorrc = this.#complaints.at(-1)?.startsWith('Reading config failed') === true;
-    const reason = isTorrc ? this.#complaints.at(-2) : this.#complaints.at(-1);
+    const reason = this.#complaints.findLast((text) => !isEmptyPhrase(text));
     if (isTorrc && reason !== undefined) return new TorrcRefusal(reason);
     const said = reason === undefined ? '' : `; its last complaint: ${reason}`;
     return new ChildError('ERR_TOR_ENDED', `Tor ended while it was starting${said}`, end);
@@ -254,6 +267,13 @@ class Start {
     await terminate(this.#process, { stdinWaitMs: 0 }, this.#launch.timers);
     return this.#closed;
   }
+}
+
+/** Last words of Tor that only say that it does not go on; those before say why. */
+function isEmptyPhrase(complaint: string): boolean {
+  return /^(?:Reading config failed|set_options\(\): Bug|Error loading rendezvous service keys|.*Failed to bind one of the listener ports)/.test(
+    complaint,
+  );
 }
 
 /** Nothing but our torrc counts, and the control socket is ours alone. */

@@ -230,8 +230,8 @@ describe('SIGNAL that ends a real Tor', options, () => {
   test('`postern run` exits with 0, by TC and by Unix signals, and leaves no files of the control', async (t) => {
     for (const end of [
       ({ client }: Awaited<ReturnType<typeof run>>) => client.sendSignal('halt'),
-      ({ command }: Awaited<ReturnType<typeof run>>) => command.drain(),
-      ({ command }: Awaited<ReturnType<typeof run>>) => command.stop(),
+      async ({ command }: Awaited<ReturnType<typeof run>>) => command.drain(),
+      async ({ command }: Awaited<ReturnType<typeof run>>) => command.stop(),
     ]) {
       const running = await run(t);
       await end(running);
