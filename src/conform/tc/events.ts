@@ -14,23 +14,21 @@ const TICKS = 2;
 /** Tells time by the server: every second it reports the bandwidth. */
 export class Ticker {
   readonly session: Session;
-  readonly #patienceMs: number;
 
-  private constructor(session: Session, patienceMs: number) {
+  private constructor(session: Session) {
     this.session = session;
-    this.#patienceMs = patienceMs;
   }
 
   static async start(lab: TcLab): Promise<Ticker> {
     const session = await lab.open();
     await session.ask(setEvents(Code.bandwidth));
-    return new Ticker(session, lab.patienceMs);
+    return new Ticker(session);
   }
 
   /** Waits for so many more reports. @returns whether they came */
   async ticks(count: number = TICKS): Promise<boolean> {
     const before = this.session.count(Code.bandwidth);
-    return this.session.untilEvents(Code.bandwidth, before + count, this.#patienceMs);
+    return this.session.untilEvents(Code.bandwidth, before + count);
   }
 }
 

@@ -46,10 +46,10 @@ const flood: TcProbe = {
       while (reader.octets < FLOOD_OCTETS && willDo()) {
         lab.options.signal.throwIfAborted();
         connections += 1;
-        const wire = await dialWire(socks, lab.patienceMs);
+        const wire = await dialWire(socks, lab.time);
         if (typeof wire === 'string') continue;
         const request = { version: 'socks5', target, args: Buffer.alloc(0) } as const;
-        await socksConnect(wire, request, lab.patienceMs);
+        await socksConnect(wire, request, lab.time);
         wire.close();
       }
     });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import type { Endpoint } from '../../pt/address.ts';
+import type { Allowance } from '../patience.ts';
 import {
   codeOf,
   confLines,
@@ -100,6 +101,12 @@ export class TcLab {
 
   get patienceMs(): number {
     return this.options.patienceMs;
+  }
+
+  /** The same for what is no session. */
+  get time(): Allowance {
+    const { patienceMs, signal } = this.options;
+    return { leastMs: patienceMs, signal, more: async () => 0 };
   }
 
   /** A folder of the kit's own, which goes with the lab. */

@@ -96,7 +96,7 @@ const framing: TcProbe = {
           session.send(request);
           session.sendBytes(head, second);
           // The answer to the first shows that the head has been read, most likely.
-          await session.until(() => session.log.at(-1)?.request === request, lab.patienceMs);
+          await session.until(() => session.log.at(-1)?.request === request);
           session.sendBytes(rest);
         },
       ],

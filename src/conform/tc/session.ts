@@ -130,8 +130,8 @@ export class Session {
   }
 
   /** The next frame that is no EVENT. */
-  async take(patienceMs: number = this.#options.patienceMs): Promise<Frame | Silence> {
-    await this.until(() => this.#replies.length > 0 || this.#end !== undefined, patienceMs);
+  async take(): Promise<Frame | Silence> {
+    await this.until(() => this.#replies.length > 0 || this.#end !== undefined);
     return this.#replies.shift() ?? this.#end ?? 'silent';
   }
 
@@ -152,13 +152,9 @@ export class Session {
   }
 
   /** Waits for so many events of a kind, those from before included. @returns whether they came */
-  async untilEvents(
-    code: number,
-    count: number,
-    patienceMs: number = this.#options.patienceMs,
-  ): Promise<boolean> {
+  async untilEvents(code: number, count: number): Promise<boolean> {
     const hasThem = (): boolean => this.count(code) >= count;
-    await this.until(() => hasThem() || this.#end !== undefined, patienceMs);
+    await this.until(() => hasThem() || this.#end !== undefined);
     return hasThem();
   }
 
@@ -168,13 +164,13 @@ export class Session {
   }
 
   /** How the connection ended; `silent` when it has not. */
-  async ending(patienceMs: number = this.#options.patienceMs): Promise<Silence> {
+  async ending(patienceMs?: number): Promise<Silence> {
     await this.until(() => this.#end !== undefined, patienceMs);
     return this.#end ?? 'silent';
   }
 
   /** Waits until something holds that can change with what comes. @throws the signal's reason */
-  async until(holds: () => boolean, patienceMs: number): Promise<void> {
+  async until(holds: () => boolean, patienceMs: number = this.#options.patienceMs): Promise<void> {
     const { signal } = this.#options;
     await waitFor(holds, [this.#news], { leastMs: patienceMs, signal, more: async () => 0 });
   }

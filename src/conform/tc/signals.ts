@@ -218,7 +218,7 @@ async function shutDown(
   });
   const { socks } = lab.options;
   if (socks !== undefined) {
-    const wire = await dialWire(socks, lab.patienceMs);
+    const wire = await dialWire(socks, lab.time);
     findings.judge('TC-3.10-04', typeof wire === 'string', {
       sent: `${sent}, then a connection to the SOCKS port`,
       came: typeof wire === 'string' ? wire : 'a connection',

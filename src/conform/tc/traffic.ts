@@ -61,22 +61,18 @@ class Traffic {
     port: number = this.port,
   ): Promise<{ readonly near: Wire; readonly far: Wire } | string> {
     this.#lab.options.signal.throwIfAborted();
-    const { patienceMs } = this.#lab;
-    const near = await dialWire(this.#socks, patienceMs);
+    const { time } = this.#lab;
+    const near = await dialWire(this.#socks, time);
     if (typeof near === 'string') return 'the SOCKS port took no connection';
     const target = { host, port };
-    const outcome = await socksConnect(
-      near,
-      { version, target, args: Buffer.alloc(0) },
-      patienceMs,
-    );
+    const outcome = await socksConnect(near, { version, target, args: Buffer.alloc(0) }, time);
     if (!outcome.isOpen) {
       near.close();
       return describeOutcome(outcome);
     }
     const mark = `conform ${Math.random()}`;
     near.write(mark);
-    const far = await this.trap.find(mark, patienceMs);
+    const far = await this.trap.find(mark, time);
     if (far !== undefined) return { near, far };
     near.close();
     return 'the connection was opened, but led somewhere else';
@@ -85,7 +81,7 @@ class Traffic {
   /** Closes a connection from our side, and waits until the far end has heard of it. */
   async end({ near, far }: { readonly near: Wire; readonly far: Wire }): Promise<void> {
     near.close();
-    await far.ending(this.#lab.patienceMs);
+    await far.ending(this.#lab.time);
     far.close();
   }
 
@@ -106,7 +102,7 @@ async function withTraffic(
     findings.pass(clauses.join(' '), 'not observable', NO_SOCKS);
     return;
   }
-  const wire = await dialWire(socks, lab.patienceMs);
+  const wire = await dialWire(socks, lab.time);
   if (typeof wire === 'string') {
     findings.pass(clauses.join(' '), 'not observable', 'nobody answers at the SOCKS port');
     return;
@@ -167,12 +163,11 @@ const events: TcProbe = {
       // Nobody listens there: the stream fails, if it comes as far.
       traffic.trap.close();
       await traffic.connect('127.0.0.1');
-      const streams = (): readonly (readonly Change[])[] =>
-        byId(session, Code.stream, String(port));
+      const streams = (): readonly (readonly Change[])[] => byId(session, Code.stream, `:${port}`);
       const asked = isThrough ? STREAMS + 1 : opened + 2;
       const isEnded = (changes: readonly Change[]): boolean =>
         changes.some(({ status }) => status === 3 || status === 4);
-      await session.until(() => streams().filter(isEnded).length >= asked, lab.patienceMs);
+      await session.until(() => streams().filter(isEnded).length >= asked);
       await ticker.ticks(1);
       judgeStreams(streams(), asked, findings);
       await session.ask(setEvents(Code.circuit, Code.orConnection));
@@ -201,12 +196,12 @@ async function transfer(
   findings: Findings,
 ): Promise<void> {
   near.write(PAYLOAD);
-  await far.take(PAYLOAD.length, lab.patienceMs);
+  await far.take(PAYLOAD.length, lab.time);
   const written = (): number =>
     session.events
       .filter((event) => codeOf(event) === Code.bandwidth && event.body.length === 10)
       .reduce((sum, { body }) => sum + body.readUInt32BE(6), 0);
-  await session.until(() => written() >= PAYLOAD.length, lab.patienceMs);
+  await session.until(() => written() >= PAYLOAD.length);
   findings.judge('TC-3.7-12', written() >= PAYLOAD.length, {
     sent: `${PAYLOAD.length} octets through the SOCKS port`,
     came: `reports of ${written()} octets written`,
@@ -398,7 +393,7 @@ const mapped: TcProbe = {
       await arrives('TC-3.11-05', `MAPADDRESS ${NAME} → 127.0.0.1`, NAME);
       await arrives('TC-3.11-05', what, '127.0.0.1');
       plain.near.write('still there');
-      const later = await plain.far.takeThrough('still there', lab.patienceMs);
+      const later = await plain.far.takeThrough('still there', lab.time);
       findings.judge('TC-3.11-05', typeof later !== 'string', {
         sent: 'MAPADDRESS, while a stream was open',
         came: typeof later === 'string' ? `the stream: ${later}` : 'what was sent on it',
