@@ -6,15 +6,16 @@ import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
 import { authenticationProbes } from './authentication.ts';
 import { configurationProbes } from './configuration.ts';
 import { eventProbes } from './events.ts';
+import { connectionProbes } from './connections.ts';
 import { floodProbes } from './flood.ts';
 import { groupProbes } from './groups.ts';
 import { TcLab, type TcPermissions, type TcSecret } from './lab.ts';
+import { mappedConnectionProbes } from './mapped-connections.ts';
 import { mappingProbes } from './mappings.ts';
 import { messageProbes } from './messages.ts';
 import type { TcProbe } from './probe.ts';
 import type { TcAddress } from './session.ts';
 import { lastProbes, signalProbes } from './signals.ts';
-import { trafficProbes } from './traffic.ts';
 import { judgeTranscript, transcriptClauses } from './transcript.ts';
 
 /** What to examine, and how. */
@@ -88,7 +89,8 @@ const probes: readonly TcProbe[] = [
   ...groupProbes,
   ...mappingProbes,
   ...eventProbes,
-  ...trafficProbes,
+  ...connectionProbes,
+  ...mappedConnectionProbes,
   ...signalProbes,
 ];
 

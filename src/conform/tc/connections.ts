@@ -1,0 +1,131 @@
+/** Connections, and the events that they cause (TC 3.7). */
+import type { Findings } from '../findings.ts';
+import type { Wire } from '../wire.ts';
+import { byId, judgeCircuits, judgeLinks, judgeStreams } from './changes.ts';
+import { Ticker } from './events.ts';
+import { type Change, Code, codeOf, describeFrame, message, setEvents, Type } from './frames.ts';
+import type { TcLab } from './lab.ts';
+import type { TcProbe } from './probe.ts';
+import type { Session } from './session.ts';
+import { withTraffic } from './traffic.ts';
+
+/** Streams that are opened one after the other, for identifiers that must not come again. */
+const STREAMS = 8;
+
+/** What goes through one of them. */
+const PAYLOAD = Buffer.alloc(100_000, 'conform ');
+
+/** After how many seconds a circuit takes no new connections, and the least that engines allow. */
+const DIRTINESS = 'MaxCircuitDirtiness';
+const LEAST_DIRTINESS_S = 10;
+
+const eventClauses = [
+  'TC-3.7-03',
+  'TC-3.7-04',
+  'TC-3.7-05',
+  'TC-3.7-06',
+  'TC-3.7-07',
+  'TC-3.7-08',
+  'TC-3.7-09',
+  'TC-3.7-10',
+  'TC-3.7-11',
+  'TC-3.7-01',
+  'TC-3.7-12',
+];
+
+const events: TcProbe = {
+  clauses: eventClauses,
+  title: 'connections, and the events that they cause',
+  run: (lab, findings) =>
+    withTraffic(lab, findings, eventClauses, async (traffic) => {
+      const session = await lab.open();
+      await lab.borrow(session, DIRTINESS);
+      await session.ask(message(Type.setConf, `${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
+      await session.ask(setEvents(1, 2, 3, 4));
+      const lone = await Promise.all(
+        [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
+          const listener = await lab.open();
+          await listener.ask(setEvents(code));
+          return listener;
+        }),
+      );
+      const ticker = await Ticker.start(lab);
+      const { port } = traffic;
+      let opened = 0;
+      for (let round = 0; round < STREAMS; round += 1) {
+        const connection = await traffic.connect(
+          '127.0.0.1',
+          round % 2 === 0 ? 'socks5' : 'socks4',
+        );
+        if (typeof connection === 'string') break;
+        opened += 1;
+        if (round === 0) await transfer(connection, lab, session, findings);
+        await traffic.end(connection);
+      }
+      const isThrough = opened === STREAMS;
+      // Nobody listens there: the stream fails, if it comes as far.
+      traffic.trap.close();
+      await traffic.connect('127.0.0.1');
+      const streams = (): readonly (readonly Change[])[] => byId(session, Code.stream, `:${port}`);
+      const asked = isThrough ? STREAMS + 1 : opened + 2;
+      const isEnded = (changes: readonly Change[]): boolean =>
+        changes.some(({ status }) => status === 3 || status === 4);
+      await session.until(() => streams().filter(isEnded).length >= asked);
+      await ticker.ticks(1);
+      judgeStreams(streams(), asked, findings);
+      await session.ask(setEvents(Code.circuit, Code.orConnection));
+      await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
+      await session.ask(setEvents());
+      judgeCircuits(byId(session, Code.circuit), findings);
+      judgeLinks(session, findings);
+      const one = [Code.circuit, Code.stream, Code.orConnection];
+      for (const [index, listener] of lone.entries()) {
+        await listener.ask(setEvents());
+        const others = listener.events.filter((event) => codeOf(event) !== one[index]);
+        findings.judge('TC-3.7-01', others.length === 0, {
+          sent: `${describeFrame(setEvents(one[index]!))}, then connections through SOCKS`,
+          came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
+          expected: 'EVENTs of this kind only',
+        });
+      }
+    }),
+};
+
+/** Sends a known amount, and adds up what is reported of it. */
+async function transfer(
+  { near, far }: { readonly near: Wire; readonly far: Wire },
+  lab: TcLab,
+  session: Session,
+  findings: Findings,
+): Promise<void> {
+  near.write(PAYLOAD);
+  await far.take(PAYLOAD.length, lab.time);
+  const written = (): number =>
+    session.events
+      .filter((event) => codeOf(event) === Code.bandwidth && event.body.length === 10)
+      .reduce((sum, { body }) => sum + body.readUInt32BE(6), 0);
+  await session.until(() => written() >= PAYLOAD.length);
+  findings.judge('TC-3.7-12', written() >= PAYLOAD.length, {
+    sent: `${PAYLOAD.length} octets through the SOCKS port`,
+    came: `reports of ${written()} octets written`,
+    expected: 'reports whose sum is not less',
+  });
+}
+
+/** Where all circuits were there already, waits until they are too old for new connections. */
+async function renewCircuits(
+  session: Session,
+  ticker: Ticker,
+  connect: () => Promise<unknown>,
+): Promise<void> {
+  const isLaunched = (): boolean =>
+    byId(session, Code.circuit).some(([first]) => first!.status === 0);
+  if (isLaunched()) return;
+  for (let second = 0; second < LEAST_DIRTINESS_S + 5 && !isLaunched(); second += 1) {
+    if (!(await ticker.ticks(1))) return;
+    await connect();
+  }
+  await ticker.ticks(1);
+}
+
+export const connectionProbes: readonly TcProbe[] = [events];
