@@ -138,7 +138,8 @@ function idsOf(reports: readonly ClauseReport[], verdict: Verdict): string {
 /** What differs from run to run does not belong into a document. */
 function code(text: string): string {
   const stable = text
-    .replace(/((?:127\.0\.0\.1|0\.0\.0\.0)):[1-9]\d{4}/g, '$1:…')
+    .replace(/127(?:\.\d+){3}:[1-9]\d{4}/g, '127.0.0.1:…')
+    .replace(/0\.0\.0\.0:[1-9]\d{4}/g, '0.0.0.0:…')
     .replace(/cert=[A-Za-z0-9+/]+/g, 'cert=…')
     .replace(/after \d+ ms/g, 'after … ms')
     .replaceAll('`', "'");

@@ -73,7 +73,7 @@ createInterface({ input: kit }).on('line', (line) => {
   else if (order.type === 'closeStdout') process.stdout.destroy();
   else if (order.type === 'attend') {
     attention = order;
-    setInterval(look, LOOK_EVERY_MS);
+    setInterval(look, LOOK_EVERY_MS).unref();
     tell({ type: 'attending' });
   } else leave(order.code);
 });
@@ -84,10 +84,12 @@ function look(): void {
   setImmediate(() => (lookedMs = nowMs));
 }
 
-/** What has been told is on its way before this ends the connection. */
+/** Nothing keeps the process any more; what has been told is on its way before the connection ends. */
 function leave(code: number): void {
   tell({ type: 'leaving' });
-  kit.removeAllListeners('close').end(() => process.exit(code));
+  process.exitCode = code;
+  kit.removeAllListeners('close').end();
+  process.stdin.destroy();
 }
 
 const LOOK_EVERY_MS = 10;

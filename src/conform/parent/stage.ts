@@ -1,11 +1,11 @@
 /** One start of a parent, with the kit in the place of its PT. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { randomBytes, systemRng } from '../../crypto/rng.ts';
 import type { Guard } from '../guard.ts';
 import { News, type Pace, type Time, waitFor } from '../patience.ts';
 import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
@@ -67,7 +67,7 @@ export class Stage {
   readonly #guard: Guard;
   readonly #startedMs = performance.now();
   /** By this the fake PT of this stage is known from whoever else connects. */
-  readonly #word = randomUUID();
+  readonly #word = randomBytes(systemRng, 16).toString('hex');
   #first: Socket | undefined;
   #isClosed = false;
 

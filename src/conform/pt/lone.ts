@@ -12,7 +12,7 @@ import { dialWire, type Wire } from '../wire.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { CLIENT_ADDRESS, judgeClient, judgeServer, SERVER_ADDRESS } from './privacy.ts';
 import { type Probe, startedWith } from './probe.ts';
-import { judgeNaming, readSocks5, UNKNOWN_HOST, watchNameServers } from './upstream.ts';
+import { judgeNaming, readSocks5, UNKNOWN_HOST } from './upstream.ts';
 
 /** A list of so many bytes whose only fault, a pair without "=", is at its very end. */
 function wrongAtTheEnd(length: number): Buffer {
@@ -116,21 +116,13 @@ const failClosed: Probe = {
       expected: 'a request to the upstream proxy, an error, and no connection past it',
     });
 
-    const target = { host: UNKNOWN_HOST, port: 443 };
-    const naming = ask(lab, run, target, none, lab.patience);
-    const [named, requested, nameServers] = await Promise.all([
-      naming,
-      Promise.race([refuse(), naming.then(() => undefined)]),
-      watchNameServers(run, naming),
-    ]);
-    if (named !== undefined) {
-      judgeNaming(findings, {
-        sent: `${startedWith('client', changes)}, and a connection to ${UNKNOWN_HOST}`,
-        asked: requested,
-        outcome: named.outcome,
-        nameServers,
-      });
-    }
+    const naming = `${startedWith('client', changes)}, and connections to ${UNKNOWN_HOST}`;
+    await judgeNaming(findings, naming, run, async () => {
+      const target = { host: UNKNOWN_HOST, port: 443 };
+      const asking = ask(lab, run, target, none, lab.patience);
+      const requested = await Promise.race([refuse(), asking.then(() => undefined)]);
+      return { asked: requested, outcome: (await asking)?.outcome ?? NOT_ACCEPTED };
+    });
 
     const hanging = await ask(lab, run, direct.endpoint, none, lab.quiet);
     findings.judge('PT-3.2.2-04 PT-4-04', hanging?.outcome.isOpen !== true && direct.count === 0, {
@@ -165,6 +157,9 @@ const unseen: Probe = {
 };
 
 export const loneProbes: readonly Probe[] = [refusing, discreet, failClosed, unseen];
+
+/** The SOCKS listener has gone. */
+const NOT_ACCEPTED: SocksOutcome = { stage: 'method', answer: 'closed', isOpen: false };
 
 /** A request to the client's SOCKS listener, as far as it came. */
 interface Asked {
