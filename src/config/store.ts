@@ -108,13 +108,15 @@ export class ConfigStore {
   /**
    * Reads the torrc again. What was set and not saved is lost, as with Tor.
    *
+   * @param complete what belongs to it, before the next change may come
    * @throws PosternError `ERR_CONFIG_FILE`, or like `set`; the running configuration stays then
    */
-  reload(): Promise<void> {
+  reload(complete: () => Promise<void> = async () => {}): Promise<void> {
     return this.#inTurn(async () => {
       const text = await readTorrc(this.#file);
       const { vocabulary } = this.#current;
       await this.#adopt(Configuration.parse(text, this.#localDefaults, vocabulary), new Set());
+      await complete();
     });
   }
 

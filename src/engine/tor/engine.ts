@@ -288,11 +288,13 @@ export class TorEngine implements Daemon {
       await this.#log.reopen();
       this.#isDebug = false;
       void this.#tor.control;
-      await store.reload();
-      await this.#tor.saveTorrc();
-      // Also for what Tor does besides: it opens its logs again and looks for news of the network.
-      await this.#tor.control.signal('RELOAD');
-      this.#setElsewhere.clear();
+      // In one turn: Tor would lose what a SETCONF in between has set, and we would not.
+      await store.reload(async () => {
+        await this.#tor.saveTorrc();
+        // Also for what Tor does besides: it opens its logs again and looks for news of the network.
+        await this.#tor.control.signal('RELOAD');
+        this.#setElsewhere.clear();
+      });
       await this.#subscribe(this.#tor.control, store.current);
     } catch (error) {
       const text = await this.#options.torrc.read().catch(() => undefined);

@@ -68,8 +68,8 @@ export class OwnedTor implements TorKeeper {
 
   async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
     this.#isEnding = true;
-    // Between two lives of Tor there is nothing to end but the attempts to start it.
-    if (this.#process === undefined) await this.close();
+    // A Tor that hangs does not hear of it and is killed; between two of its lives there is none.
+    if (how === 'HALT' || this.#process === undefined) await this.close();
     else await this.#process.control.signal(how);
   }
 

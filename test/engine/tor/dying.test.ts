@@ -176,6 +176,19 @@ DirAuthority none orport=${silent.endpoint.port} v3ident=${'0'.repeat(39)}1 ${si
     }
   });
 
+  test('is killed when it hangs and hears of no end', async (t) => {
+    const timers = new HeldTimers(limits.childTermWaitMs);
+    const daemon = await startTorDaemon(t, offline, { timers });
+    const pid = await pidBehind(t, daemon);
+    process.kill(pid, 'SIGSTOP');
+    const halted = daemon.control.sendSignal('halt');
+    await timers.fire(limits.childTermWaitMs);
+    await halted;
+    assert.equal(await daemon.daemon.ended, undefined);
+    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+    await daemon.daemon.close();
+  });
+
   test('again and again is given up with the reason', async (t) => {
     const timers = new HeldTimers(...backOffMs);
     const directory = stateDirectory();

@@ -27,7 +27,7 @@ function notingTor(): { readonly control: TorCommands; readonly commands: string
   const control = {
     async mapAddress(pairs: readonly { original: string; replacement: string }[]) {
       const words = pairs.map(({ original, replacement }) => `${original}=${replacement}`);
-      encodeCommand(`MAPADDRESS ${words.join(' ')}`);
+      if (words.length > 1) encodeCommand(`MAPADDRESS ${words.join(' ')}`);
       commands.push(words);
       const picks: Readonly<Record<string, string>> = {
         '::': '[fd00::7]',

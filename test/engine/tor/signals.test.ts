@@ -64,6 +64,25 @@ describe('SIGNAL with a real Tor that stays', options, () => {
     );
   });
 
+  test('reload and SETCONF at once come one after the other, in Tor as with us', async (t) => {
+    const tor = await torBehind(t, daemon);
+    const { text } = daemon.torrc;
+    const keys = ['SocksTimeout', 'NewCircuitPeriod', 'CircuitStreamTimeout', 'KeepalivePeriod'];
+    for (let round = 0; round < 10; round += 1) {
+      const reloading = control.sendSignal('reload');
+      // Each once, so that none mends what has become of the one before.
+      for (const key of keys) await daemon.daemon.setConf(`${key} 7${round}`);
+      await reloading;
+      await control.saveConf();
+      for (const { key, value } of await tor.getConf(keys)) {
+        const isSet = daemon.torrc.text.includes(`${key} 7${round}\n`);
+        assert.equal(value === `7${round}`, isSet, `${key} ${value}`);
+      }
+      daemon.torrc.text = text;
+    }
+    await control.sendSignal('reload');
+  });
+
   test('reload of a torrc that is wrong leaves the one in force, and says what is wrong with which line', async () => {
     const { text } = daemon.torrc;
     const line = text.split('\n').length;
