@@ -38,8 +38,10 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       say(context, `${path} is valid.`);
       return ExitCode.ok;
     }
-    daemon = await startDaemon(daemonOptions);
+    daemon = await startDaemon({ ...daemonOptions, startSignal: context.stop.drain });
   } catch (error) {
+    // Nobody waits for it any more.
+    if (context.stop.drain.aborted) return ExitCode.ok;
     return reportError(context, error, path);
   }
   const ignoreSignals = obeySignals(context, daemon);

@@ -30,6 +30,8 @@ export interface EngineOptions {
 export interface DaemonOptions extends EngineOptions {
   /** How another program starts this one as a managed proxy: what `builtin` means to a Tor. */
   readonly ownCommand: readonly string[];
+  /** Gives up waiting for a Tor that does not come up; the start rejects with its reason. */
+  readonly startSignal?: AbortSignal;
 }
 
 /** A running daemon: an engine and the control server in front of it. */

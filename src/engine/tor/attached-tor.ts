@@ -4,10 +4,10 @@ import {
   type KeepTorControlOptions,
   type KeptTorControl,
 } from './control/node/keep.ts';
-import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
+import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 
 /** How to reach a Tor that runs already. */
-export type AttachedTorOptions = TorKeeperHooks & KeepTorControlOptions;
+export type AttachedTorOptions = TorKeeperStart & KeepTorControlOptions;
 
 /** A Tor that somebody else runs: we control it, and come back when it was away. */
 export class AttachedTor implements TorKeeper {
@@ -22,7 +22,8 @@ export class AttachedTor implements TorKeeper {
   /**
    * Connects and waits until Tor is prepared.
    *
-   * @throws what `connectTorControl` or `prepare` throws; there is no connection then
+   * @throws what `connectTorControl` or `prepare` throws, or the reason of `startSignal`; there is no
+   *   connection then
    */
   static async start(options: AttachedTorOptions): Promise<AttachedTor> {
     const kept = keepTorControl(options);
@@ -35,7 +36,8 @@ export class AttachedTor implements TorKeeper {
       });
     });
     try {
-      await Promise.race([kept.connection(), failed]);
+      const { startSignal: signal } = options;
+      await Promise.race([kept.connection({ ...(signal && { signal }) }), failed]);
       isConnected = true;
       return new AttachedTor(kept);
     } catch (error) {

@@ -27,6 +27,12 @@ export interface TorKeeperHooks {
   readonly onLost: (error: unknown, retryMs: number) => void;
 }
 
+/** What the first start is given besides. */
+export interface TorKeeperStart extends TorKeeperHooks {
+  /** Gives it up: it rejects with the reason. Without effect afterwards. */
+  readonly startSignal: AbortSignal | undefined;
+}
+
 /** What is thrown while there is no Tor. */
 export function unavailable(): PosternError {
   return new PosternError('ERR_TOR_UNAVAILABLE', 'Tor does not run at this moment');

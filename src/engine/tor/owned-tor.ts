@@ -1,12 +1,13 @@
+import { addAbortListener } from 'node:events';
 import type { Rng } from '../../crypto/rng.ts';
 import { ChildError } from '../../parent/child-error.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
 import type { TorControl } from './control/node/control.ts';
-import { type TorKeeper, type TorKeeperHooks, unavailable } from './keeper.ts';
+import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
 
 /** How a Tor of our own is started, each time. */
-export interface OwnedTorOptions extends TorKeeperHooks, Omit<TorLaunch, 'signal' | 'torrc'> {
+export interface OwnedTorOptions extends TorKeeperStart, Omit<TorLaunch, 'signal' | 'torrc'> {
   /** The torrc as it is at this moment. */
   readonly torrc: () => string;
   readonly rng: Rng;
@@ -42,11 +43,14 @@ export class OwnedTor implements TorKeeper {
   /**
    * Starts Tor and waits until it is prepared.
    *
-   * @throws what `launchTor` or `prepare` throws; nothing runs then
+   * @throws what `launchTor` or `prepare` throws, or the reason of `startSignal`; nothing runs then
    */
   static async start(options: OwnedTorOptions): Promise<OwnedTor> {
     const tor = new OwnedTor(options);
     const failed = new Promise<never>((_resolve, reject) => (tor.#failStart = reject));
+    const { startSignal } = options;
+    using _ =
+      startSignal && addAbortListener(startSignal, () => tor.#failStart?.(startSignal.reason));
     try {
       await Promise.race([tor.#supervisor.child(), failed]);
       tor.#failStart = undefined;

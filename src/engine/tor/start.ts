@@ -80,6 +80,7 @@ async function startOwned(
           timers,
           dataDirectory: dataDirectory(values, home),
           torrc: () => settings.torrcFor(store.current),
+          startSignal: options.startSignal,
           onLog: (level, message) => {
             // Tor's version has four parts, like an address.
             if (/^Tor [\d.]+\S* running on /.test(message)) log.announce(message);
@@ -124,7 +125,8 @@ async function startAttached(
     store,
     settings: settingsFor(options),
     isOwned: false,
-    keep: (hooks) => AttachedTor.start({ ...login, ...hooks, rng }),
+    keep: (hooks) =>
+      AttachedTor.start({ ...login, ...hooks, rng, startSignal: options.startSignal }),
   });
 }
 

@@ -113,6 +113,19 @@ describe('a start of a Tor that does not come up', () => {
     await failing;
   });
 
+  test('is not waited for by a person who ends it', async () => {
+    const [path, directory] = [join(stateDirectory(), 'torrc'), stateDirectory()];
+    const binary = script(
+      `${KNOWS_OPTIONS}\necho 'Nov 21 23:59:59.000 [notice] wait'\nexec sleep 1000`,
+    );
+    writeFileSync(path, `Engine tor\nTorBinary ${binary}\nDataDirectory ${directory}\n`);
+    const command = startCommand(['run', '-f', path]);
+    await command.stdout.match(/\[notice\] wait/);
+    command.drain();
+    assert.equal(await command.exitCode, ExitCode.ok);
+    assert.equal(existsSync(join(directory, 'postern')), false);
+  });
+
   test('fails as well when what listens there is no Tor', async () => {
     const liar = script(
       `${KNOWS_OPTIONS}
