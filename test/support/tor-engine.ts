@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ControlRefusal } from '../../src/control/messages.ts';
 import { connectControl, type ControlClient } from '../../src/control/node/client.ts';
 import { startDaemon } from '../../src/engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../../src/engine/daemon-options.ts';
@@ -58,11 +57,14 @@ export function stateDirectory(): string {
   return directory;
 }
 
+/** What a test may change of it. */
+type Changes = Partial<Omit<DaemonOptions, 'torrc' | 'stdout' | 'stderr'>>;
+
 /** What a daemon is started with, its torrc in memory. */
 export function daemonOptions(
   directory: string,
   text: string,
-  options: Partial<DaemonOptions> = {},
+  changes: Changes = {},
 ): DaemonOptions & { readonly torrc: MemoryTorrc; readonly stdout: Output } {
   const log = new Output();
   return {
@@ -73,19 +75,18 @@ export function daemonOptions(
     stdout: log,
     stderr: log,
     ownCommand: postern.command,
-    ...options,
-  } as DaemonOptions & { readonly torrc: MemoryTorrc; readonly stdout: Output };
+    ...changes,
+  };
 }
 
 /** Starts a daemon with `Engine tor`, these lines, and a control port. */
 export async function startTorDaemon(
   t: Cleanup,
   lines = '',
-  options: Partial<DaemonOptions> & { readonly directory?: string } = {},
+  { directory = stateDirectory(), ...changes }: Changes & { readonly directory?: string } = {},
 ): Promise<TestDaemon> {
-  const directory = options.directory ?? stateDirectory();
   const text = `Engine tor\nControlPort auto\n${lines}`;
-  const started = daemonOptions(directory, text, options);
+  const started = daemonOptions(directory, text, changes);
   const daemon = await startDaemon(started);
   t.after(() => daemon.close());
   const control = await connectControl(daemon.endpoints.control[0]!);
@@ -106,12 +107,8 @@ export async function getConf(control: ControlClient, ...keys: string[]): Promis
 }
 
 /** For `assert.rejects`: an ERROR of this code. */
-export function refusal(replyCode: number, message?: RegExp): Partial<ControlRefusal> & object {
-  return {
-    code: 'ERR_CONTROL_REFUSED',
-    replyCode,
-    ...(message && { message: message as unknown as string }),
-  };
+export function refusal(replyCode: number, message?: RegExp): object {
+  return { code: 'ERR_CONTROL_REFUSED', replyCode, ...(message && { message }) };
 }
 
 /** Real timers, but for those of some delays: these run out when the test says so, with `fire`. */
