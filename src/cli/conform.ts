@@ -152,7 +152,8 @@ async function report(
   try {
     reports = await examine(
       context.stop.drain,
-      (done, total, title) => display.status(total === 0 ? title : `${formatBar(done, total)} ${title}`),
+      (done, total, title) =>
+        display.status(total === 0 ? title : `${formatBar(done, total)} ${title}`),
       (line) => display.line(line),
     );
   } catch (error) {
