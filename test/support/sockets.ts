@@ -71,18 +71,11 @@ export async function readBytes(stream: Duplex, count: number): Promise<Buffer> 
   return bytes.subarray(0, count);
 }
 
-/** A port on which nothing listens. */
-export async function closedPort(): Promise<Endpoint> {
-  const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, () => {});
-  await listener.close();
-  return listener.endpoint;
-}
-
 /**
- * A port on which nothing listens, for a program that takes no port 0. It lies below those that systems give
- * to outgoing connections, so that none of them takes it before the program does.
+ * A port on which nothing listens. It lies below those that systems give to outgoing connections and to
+ * whoever listens on port 0, so that no test beside this one takes it.
  */
-export async function freePort(): Promise<Endpoint> {
+export async function closedPort(): Promise<Endpoint> {
   for (;;) {
     const endpoint = { host: '127.0.0.1', port: 10_000 + randomInt(20_000) };
     try {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from './managed.ts';
 import { postern } from './pt-programs.ts';
-import { freePort, listen } from './sockets.ts';
+import { closedPort, listen } from './sockets.ts';
 import { TorProcess } from './tor-process.ts';
 
 export { torMissing } from './tor-process.ts';
@@ -100,7 +100,7 @@ export async function bridgeTorrc(exec: string): Promise<{
   readonly addresses: Readonly<Record<(typeof torTransports)[number], Endpoint>>;
 }> {
   // tor takes no port 0 here, and without the line it would listen on every interface.
-  const addresses = { obfs3: await freePort(), obfs4: await freePort() };
+  const addresses = { obfs3: await closedPort(), obfs4: await closedPort() };
   const torrc = [
     'BridgeRelay 1',
     'ORPort 127.0.0.1:auto IPv4Only',

@@ -9,7 +9,7 @@ import { DaemonProcess } from './daemon-process.ts';
 import type { ProcessEnd } from './logged-process.ts';
 import { temporaryDirectory } from './managed.ts';
 import { processesOf, processGone } from './processes.ts';
-import { freePort, socksConnect } from './sockets.ts';
+import { closedPort, socksConnect } from './sockets.ts';
 import type { TorNetwork } from './tornet.ts';
 
 interface Cleanup {
@@ -34,7 +34,7 @@ export class NetworkDaemon {
   /** Starts one, whose transport is `builtin`, until the test has ended. */
   static async start(t: Cleanup, network: TorNetwork): Promise<NetworkDaemon> {
     const directory = temporaryDirectory(t);
-    const socks = await freePort();
+    const socks = await closedPort();
     const torrc = [
       COMMENT,
       'Engine tor',

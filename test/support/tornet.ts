@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from './managed.ts';
 import { peerProgram } from './peers.ts';
-import { freePort } from './sockets.ts';
+import { closedPort } from './sockets.ts';
 import { TorProcess } from './tor-process.ts';
 import { bridgeLines, bridgeTorrc, createPlugin } from './tor.ts';
 
@@ -87,7 +87,7 @@ async function bringUp(start: Start): Promise<Pick<TorNetwork, 'clientLines' | '
   };
 
   const authorityDirectory = join(root, 'authority');
-  const [orPort, dirPort] = [await freePort(), await freePort()];
+  const [orPort, dirPort] = [await closedPort(), await closedPort()];
   const identity = await createAuthority(authorityDirectory, dirPort);
   const clientLines = [
     'TestingTorNetwork 1',

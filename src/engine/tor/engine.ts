@@ -20,6 +20,7 @@ import type { TorEvent } from './control/events.ts';
 import type { TorSetting } from './control/format.ts';
 import { TorRefusal } from './control/messages.ts';
 import type { TorControl } from './control/node/control.ts';
+import { dumpTor } from './dump.ts';
 import { getConf } from './get-conf.ts';
 import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
 import { TorMappings } from './mappings.ts';
@@ -144,7 +145,7 @@ export class TorEngine implements Daemon {
       case 'shutdown':
         return this.#shutDown();
       case 'dump':
-        await this.#dump();
+        await dumpTor(this.#tor.control, this.#log);
         return 'done';
       case 'debug':
         this.#isDebug = true;
@@ -279,18 +280,29 @@ export class TorEngine implements Daemon {
     }
     change.commit();
     for (const home of elsewhere) this.#setElsewhere.add(home);
+    await this.#saveTorrc(next);
     this.#log.write('info', 'The configuration has changed.');
   }
 
+  /** Should somebody else send Tor a SIGHUP, it is to read what is in force. */
+  async #saveTorrc(configuration: Configuration): Promise<void> {
+    if (!this.#parts.isOwned) return;
+    try {
+      await this.#tor.saveTorrc(this.#parts.settings.torrcFor(configuration));
+    } catch (error) {
+      this.#log.write('warn', `A SIGHUP to Tor would undo this change: ${describeError(error)}`);
+    }
+  }
+
   async #reload(): Promise<void> {
-    const { store } = this.#parts;
+    const { store, settings } = this.#parts;
     try {
       await this.#log.reopen();
       this.#isDebug = false;
       void this.#tor.control;
       // In one turn: Tor would lose what a SETCONF in between has set, and we would not.
       await store.reload(async () => {
-        await this.#tor.saveTorrc();
+        await this.#tor.saveTorrc(settings.torrcFor(store.current));
         // Also for what Tor does besides: it opens its logs again and looks for news of the network.
         await this.#tor.control.signal('RELOAD');
         this.#setElsewhere.clear();
@@ -328,25 +340,6 @@ export class TorEngine implements Daemon {
     }
     const ports = await control.getConf(['ORPort']);
     return ports.some(({ value }) => value !== undefined && value !== '0');
-  }
-
-  async #dump(): Promise<void> {
-    const { control } = this.#tor;
-    await control.signal('DUMP'); // into Tor's own log, at the level info
-    const info = await control.getInfo('orconn-status', 'circuit-status', 'stream-status');
-    const log = (text: string): void => this.#log.write('notice', text);
-    const [connections, circuits, streams] = [...info.values()].map((text) =>
-      text.split('\n').filter((line) => line !== ''),
-    );
-    log(
-      `${connections!.length} OR connections, ${circuits!.length} circuits, ${streams!.length} streams`,
-    );
-    for (const line of connections!) log(`OR connection ${line}`);
-    for (const line of circuits!) log(`circuit ${line.replace(/ BUILD_FLAGS=.*$/, '')}`);
-    for (const line of streams!) {
-      const [id, status, circuit, target] = line.split(' ');
-      log(`stream ${id} to ${this.#log.conceal(target ?? '')}: ${status}, circuit ${circuit}`);
-    }
   }
 }
 

@@ -12,7 +12,7 @@ export interface TorKeeper {
   /** Resolves when there will be no Tor any more: with the reason, or undefined when it was asked for. */
   readonly closed: Promise<unknown>;
   /** Has the torrc of a Tor that we started say what is in force: Tor reads it at RELOAD. */
-  saveTorrc(): Promise<void>;
+  saveTorrc(torrc: string): Promise<void>;
   /** Ends Tor, in its own way and time; its end is no failure then. */
   end(how: 'SHUTDOWN' | 'HALT'): Promise<void>;
   /** Stops the Tor that we started, or leaves one that ran already. Idempotent. */

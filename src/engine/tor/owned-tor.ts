@@ -1,7 +1,9 @@
 import { addAbortListener } from 'node:events';
 import type { Rng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
 import { ChildError } from '../../parent/child-error.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
+import { TorrcRefusal } from './complaints.ts';
 import type { TorControl } from './control/node/control.ts';
 import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
@@ -66,8 +68,8 @@ export class OwnedTor implements TorKeeper {
     return this.#process.control;
   }
 
-  async saveTorrc(): Promise<void> {
-    await this.#process?.saveTorrc(this.#options.torrc());
+  async saveTorrc(torrc: string): Promise<void> {
+    await this.#process?.saveTorrc(torrc);
   }
 
   async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
@@ -81,8 +83,19 @@ export class OwnedTor implements TorKeeper {
     await this.#supervisor.close();
   }
 
+  async #launch(signal: AbortSignal): Promise<TorProcess> {
+    try {
+      return await launchTor({ ...this.#options, torrc: this.#options.torrc(), signal });
+    } catch (error) {
+      const isFirst = this.#failStart !== undefined;
+      if (isFirst || !(error instanceof TorrcRefusal)) throw error;
+      // It was right before: what is in the way, a port that somebody took perhaps, may go again.
+      throw new PosternError('ERR_TOR_ENDED', error.message, { cause: error });
+    }
+  }
+
   async #start(signal: AbortSignal): Promise<TorProcess> {
-    const process = await launchTor({ ...this.#options, torrc: this.#options.torrc(), signal });
+    const process = await this.#launch(signal);
     try {
       await this.#options.prepare(process.control);
     } catch (error) {

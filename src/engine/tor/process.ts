@@ -1,7 +1,4 @@
 /** A Tor of our own: started with a torrc that is ours, controlled over a socket that only we reach. */
-import { watch } from 'node:fs';
-import { lstat, mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { LogLevel } from '../../config/log-values.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
@@ -10,12 +7,12 @@ import { type RunningProcess, startProcess } from '../../parent/child-process.ts
 import type { Supervised } from '../../parent/supervise.ts';
 import { terminate } from '../../parent/terminate.ts';
 import type { Timers } from '../../parent/timers.ts';
-import { replaceFile } from '../../net/replace-file.ts';
 import type { LineEvent } from '../../pt/line-splitter.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 import { connectTorControl } from './control/node/connect.ts';
 import type { TorControl } from './control/node/control.ts';
 import { TorrcRefusal } from './complaints.ts';
+import { fileExists, type Files, prepareFiles, removeFiles, writeTorrc } from './process-files.ts';
 
 /** What a Tor is started with. */
 export interface TorLaunch {
@@ -52,85 +49,13 @@ export interface TorProcess extends Supervised {
 export async function launchTor(launch: TorLaunch): Promise<TorProcess> {
   const { signal } = launch;
   signal.throwIfAborted();
-  const files = await prepareFiles(launch);
+  const files = await prepareFiles(launch.dataDirectory, launch.torrc);
   if (signal.aborted) {
     await removeFiles(files);
     throw signal.reason;
   }
   return new Start(launch, files).run();
 }
-
-/** Where the files for one Tor are. */
-interface Files {
-  readonly directory: string;
-  readonly torrc: string;
-  readonly socket: string;
-  /** Tor writes it as soon as the socket listens. */
-  readonly announcement: string;
-}
-
-async function prepareFiles({ dataDirectory, torrc }: TorLaunch): Promise<Files> {
-  const directory = join(dataDirectory, 'postern');
-  const files: Files = {
-    directory,
-    torrc: join(directory, 'torrc'),
-    socket: join(directory, 'control'),
-    announcement: join(directory, 'control.address'),
-  };
-  if (Buffer.byteLength(files.socket) > MAX_SOCKET_PATH_BYTES) {
-    throw directoryError('its path is too long for a socket in it; choose a shorter one');
-  }
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const isTaken = await isAnswered(files.socket);
-    if (isTaken) throw directoryError('another daemon runs a Tor in it');
-    await rm(files.socket, { force: true });
-    await rm(files.announcement, { force: true });
-  } catch (error) {
-    throw error instanceof PosternError ? error : unwritable(error);
-  }
-  await writeTorrc(files, torrc);
-  return files;
-}
-
-/** A torrc may hold secrets of bridges. */
-async function writeTorrc({ torrc: path }: Files, text: string): Promise<void> {
-  try {
-    await replaceFile(path, Buffer.from(text), 0o600);
-  } catch (error) {
-    throw unwritable(error);
-  }
-}
-
-async function removeFiles({ directory }: Files): Promise<void> {
-  // What stays there harms nobody, and the next start uses it again.
-  await rm(directory, { recursive: true, force: true }).catch(() => {});
-}
-
-/** Whether a Tor listens on a socket that was left there. */
-async function isAnswered(path: string): Promise<boolean> {
-  if ((await lstat(path).catch(() => undefined)) === undefined) return false;
-  try {
-    const control = await connectTorControl({ path });
-    control.abort();
-    return true;
-  } catch (error) {
-    // What answers and is no Tor is somebody as well.
-    return !(error instanceof PosternError && error.code.startsWith('ERR_DIAL_'));
-  }
-}
-
-function unwritable(error: unknown): PosternError {
-  const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-  return directoryError(`it cannot be written to (${errno})`, error);
-}
-
-function directoryError(problem: string, cause?: unknown): PosternError {
-  return new PosternError('ERR_DATA_DIRECTORY', `DataDirectory: ${problem}`, { cause });
-}
-
-/** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
-const MAX_SOCKET_PATH_BYTES = 103;
 
 /** A Tor from its first line on. */
 class Start {
@@ -291,23 +216,4 @@ function argumentsFor(files: Files, dataDirectory: string): readonly string[] {
     // Should we die before the connection is made that Tor dies with.
     ...['--__OwningControllerProcess', String(process.pid)],
   ];
-}
-
-/** Resolves when a file is there; never, when `until` resolves first. */
-async function fileExists(directory: string, path: string, until: Promise<unknown>): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const watcher = watch(directory);
-    const look = (): void => {
-      lstat(path).then(
-        () => {
-          watcher.close();
-          resolve();
-        },
-        () => {},
-      );
-    };
-    watcher.on('change', look).on('error', reject);
-    void until.then(() => watcher.close());
-    look(); // it may be there already
-  });
 }

@@ -101,6 +101,30 @@ describe('a Tor that dies', options, () => {
     for await (const event of control.events()) if (event.type === 'bandwidth') break;
   });
 
+  test('goes on being started when something is in the way of what was right before', async (t) => {
+    const timers = new HeldTimers(...backOffMs);
+    const directory = stateDirectory();
+    const service = join(directory, 'hs');
+    const daemon = await startTorDaemon(
+      t,
+      `${offline}HiddenServiceDir ${service}\nHiddenServicePort 80\n`,
+      { directory, timers, rng: ones },
+    );
+    process.kill(await pidBehind(t, daemon), 'SIGKILL');
+    await daemon.log.match(/Again in 0\.5 s/);
+    await rm(service, { recursive: true });
+    await writeFile(service, '');
+    await timers.fire(backOffMs[0]!);
+    await daemon.log.match(/\[warn\] Tor is gone: .*Again in 1\.0 s/);
+    await rm(service);
+    await timers.fire(backOffMs[1]!);
+    await daemon.log.match(/Tor 0\S+ runs[^]*Tor 0\S+ runs/);
+    assert.deepEqual(await getConf(daemon.control, 'HiddenServiceOptions'), [
+      `HiddenServiceDir ${service}`,
+      'HiddenServicePort 80',
+    ]);
+  });
+
   test('[TC-3.7-05] [TC-3.7-09] fails its circuits and streams, and no number comes again in its next life', async (t) => {
     // A relay that takes connections and says nothing: whatever leads there stays as it is.
     const silent = await listen(t, (socket) => void socket.on('error', () => {}));

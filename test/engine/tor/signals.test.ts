@@ -110,6 +110,19 @@ describe('SIGNAL with a real Tor that stays', options, () => {
     daemon.torrc.text = text;
   });
 
+  test('a SIGHUP that somebody else sends to Tor leaves what is in force', async (t) => {
+    const tor = await torBehind(t, daemon);
+    await control.setConf([{ key: 'ConnLimit', value: '907' }]);
+    const printed = await logOf(async () => {
+      process.kill(Number((await tor.getInfo('process/pid')).get('process/pid')), 'SIGHUP');
+      await daemon.until(
+        (event) => event.type === 'log' && /Received reload signal/.test(event.message),
+      );
+    });
+    assert.match(printed(), /Received reload signal/);
+    assert.deepEqual(await tor.getConf(['ConnLimit']), [{ key: 'ConnLimit', value: '907' }]);
+  });
+
   test('reload of a torrc that cannot be read is told as well', async () => {
     const { torrc } = daemon;
     const read = torrc.read.bind(torrc);
