@@ -7,6 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { buildRoot, packageRoot } from './paths.ts';
 
@@ -32,8 +33,14 @@ if (files.length === 0) {
       `--test-reporter-destination=${join(buildRoot, 'conformance.json')}`,
     );
   }
-  // A test that hangs is a failure, not a run without an end.
-  const options = ['--test', '--test-timeout=120000', ...reporters];
+  const options = [
+    '--test',
+    // A test that hangs is a failure, not a run without an end.
+    '--test-timeout=120000',
+    // Node itself would leave a core to nobody: tests wait for programs as often as they compute.
+    `--test-concurrency=${availableParallelism()}`,
+    ...reporters,
+  ];
   const child = spawn(process.execPath, [...options, ...files], { stdio: 'inherit' });
   child.once('exit', (code, signal) => {
     process.exitCode = signal === null ? (code ?? 1) : 1;

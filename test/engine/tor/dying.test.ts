@@ -238,24 +238,6 @@ DirAuthority none orport=${silent.endpoint.port} v3ident=${'0'.repeat(39)}1 ${si
     await daemon.daemon.close();
     assert.equal(existsSync(join(directory, 'postern')), false);
   });
-
-  test('because its torrc has become wrong is no reason to try again', async (t) => {
-    const timers = new HeldTimers(...backOffMs);
-    const directory = stateDirectory();
-    const folder = join(directory, 'keys');
-    const daemon = await startTorDaemon(t, `${offline}KeyDirectory ${folder}\n`, {
-      timers,
-      rng: ones,
-      directory,
-    });
-    const pid = await pidBehind(t, daemon);
-    await rm(folder, { recursive: true, force: true });
-    await writeFile(folder, 'not a folder');
-    process.kill(pid, 'SIGKILL');
-    await timers.fire(backOffMs[0]!);
-    const reason = await daemon.daemon.ended;
-    assert.match(String(reason), /keys/);
-  });
 });
 
 describe('a daemon that dies', options, () => {
