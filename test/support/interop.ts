@@ -2,17 +2,19 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import type { TestContext } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
+import { throughTransport } from '../../src/net/transport-stream.ts';
 import { openStateDirectory } from '../../src/net/state-directory.ts';
 import { listenTransport } from '../../src/net/transport-listener.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import type { Transport } from '../../src/transports/contract.ts';
 import { temporaryDirectory } from './managed.ts';
-import { obfs4proxy, startPtClient, startPtServer } from './pt-programs.ts';
+import { obfs4proxy, obfs4proxyMissing, startPtClient, startPtServer } from './pt-programs.ts';
+import { dial, echo, listen } from './sockets.ts';
 
 export { obfs4proxyMissing } from './pt-programs.ts';
 
@@ -83,3 +85,39 @@ export async function checkEcho(stream: Duplex, byteCount: number): Promise<void
   stream.write(sent);
   await whole;
 }
+
+/** Two tests: our client of a transport before obfs4proxy's server, and the other way round. */
+export function testWithObfs4proxy(transport: Transport): void {
+  const { name } = transport;
+  const carry = async (connect: () => Promise<Duplex>): Promise<void> => {
+    for (let count = 0; count < CONNECTIONS; count += 1) {
+      const stream = await connect();
+      await checkEcho(stream, BYTES);
+      stream.destroy();
+    }
+  };
+
+  test(
+    `our ${name} client talks to obfs4proxy’s server`,
+    { skip: obfs4proxyMissing },
+    async (t) => {
+      const target = await listen(t, echo);
+      const endpoint = await startObfs4proxyServer(t, name, target.endpoint);
+      const createSession = transport.client([], { rng: systemRng, clock: systemClock });
+      await carry(() => throughTransport(dial, createSession)(endpoint));
+    },
+  );
+
+  test(
+    `obfs4proxy’s ${name} client talks to our server`,
+    { skip: obfs4proxyMissing },
+    async (t) => {
+      const { endpoint, clientArguments } = await startOwnServer(t, transport, echo);
+      const createDialer = await startObfs4proxyClient(t, name);
+      await carry(() => createDialer(clientArguments)(endpoint));
+    },
+  );
+}
+
+const BYTES = 1_000_000;
+const CONNECTIONS = 5;

@@ -6,37 +6,15 @@ import { systemRng } from '../../../src/crypto/rng.ts';
 import { throughTransport } from '../../../src/net/transport-stream.ts';
 import { obfs3 } from '../../../src/transports/obfs3/index.ts';
 import {
-  checkEcho,
   obfs4proxyMissing,
   startObfs4proxyClient,
   startObfs4proxyServer,
   startOwnServer,
+  testWithObfs4proxy,
 } from '../../support/interop.ts';
-import { dial, echo, listen, readBytes } from '../../support/sockets.ts';
+import { dial, listen, readBytes } from '../../support/sockets.ts';
 
-const BYTES = 1_000_000;
-const CONNECTIONS = 5;
-
-test('our obfs3 client talks to obfs4proxy’s server', { skip: obfs4proxyMissing }, async (t) => {
-  const target = await listen(t, echo);
-  const endpoint = await startObfs4proxyServer(t, 'obfs3', target.endpoint);
-  const createSession = obfs3.client([], { rng: systemRng, clock: systemClock });
-  for (let count = 0; count < CONNECTIONS; count += 1) {
-    const stream = await throughTransport(dial, createSession)(endpoint);
-    await checkEcho(stream, BYTES);
-    stream.destroy();
-  }
-});
-
-test('obfs4proxy’s obfs3 client talks to our server', { skip: obfs4proxyMissing }, async (t) => {
-  const { endpoint, clientArguments } = await startOwnServer(t, obfs3, echo);
-  const createDialer = await startObfs4proxyClient(t, 'obfs3');
-  for (let count = 0; count < CONNECTIONS; count += 1) {
-    const stream = await createDialer(clientArguments)(endpoint);
-    await checkEcho(stream, BYTES);
-    stream.destroy();
-  }
-});
+testWithObfs4proxy(obfs3);
 
 const GREETING = Buffer.from('220 the server speaks first');
 // Without an end: obfs4proxy then closes with the client's padding unread, which resets the connection.
