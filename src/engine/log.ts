@@ -115,7 +115,8 @@ export class DaemonLog implements Part {
 
   #write(level: LogLevel, message: string): void {
     const { clock, events } = this.#options;
-    const text = message.replace(/\s*[\r\n]+\s*/g, ' | ');
+    // What a Tor or a child says may hold what an application said: no line may steer a terminal.
+    const text = message.replace(/\s*[\r\n]+\s*/g, ' | ').replace(/\p{Cc}+/gu, ' ');
     const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
     for (const { line, output } of this.#sinks.current.values()) {
       if (!this.#takes(line, level) || output.destroyed) continue;

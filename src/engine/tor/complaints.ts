@@ -46,12 +46,15 @@ function blameLine(text: string, complaint: string): string {
   const settings = parseTorrc(text).flatMap(({ line, setting }) =>
     setting === undefined ? [] : [{ line, ...setting }],
   );
+  // Of a change of one line that line, whatever the words are; a torrc of one line is `Engine tor`.
+  const isOnly = settings.length === 1 && settings[0]!.key.toLowerCase() !== 'engine';
   const named = settings.filter(({ key }) => isWordIn(said, key.toLowerCase()));
   // Of several lines of one option the one whose value Tor repeats; a path or an address says enough.
   const blamed =
     named.find(({ value }) => value !== '' && said.includes(value.toLowerCase())) ??
     named.at(-1) ??
-    settings.find(({ value }) => /.[/:]./.test(value) && said.includes(value.toLowerCase()));
+    settings.find(({ value }) => /.[/:]./.test(value) && said.includes(value.toLowerCase())) ??
+    (isOnly ? settings[0] : undefined);
   return blamed === undefined ? complaint : `${blamed.key} (line ${blamed.line}): ${complaint}`;
 }
 

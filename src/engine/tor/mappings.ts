@@ -41,8 +41,7 @@ export class TorMappings {
   /** All that Tor maps, whoever asked for it. */
   async list(control: TorCommands): Promise<readonly AddressMapping[]> {
     const answer = await control.getInfo('address-mappings/all');
-    const lines = answer.get('address-mappings/all')!.split('\n');
-    return lines.flatMap((line) => {
+    return (answer.get('address-mappings/all') ?? '').split('\n').flatMap((line) => {
       const [from, to] = line.split(' ');
       if (from === undefined || to === undefined) return [];
       return [

@@ -159,6 +159,19 @@ ORPort auto
     }
   });
 
+  test('names no option, and is about the only line of a change', () => {
+    const said = 'See logs for details';
+    for (const [lines, told] of [
+      ['HiddenServiceDir /h\n', `HiddenServiceDir (line 1): ${said}`],
+      ['HiddenServiceDir /h\nORPort 1\n', said],
+      ['Engine tor\n', said],
+    ] as const) {
+      const explained = explainRefusal(lines, refused(said));
+      assert.ok(explained instanceof PosternError);
+      assert.equal(explained.message, told);
+    }
+  });
+
   test('about a name that Tor does not know is one about a key', () => {
     const said = "Unrecognized option: Unknown option 'ORPort'.  Failing.";
     const explained = explainRefusal(text, refused(said));
