@@ -662,7 +662,8 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
-    remedy: 'Run it by hand once, and name its transports with --transports.',
+    remedy:
+      'Run it by hand once, in an empty folder as the kit does (files need absolute paths), and name its transports with --transports.',
   },
   ERR_CONFORM_SERVER: {
     side: 'remote',

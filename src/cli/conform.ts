@@ -1,5 +1,6 @@
 /** `postern conform`: which clauses of the specification does a program keep? */
-import { writeFile } from 'node:fs/promises';
+import { access, constants, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { Clause } from '../conform/clauses.ts';
 import type { ClauseReport } from '../conform/findings.ts';
@@ -82,6 +83,9 @@ export function runParent(
   if (launches === undefined) {
     throw new UsageError(`--recipe: ${recipe} is none of ${[...recipes.keys()].join(', ')}`);
   }
+  if (recipe !== undefined && command.length > 0) {
+    throw new UsageError('--recipe and a command cannot be given together');
+  }
   if (recipe === undefined && !command.some((word) => word.includes('{pt}'))) {
     throw new UsageError('the command needs {pt} where the path of the PT belongs');
   }
@@ -147,6 +151,9 @@ async function report(
   options: ConformOptions,
   examine: Examination,
 ): Promise<number> {
+  const { junit } = options;
+  // Heard at the end, it would be heard too late.
+  if (junit !== undefined) await orUsageError(access(dirname(junit), constants.W_OK));
   const display = createDisplay(context.stderr);
   let reports: readonly ClauseReport[];
   try {
@@ -173,11 +180,20 @@ async function report(
           hasColour: isTerminal && context.env['NO_COLOR'] === undefined,
         }),
   );
-  if (options.junit !== undefined) {
-    await writeFile(options.junit, formatJunit(subject, reports));
-    say(context, `Wrote ${options.junit}.`);
+  if (junit !== undefined) {
+    await orUsageError(writeFile(junit, formatJunit(subject, reports)));
+    say(context, `Wrote ${junit}.`);
   }
   return isConforming(reports) ? ExitCode.ok : ExitCode.failed;
+}
+
+async function orUsageError(written: Promise<void>): Promise<void> {
+  try {
+    await written;
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new UsageError(`the --junit file cannot be written (${errno})`);
+  }
 }
 
 /** The ids of the clauses that --only and --level leave. */
@@ -194,10 +210,11 @@ function chosen({ only, level }: ConformOptions, all: readonly Clause[]): readon
     }
     return named;
   });
-  return all
+  const left = all
     .filter((clause) => only?.includes(clause.id) ?? true)
-    .filter((clause) => levels?.includes(clause.level) ?? true)
-    .map(({ id }) => id);
+    .filter((clause) => levels?.includes(clause.level) ?? true);
+  if (left.length === 0) throw new UsageError('--only and --level leave no clause to judge');
+  return left.map(({ id }) => id);
 }
 
 /** `obfs4:iat-mode=1` */

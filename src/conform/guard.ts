@@ -1,16 +1,21 @@
-/** Ends what the kit has started when the kit itself is killed and can do nothing more. */
+/** The kit's folder, and the end of all that it has started when it is killed and can do nothing more. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /**
  * A shell that waits for the end of a pipe whose other end is the kit's. Whatever ends the kit, SIGKILL too,
  * ends the pipe; the shell then kills the process groups that it was told of and removes the kit's folder.
  */
 export class Guard {
+  /** A new folder of the kit's own, which goes with it. */
+  readonly folder: string = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
   readonly #shell: ChildProcess;
 
-  /** @param folder goes with the kit */
-  constructor(folder: string) {
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'postern-conform-guard', folder], {
+  constructor() {
+    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'postern-conform-guard', this.folder], {
       stdio: ['pipe', 'ignore', 'ignore'],
       // What ends the kit, like Ctrl-C, must not end the shell.
       detached: true,
@@ -30,9 +35,14 @@ export class Guard {
     this.#shell.stdin!.write(`- ${pid}\n`);
   }
 
-  /** Everything has been cleaned up. Idempotent. */
-  close(): void {
-    this.#shell.stdin!.end();
+  /** Removes the folder; all processes have been ended. Idempotent. */
+  async close(): Promise<void> {
+    try {
+      // Again, where something that is being killed has just written a file.
+      await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    } finally {
+      this.#shell.stdin!.end();
+    }
   }
 }
 
@@ -45,5 +55,5 @@ while read -r sign pid; do
   esac
 done
 for pid in $live; do kill -9 "-$pid"; done
-rm -rf "$1"
+rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `;

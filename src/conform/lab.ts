@@ -1,7 +1,5 @@
 /** The room in which a PT program is examined: it starts the program, and cleans up after it. */
-import { mkdirSync, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { type Endpoint, parseIpEndpoint } from '../pt/address.ts';
@@ -76,8 +74,7 @@ export class Lab {
   readonly patience: Allowance;
   /** How long it is watched where it has to do nothing. */
   readonly quiet: Allowance;
-  readonly #root: string;
-  readonly #guard: Guard;
+  readonly #guard: Guard = new Guard();
   readonly #traps: Trap[] = [];
   readonly #signal: AbortSignal;
   readonly #closed = new AbortController();
@@ -90,8 +87,6 @@ export class Lab {
     // It is started in another folder: a relative path would lead nowhere.
     const path = program.includes(sep) ? resolve(program) : program;
     this.options = { ...options, command: [path, ...args] };
-    this.#root = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
-    this.#guard = new Guard(this.#root);
     this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
     this.pace = new Pace(this.#signal);
     this.patience = this.pace.allow(options.patienceMs, PATIENCE_STARTS);
@@ -110,7 +105,7 @@ export class Lab {
 
   /** A folder of the kit's own, which goes with the lab. */
   get folder(): string {
-    return this.#root;
+    return this.#guard.folder;
   }
 
   /** Listens until the lab is closed, on an address that nothing else uses. */
@@ -124,7 +119,7 @@ export class Lab {
   start(variables: Variables, options: StartOptions = {}): Run {
     this.#signal.throwIfAborted();
     this.#sandboxes += 1;
-    const sandbox = new Sandbox(join(this.#root, String(this.#sandboxes)), options.state);
+    const sandbox = new Sandbox(join(this.folder, String(this.#sandboxes)), options.state);
     if (options.hasState === true) mkdirSync(sandbox.state, { recursive: true, mode: 0o700 });
     const filled = Object.entries(variables).map(([name, value]) => [
       name,
@@ -234,8 +229,7 @@ export class Lab {
     this.#closed.abort(new PosternError('ERR_CONFORM_PROGRAM', 'the examination is over'));
     for (const trap of this.#traps) trap.close();
     await Promise.all(this.runs.map((run) => run.stop()));
-    await rm(this.#root, { recursive: true, force: true });
-    this.#guard.close();
+    await this.#guard.close();
   }
 }
 

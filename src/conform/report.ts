@@ -36,7 +36,7 @@ export function formatTable(
     const more = distinct(faults).length - SHOWN_FAULTS;
     if (more > 0) lines.push(`${indent}and ${more} more of the kind; --json shows all`, '');
   }
-  return `${lines.join('\n')}\n\n${formatSummary(reports, paint)}\n`;
+  return `${lines.join('\n').trimEnd()}\n\n${formatSummary(reports, paint)}\n`;
 }
 
 const marks: Readonly<Record<Verdict, { readonly mark: string; readonly colour: number }>> = {
@@ -70,7 +70,8 @@ function formatSummary(
     `${count('not observable')} not observable (?)`,
     `${count('not applicable')} not applicable (-)`,
   ];
-  return `${reports.length} clauses: ${parts.join(', ')}.`;
+  const clauses = reports.length === 1 ? '1 clause' : `${reports.length} clauses`;
+  return `${clauses}: ${parts.join(', ')}.`;
 }
 
 /** For programs: one object, the clauses in the document's order. */

@@ -70,6 +70,11 @@ export class Wire {
     this.socket.destroy();
   }
 
+  /** Closes it so that neither end remembers it: no TIME_WAIT. For those who make very many. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
   async #until(condition: () => boolean, time: Time): Promise<void> {
     await waitFor(condition, [this.news], time);
   }

@@ -1,5 +1,6 @@
 /** The kit against a parent that keeps every clause. Its faults, one at a time, are in the other files. */
 import assert from 'node:assert/strict';
+import { relative } from 'node:path';
 import { test } from 'node:test';
 import { examineParent } from '../../src/conform/parent/index.ts';
 import { faultsIn, faultyLaunches, testTimes, withVerdict } from './examine.ts';
@@ -29,5 +30,12 @@ test('a command that starts no PT is said so', async () => {
   await assert.rejects(examineParent({ launches: [{ template }], signal, ...testTimes }), {
     code: 'ERR_CONFORM_PROGRAM',
     message: /no thanks/,
+  });
+});
+
+test('a relative path is that of the folder in which the kit is called', async () => {
+  const template = [relative(process.cwd(), '/bin/echo'), 'found', '{pt}'];
+  await assert.rejects(examineParent({ launches: [{ template }], signal, ...testTimes }), {
+    message: /found/,
   });
 });

@@ -105,6 +105,9 @@ describe('the conformance kit', { concurrency: true }, () => {
       [['pt', '--level', 'HIGH', '--', 'x'], /HIGH is none of/],
       [['parent', '--', 'x'], /needs \{pt\}/],
       [['parent', '--recipe', 'x'], /x is none of tor, postern/],
+      [['parent', '--recipe', 'tor', '--', 'x', '{pt}'], /cannot be given together/],
+      [['pt', '--only', 'PT-3-02', '--level', 'MAY', '--', 'x'], /leave no clause/],
+      [['pt', '--junit', '/nonexistent/x.xml', '--', 'x'], /--junit file .* \(ENOENT\)/],
     ] as const) {
       const { code, stderr } = await conform(args);
       assert.equal(code, 2);

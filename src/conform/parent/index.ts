@@ -1,7 +1,4 @@
 /** `postern conform parent`: plays a PT, right and wrong, and watches what its parent does. */
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { type Clause, readClauses } from '../clauses.ts';
@@ -96,9 +93,8 @@ class Examination {
   readonly findings = new Findings();
   readonly roles = new Set<string>();
   readonly #options: ParentOptions;
-  readonly #root: string = mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`));
   readonly #stages = new Set<Stage>();
-  readonly #guard: Guard = new Guard(this.#root);
+  readonly #guard: Guard = new Guard();
   readonly #closed = new AbortController();
   readonly #signal: AbortSignal;
   readonly #pace: Pace;
@@ -117,7 +113,8 @@ class Examination {
     const stage = await this.#open(launch, '');
     await stage.until(() => stage.env !== undefined || stage.exit !== undefined, this.#patience);
     if (stage.env === undefined) {
-      throw new PosternError('ERR_CONFORM_PROGRAM', `the command starts no PT: ${stage.lastWords}`);
+      const words = stage.lastWords === '' ? '' : `: ${stage.lastWords}`;
+      throw new PosternError('ERR_CONFORM_PROGRAM', `the command starts no PT${words}`);
     }
     judgeEnvironment(stage, launch, this.findings);
     const { role, names } = askedFor(stage.env);
@@ -166,8 +163,7 @@ class Examination {
   async close(): Promise<void> {
     this.#closed.abort(new PosternError('ERR_CONFORM_PROGRAM', 'the examination is over'));
     await Promise.all([...this.#stages].map((stage) => this.#end(stage)));
-    await rm(this.#root, { recursive: true, force: true });
-    this.#guard.close();
+    await this.#guard.close();
   }
 
   /** Ends the parent of a PT that has started well; again, when the machine was too busy to see how. */
@@ -280,7 +276,7 @@ class Examination {
     const stage = await Stage.open({
       launch,
       args,
-      folder: join(this.#root, String(this.#count)),
+      folder: join(this.#guard.folder, String(this.#count)),
       variables: strayVariables,
       pace: this.#pace,
       guard: this.#guard,

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { randomBytes, systemRng } from '../../crypto/rng.ts';
@@ -96,7 +96,9 @@ export class Stage {
     // Without arguments nothing is left of their place but a space.
     const [program, ...rest] = launch.template.map((word) => fill(word).trimEnd());
     const { PATH = '/usr/bin:/bin' } = process.env;
-    this.#child = spawn(program!, rest, {
+    // It is started in another folder: a relative path would lead nowhere.
+    const path = program!.includes(sep) ? resolve(program!) : program!;
+    this.#child = spawn(path, rest, {
       cwd: folder,
       env: { PATH, HOME: folder, TMPDIR: folder, ...options.variables },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,5 +1,5 @@
 /** A controller that does not read what it asked for (TC 4.2). */
-import { dialWire, Trap } from '../wire.ts';
+import { dialWire, ownLoopbackAddress, Trap } from '../wire.ts';
 import { inParallel } from '../parallel.ts';
 import { socksConnect } from '../socks.ts';
 import { mapAddress, message, setEvents, Type } from './frames.ts';
@@ -30,12 +30,13 @@ const flood: TcProbe = {
       return;
     }
     const [idle, reader] = [await lab.open(), await lab.open()];
-    // The name leads to a closed port of this machine, and nobody is asked for it.
-    lab.borrowAddress(LONG_NAME);
-    await reader.ask(mapAddress(LONG_NAME, '127.0.0.1'));
-    const trap = await Trap.open();
+    // The name leads to a closed port that nobody else gets meanwhile, and nobody is asked for it.
+    const trap = await Trap.open(ownLoopbackAddress());
     trap.close();
-    const target = { host: LONG_NAME, port: trap.endpoint.port };
+    const { host, port } = trap.endpoint;
+    lab.borrowAddress(LONG_NAME);
+    await reader.ask(mapAddress(LONG_NAME, host));
+    const target = { host: LONG_NAME, port };
     for (const session of [idle, reader]) await session.ask(setEvents(1, 2, 3, 4, 5));
     idle.pause();
     let connections = 0;
@@ -50,7 +51,7 @@ const flood: TcProbe = {
         if (typeof wire === 'string') continue;
         const request = { version: 'socks5', target, args: Buffer.alloc(0) } as const;
         await socksConnect(wire, request, lab.time);
-        wire.close();
+        wire.reset();
       }
     });
     if (reader.octets < FLOOD_OCTETS) {

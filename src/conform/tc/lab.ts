@@ -1,10 +1,8 @@
 /** The server under test: sessions with it, what it knows, and what is owed to it afterwards. */
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { setMaxListeners } from 'node:events';
 import { PosternError } from '../../errors.ts';
 import type { Endpoint } from '../../pt/address.ts';
+import { Guard } from '../guard.ts';
 import type { Allowance } from '../patience.ts';
 import {
   codeOf,
@@ -85,12 +83,14 @@ export class TcLab {
   /** Every session so far. */
   readonly sessions: Session[] = [];
   #facts: TcFacts | undefined;
-  #folder: string | undefined;
+  #guard: Guard | undefined;
   /** Options that were changed, with the lines that they had. */
   readonly #borrowed = new Map<string, readonly string[]>();
   readonly #mapped = new Set<string>();
 
   constructor(options: TcLabOptions) {
+    // Many wait at once.
+    setMaxListeners(0, options.signal);
     this.options = options;
   }
 
@@ -111,7 +111,7 @@ export class TcLab {
 
   /** A folder of the kit's own, which goes with the lab. */
   get folder(): string {
-    return (this.#folder ??= mkdtempSync(join(tmpdir(), `postern-conform-${process.pid}-`)));
+    return (this.#guard ??= new Guard()).folder;
   }
 
   /** AUTHENTICATE with what is right. */
@@ -259,8 +259,11 @@ export class TcLab {
   /** Closes all sessions, puts back what was changed and removes what was written. */
   async close(): Promise<void> {
     this.hangUp();
-    await this.restore();
-    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
+    try {
+      await this.restore();
+    } finally {
+      await this.#guard?.close();
+    }
   }
 
   /** First to the default, so that nothing is set that was not; the lines themselves where need be. */
