@@ -12,6 +12,25 @@ export class TorrcRefusal extends PosternError {
 }
 
 /**
+ * Why Tor does not run, of all that it has complained of while it was starting; undefined when it has
+ * not said.
+ */
+export function reasonIn(complaints: readonly string[]): string | undefined {
+  const told = complaints.filter((text) => !isEmptyPhrase(text));
+  const last = told.at(-1);
+  const unexplained = /^(.*?)\.? See logs for details\.?$/.exec(last ?? '')?.[1];
+  const detail = told.at(-2);
+  return unexplained === undefined || detail === undefined ? last : `${unexplained}: ${detail}`;
+}
+
+/** Last words of Tor that only say that it does not go on; those before say why. */
+function isEmptyPhrase(complaint: string): boolean {
+  return /^(?:Reading config failed|set_options\(\): Bug|Error loading rendezvous service keys|.*Failed to bind one of the listener ports)/.test(
+    complaint,
+  );
+}
+
+/**
  * An error about configuration lines as the user is to read it: Tor's complaint, with the line that it
  * is about when its words tell; any other error as it is.
  *

@@ -11,7 +11,7 @@ import type { LineEvent } from '../../pt/line-splitter.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 import { connectTorControl } from './control/node/connect.ts';
 import type { TorControl } from './control/node/control.ts';
-import { TorrcRefusal } from './complaints.ts';
+import { reasonIn, TorrcRefusal } from './complaints.ts';
 import { fileExists, type Files, prepareFiles, removeFiles, writeTorrc } from './process-files.ts';
 
 /** What a Tor is started with. */
@@ -170,7 +170,7 @@ class Start {
 
   #endError(end: ChildEnd): PosternError {
     const isTorrc = this.#complaints.at(-1)?.startsWith('Reading config failed') === true;
-    const reason = this.#complaints.findLast((text) => !isEmptyPhrase(text));
+    const reason = reasonIn(this.#complaints);
     if (isTorrc && reason !== undefined) return new TorrcRefusal(reason);
     const said = reason === undefined ? '' : `; its last complaint: ${reason}`;
     return new ChildError('ERR_TOR_ENDED', `Tor ended while it was starting${said}`, end);
@@ -192,13 +192,6 @@ class Start {
     await terminate(this.#process, { stdinWaitMs: 0 }, this.#launch.timers);
     return this.#closed;
   }
-}
-
-/** Last words of Tor that only say that it does not go on; those before say why. */
-function isEmptyPhrase(complaint: string): boolean {
-  return /^(?:Reading config failed|set_options\(\): Bug|Error loading rendezvous service keys|.*Failed to bind one of the listener ports)/.test(
-    complaint,
-  );
 }
 
 /** Nothing but our torrc counts, and the control socket is ours alone. */

@@ -4,7 +4,7 @@ import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Timers } from '../../parent/timers.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
-import { TorrcRefusal } from './complaints.ts';
+import { reasonIn, TorrcRefusal } from './complaints.ts';
 
 /**
  * Has Tor judge a torrc: `tor --verify-config`.
@@ -45,5 +45,5 @@ export async function verifyWithTor(
   if (exitCode === 0) return;
   if (exitCode === null) throw new PosternError('ERR_TOR_PROGRAM', `${binary} does not answer`);
   const complaints = [...output.matchAll(/\[(?:warn|err)\] (.*)/g)].map((match) => match[1]!);
-  throw new TorrcRefusal(complaints.at(-2) ?? 'Tor does not take it');
+  throw new TorrcRefusal(reasonIn(complaints) ?? 'Tor does not take it');
 }

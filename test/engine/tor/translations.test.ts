@@ -6,7 +6,7 @@ import { Configuration } from '../../../src/config/configuration.ts';
 import { parseTorrc } from '../../../src/config/torrc.ts';
 import { valueFault } from '../../../src/config/value-types.ts';
 import { torVocabulary } from '../../../src/config/vocabulary.ts';
-import { explainRefusal, TorrcRefusal } from '../../../src/engine/tor/complaints.ts';
+import { explainRefusal, reasonIn, TorrcRefusal } from '../../../src/engine/tor/complaints.ts';
 import { TorRefusal } from '../../../src/engine/tor/control/messages.ts';
 import { unavailable } from '../../../src/engine/tor/keeper.ts';
 import { TorSettings } from '../../../src/engine/tor/tor-settings.ts';
@@ -156,6 +156,20 @@ ORPort auto
         assert.equal(explained.message, told);
         assert.equal(explained.code, 'ERR_CONFIG_VALUE');
       }
+    }
+  });
+
+  test('is the last that says why, with the details that it refers to', () => {
+    const config = 'Reading config failed--see warnings above.';
+    for (const [complaints, reason] of [
+      [[], undefined],
+      [[config], undefined],
+      [['Nickname is bad', config], 'Nickname is bad'],
+      [['in use', 'Failed to bind one of the listener ports.', config], 'in use'],
+      [['/a is not there', 'No keys. See logs for details.', config], 'No keys: /a is not there'],
+      [['No keys. See logs for details.', config], 'No keys. See logs for details.'],
+    ] as const) {
+      assert.equal(reasonIn(complaints), reason);
     }
   });
 
