@@ -51,7 +51,7 @@ live=" "
 while read -r sign pid; do
   case $sign in
     +) live="$live$pid " ;;
-    -) live="\${live%% $pid *} \${live#* $pid }" ;;
+    -) case $live in *" $pid "*) live="\${live%% $pid *} \${live#* $pid }" ;; esac ;;
   esac
 done
 for pid in $live; do kill -9 "-$pid"; done

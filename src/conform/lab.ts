@@ -112,6 +112,8 @@ export class Lab {
   async openTrap(): Promise<Trap> {
     const trap = await Trap.open(ownLoopbackAddress());
     this.#traps.push(trap);
+    if (this.#closed.signal.aborted) trap.close();
+    this.#signal.throwIfAborted();
     return trap;
   }
 

@@ -10,3 +10,12 @@ export async function inParallel<T>(
   };
   await Promise.all(Array.from({ length: jobs }, worker));
 }
+
+/**
+ * What is begun now and awaited later: when something in between fails first, nobody awaits it any more, and its
+ * own failure must not end the kit.
+ */
+export function begun<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {});
+  return work;
+}

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Writable } from 'node:stream';
 import { News, type Pace, type Time, waitFor } from './patience.ts';
 import type { Guard } from './guard.ts';
+import { ProcessGroup } from './process-group.ts';
 import { filesBelow, type Sandbox } from './sandbox.ts';
 
 /** `TOR_PT_*` variables; undefined leaves one out. */
@@ -54,7 +55,7 @@ export class Run {
   strays: readonly string[] = [];
   readonly #child: ChildProcess;
   readonly #pace: Pace;
-  readonly #guard: Guard;
+  readonly #group: ProcessGroup;
   readonly #startedMs = performance.now();
   readonly #news = new News();
   readonly #hasMiddleman: boolean;
@@ -66,7 +67,6 @@ export class Run {
     this.variables = variables;
     this.sandbox = sandbox;
     this.#pace = pace;
-    this.#guard = guard;
     this.#hasMiddleman = hasMiddleman;
     const [file, ...args] = hasMiddleman ? [...middleman, ...command] : command;
     const set = Object.entries(variables).filter(
@@ -81,7 +81,7 @@ export class Run {
       // A process group of its own: all of it can be ended, and Ctrl-C is for the kit alone.
       detached: true,
     });
-    if (this.#child.pid !== undefined) guard.watch(this.#child.pid);
+    this.#group = new ProcessGroup(this.#child, guard);
     this.#child.stdin?.on('error', () => {});
     this.#child.stdout!.setEncoding('latin1').on('data', (text: string) => this.#read(text));
     this.#child.stderr!.setEncoding('latin1').on('data', (text: string) => {
@@ -190,17 +190,10 @@ export class Run {
   }
 
   async #stop(): Promise<void> {
-    const { pid } = this.#child;
-    if (pid !== undefined) {
-      try {
-        // Also when it has ended: what it has started may be there still.
-        process.kill(-pid, 'SIGKILL');
-      } catch {
-        // Gone by itself.
-      }
-      await this.ends(STOP_WAIT_MS);
-      this.#guard.forget(pid);
-    }
+    // Also when it has ended: what it has started may be there still.
+    this.#group.kill();
+    if (this.isSpawned) await this.ends(STOP_WAIT_MS);
+    this.#group.forget();
     this.strays = this.sandbox.strays();
     this.sandbox.close();
   }

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { randomBytes, systemRng } from '../../crypto/rng.ts';
 import type { Guard } from '../guard.ts';
+import { ProcessGroup } from '../process-group.ts';
 import { News, type Pace, type Time, waitFor } from '../patience.ts';
 import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
 import type { FakeNews, FakeOrder, Moment } from './fake-pt.ts';
@@ -64,7 +65,7 @@ export class Stage {
   readonly #connections = new Set<Socket>();
   readonly #pokes = new Set<Wire>();
   readonly #news = new News();
-  readonly #guard: Guard;
+  readonly #group: ProcessGroup;
   readonly #startedMs = performance.now();
   /** By this the fake PT of this stage is known from whoever else connects. */
   readonly #word = randomBytes(systemRng, 16).toString('hex');
@@ -74,7 +75,6 @@ export class Stage {
   private constructor(options: StageOptions, control: Server, socks: Trap, listen: string) {
     const { folder, launch, args } = options;
     this.pace = options.pace;
-    this.#guard = options.guard;
     this.#control = control;
     this.socks = socks;
     const { port } = control.address() as AddressInfo;
@@ -104,7 +104,7 @@ export class Stage {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
-    if (this.#child.pid !== undefined) options.guard.watch(this.#child.pid);
+    this.#group = new ProcessGroup(this.#child, options.guard);
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding('latin1').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-KEPT_OUTPUT_CHARACTERS);
@@ -180,16 +180,9 @@ export class Stage {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const { pid } = this.#child;
-    if (pid !== undefined) {
-      try {
-        process.kill(-pid, 'SIGKILL');
-      } catch {
-        // All of it has gone by itself.
-      }
-    }
+    this.#group.kill();
     await this.until(() => this.exit !== undefined, CLOSE_WAIT_MS);
-    if (pid !== undefined) this.#guard.forget(pid);
+    this.#group.forget();
     // What the parent started elsewhere ends with its connection.
     for (const socket of this.#connections) socket.destroy();
     for (const wire of this.#pokes) wire.close();

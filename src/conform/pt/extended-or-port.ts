@@ -6,6 +6,7 @@ import { safeCookieHash } from '../../crypto/safe-cookie.ts';
 import { encodeCookieFile } from '../../extor/cookie-file.ts';
 import { ExtOrCommand } from '../../extor/messages.ts';
 import { parseIpEndpoint } from '../../pt/address.ts';
+import { begun } from '../parallel.ts';
 import type { Time } from '../patience.ts';
 import type { Trap, Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
@@ -41,7 +42,7 @@ export const extendedOrPortProbes: readonly Probe[] = [
         for (const round of ['the first connection', 'one after the cookie has changed']) {
           const current = round === 'the first connection' ? cookie : writeCookie(cookieFile);
           const connecting = pair.connect();
-          const serving = serveParent(port, current, 'none', lab.patience);
+          const serving = begun(serveParent(port, current, 'none', lab.patience));
           const connection = await connecting;
           connection.app.write('payload');
           const seen = await serving;
@@ -94,7 +95,7 @@ export const extendedOrPortProbes: readonly Probe[] = [
       const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
       try {
         const connecting = pair.connect();
-        const serving = serveParent(port, cookie, twist, lab.patience);
+        const serving = begun(serveParent(port, cookie, twist, lab.patience));
         const connection = await connecting;
         connection.app.write('payload');
         const seen = await serving;

@@ -5,6 +5,7 @@ import { encodeSocksArguments } from '../../pt/socks-arguments.ts';
 import { PosternError } from '../../errors.ts';
 import { type Lab, listeningAt, publishedArgs } from '../lab.ts';
 import type { Run, Variables } from '../run.ts';
+import { begun } from '../parallel.ts';
 import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
 import type { Time } from '../patience.ts';
 import { dialWire, type Trap, type Wire } from '../wire.ts';
@@ -97,17 +98,9 @@ export class Pair {
     return encodeSocksArguments(this.args);
   }
 
-  /** Connects through the client. */
-  async connect(options: ConnectOptions = {}): Promise<Connection> {
-    const { args = this.encodedArgs, target = this.serverEndpoint } = options;
-    const { time = this.lab.patience } = options;
-    const app = await dialWire(this.#socks, time);
-    if (typeof app === 'string') {
-      throw new PosternError('ERR_CONFORM_PROGRAM', 'the SOCKS listener does not accept');
-    }
-    this.#wires.push(app);
-    const outcome = await socksConnect(app, { version: this.protocol, target, args }, time);
-    return { app, outcome };
+  /** Connects through the client. The caller may do other things before it awaits what came of it. */
+  connect(options: ConnectOptions = {}): Promise<Connection> {
+    return begun(this.#connect(options));
   }
 
   /** Connects to the SOCKS port, and says nothing yet. */
@@ -150,5 +143,17 @@ export class Pair {
     for (const wire of this.#wires) wire.close();
     this.orPort.close();
     await Promise.all([this.server.stop(), this.client.stop()]);
+  }
+
+  async #connect(options: ConnectOptions): Promise<Connection> {
+    const { args = this.encodedArgs, target = this.serverEndpoint } = options;
+    const { time = this.lab.patience } = options;
+    const app = await dialWire(this.#socks, time);
+    if (typeof app === 'string') {
+      throw new PosternError('ERR_CONFORM_PROGRAM', 'the SOCKS listener does not accept');
+    }
+    this.#wires.push(app);
+    const outcome = await socksConnect(app, { version: this.protocol, target, args }, time);
+    return { app, outcome };
   }
 }
