@@ -624,7 +624,7 @@ const table = {
     retry: 'never',
     summary: 'Tor’s control port lets us in by none of the ways that we have.',
     remedy:
-      'Give the password, or the path of a cookie file that you may read and that is this Tor’s.',
+      'Give the password (in a torrc: TorControlPasswordFile), or the path of a cookie file that you may read and that is this Tor’s.',
   },
   ERR_TOR_CONTROL_FALSE_SERVER: {
     side: 'remote',
