@@ -33,6 +33,17 @@ test('a command that starts no PT is said so', async () => {
   });
 });
 
+test('a parent that never uses its PT has refused nothing', async () => {
+  const template = [
+    '/bin/sh',
+    '-c',
+    'TOR_PT_MANAGED_TRANSPORT_VER=1 TOR_PT_CLIENT_TRANSPORTS=a {pt}',
+  ];
+  const only = ['PT-2-02', 'PT-3.3.2-08', 'PT-3.5-03'];
+  const reports = await examineParent({ launches: [{ template }], only, signal, ...testTimes });
+  assert.deepEqual(withVerdict(reports, 'not observable'), only);
+});
+
 test('a relative path is that of the folder in which the kit is called', async () => {
   const template = [relative(process.cwd(), '/bin/echo'), 'found', '{pt}'];
   await assert.rejects(examineParent({ launches: [{ template }], signal, ...testTimes }), {

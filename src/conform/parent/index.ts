@@ -123,6 +123,7 @@ class Examination {
     perform(stage, plainScript(launch, role));
     const isUsed = (): boolean => stage.conversations.length > 0 || stage.exit !== undefined;
     if (role === 'client') await stage.until(isUsed, this.#patience);
+    const uses = stage.conversations.length > 0;
     const usedAfterMs = stage.exit === undefined ? performance.now() - startedMs : 0;
     await this.#end(stage);
     // Where it does not do something, it is watched for longer than it took to do it.
@@ -136,7 +137,15 @@ class Examination {
     const tasks = own.map((script): Task => ({
       clauses: script.clauses,
       title: script.title,
-      run: () => this.#perform(launch, script, names.length, quiet),
+      run: async () => {
+        if (role === 'client' && script.expected === 'refused' && !uses) {
+          const reason =
+            'it does not even use a PT that starts well, so that no refusal can be told';
+          this.findings.pass(script.clauses, 'not observable', reason);
+          return;
+        }
+        await this.#perform(launch, script, names.length, quiet);
+      },
     }));
     // Only what has to do with the upstream proxy differs with it.
     if (launch.upstream !== undefined) return tasks;
@@ -149,6 +158,12 @@ class Examination {
           this.#talk(launch, conversation, quiet),
         ),
       );
+    }
+    if (role === 'client' && !hasArgs) {
+      const reason = 'the command has no {args}, a place for bridge line arguments';
+      for (const { clauses } of [...conversations, overlong]) {
+        this.findings.pass(clauses, 'not observable', reason);
+      }
     }
     for (const manner of manners) {
       tasks.unshift({
@@ -314,6 +329,7 @@ const unjudged = [
     'not applicable',
     'it permits, and asks nothing',
   ],
+  ['PT-3.2.2-05', 'not observable', 'only a recipe says which upstream proxy the parent was given'],
   ['PT-3.2-02', 'not applicable', 'it says that a prefix is only a name'],
   ['PT-3.3.3-09', 'not observable', 'what a parent makes known to clients is its own affair'],
 ] as const;
