@@ -279,6 +279,12 @@ const table = {
     unit: 'ms',
     guards: 'Links that nobody uses any more would stay open on a bridge.',
   },
+  torFollowed: {
+    value: 65_536,
+    unit: 'count',
+    guards:
+      'A Tor that tells of circuits or streams and of no end of theirs would fill the memory.',
+  },
   torProgramMs: {
     value: 20_000,
     unit: 'ms',

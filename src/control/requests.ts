@@ -22,8 +22,13 @@ export async function performRequest(
   } catch (error) {
     const { code, text } = refusalFor(request, error);
     const reply = encodeReply({ type: 'error', code, text });
-    return code === ErrorCode.internal ? { reply, failure: error } : { reply };
+    return code === ErrorCode.internal && !isKnown(error) ? { reply, failure: error } : { reply };
   }
+}
+
+/** Told once when it began, and not again for each request that meets it. */
+function isKnown(error: unknown): boolean {
+  return error instanceof PosternError && error.code === 'ERR_TOR_UNAVAILABLE';
 }
 
 /** The code and the text of the ERROR for what an engine threw (TC 3.1). */

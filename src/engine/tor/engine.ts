@@ -7,7 +7,6 @@ import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
-import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../pt/address.ts';
 import { describeError } from '../../proxy/logger.ts';
 import { ControlPart } from '../control-part.ts';
 import type { Daemon, DaemonEndpoints, DaemonOptions } from '../daemon-options.ts';
@@ -21,6 +20,7 @@ import type { TorSetting } from './control/format.ts';
 import { TorRefusal } from './control/messages.ts';
 import type { TorControl } from './control/node/control.ts';
 import { dumpTor } from './dump.ts';
+import { listenerOptions, readListeners, type TorListeners } from './listeners.ts';
 import { getConf } from './get-conf.ts';
 import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
 import { TorMappings } from './mappings.ts';
@@ -50,7 +50,7 @@ export class TorEngine implements Daemon {
   /** Those that the configuration decides about; Tor is asked after them. */
   readonly #ownParts: readonly Part[];
   #keeper: TorKeeper | undefined;
-  #listeners: Omit<DaemonEndpoints, 'control'> = { socks: [], httpTunnel: [] };
+  #listeners: TorListeners = { socks: [], httpTunnel: [] };
   /** The options and groups that controllers have set or cleared in a Tor that is not ours. */
   readonly #setElsewhere = new Set<string>();
   #isDebug = false;
@@ -119,9 +119,9 @@ export class TorEngine implements Daemon {
   }
 
   async saveConf(): Promise<void> {
-    await this.#parts.store.save();
-    // Of a Tor that is not ours only Tor can save the options.
+    // Of a Tor that is not ours only Tor can save the options. First: it may refuse.
     if (!this.#parts.isOwned) await this.#tor.control.saveConf();
+    await this.#parts.store.save();
   }
 
   mapAddress(original: MappedAddress, replacement: MappedAddress): Promise<AddressMapping> {
@@ -224,25 +224,11 @@ export class TorEngine implements Daemon {
   }
 
   async #announce(control: TorControl): Promise<void> {
-    const info = await control.getInfo(
-      'version',
-      'status/bootstrap-phase',
-      'net/listeners/socks',
-      'net/listeners/httptunnel',
-    );
-    this.#listeners = {
-      socks: endpointsIn(info.get('net/listeners/socks')),
-      httpTunnel: endpointsIn(info.get('net/listeners/httptunnel')),
-    };
+    this.#listeners = await readListeners(control, this.#log);
+    const info = await control.getInfo('version', 'status/bootstrap-phase');
     const progress = /PROGRESS=(\d+)/.exec(info.get('status/bootstrap-phase') ?? '')?.[1] ?? '0';
     // Announced: a version looks like an address.
     this.#log.announce(`Tor ${info.get('version')} runs; bootstrapped ${progress}%.`);
-    for (const endpoint of this.#listeners.socks) {
-      this.#log.announce(`Applications connect to ${formatEndpoint(endpoint)} (SOCKS)`);
-    }
-    for (const endpoint of this.#listeners.httpTunnel) {
-      this.#log.announce(`Applications connect to ${formatEndpoint(endpoint)} (HTTP CONNECT)`);
-    }
   }
 
   #tell(event: TorEvent): void {
@@ -281,6 +267,9 @@ export class TorEngine implements Daemon {
     change.commit();
     for (const home of elsewhere) this.#setElsewhere.add(home);
     await this.#saveTorrc(next);
+    if (listenerOptions.some((option) => changed.has(option))) {
+      this.#listeners = await readListeners(this.#tor.control, this.#log);
+    }
     this.#log.write('info', 'The configuration has changed.');
   }
 
@@ -341,9 +330,4 @@ export class TorEngine implements Daemon {
     const ports = await control.getConf(['ORPort']);
     return ports.some(({ value }) => value !== undefined && value !== '0');
   }
-}
-
-/** What `net/listeners/…` says: quoted addresses; Unix-domain sockets are left out. */
-function endpointsIn(text = ''): readonly Endpoint[] {
-  return [...text.matchAll(/"([^"]*)"/g)].flatMap((match) => parseIpEndpoint(match[1]!) ?? []);
 }

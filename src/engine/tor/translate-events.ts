@@ -1,6 +1,7 @@
 /** Tor's events as TC tells them (TC 3.7): fewer states, 32-bit numbers that are never used twice. */
 import type { EngineEvent } from '../../control/engine.ts';
 import type { EventStatus } from '../../control/messages.ts';
+import { limits } from '../../limits.ts';
 import { formatEndpoint } from '../../pt/address.ts';
 import type {
   TorCircuitEvent,
@@ -80,7 +81,7 @@ export class EventTranslator {
     const ends = status === 'failed' || status === 'closed';
     const earlier = this.#circuits.get(torId);
     // The end of a circuit of which nothing was told, or of one that has ended already.
-    if (ends && earlier === undefined) return undefined;
+    if (earlier === undefined && (ends || isFull(this.#circuits))) return undefined;
     const id = earlier?.id ?? nextId(this.#circuitCount++);
     if (ends) this.#circuits.delete(torId);
     else this.#circuits.set(torId, { id, what: names });
@@ -94,7 +95,7 @@ export class EventTranslator {
     const target = earlier?.what[0] ?? formatEndpoint(event);
     const ends = torStatus === 'FAILED' || torStatus === 'CLOSED';
     // Tor closes what has failed; TC ends a stream once.
-    if (ends && earlier === undefined) return undefined;
+    if (earlier === undefined && (ends || isFull(this.#streams))) return undefined;
     const known = earlier ?? { id: nextId(this.#streamCount++), what: [target] };
     if (ends) this.#streams.delete(torId);
     else this.#streams.set(torId, known);
@@ -109,10 +110,15 @@ export class EventTranslator {
     const name = 'host' in target ? formatEndpoint(target) : nameOf(target);
     if (torId !== undefined) {
       if (status === 'failed' || status === 'closed') this.#connections.delete(torId);
-      else this.#connections.set(torId, name);
+      else if (!isFull(this.#connections)) this.#connections.set(torId, name);
     }
     return { type: 'orConnection', status, name };
   }
+}
+
+/** A Tor that ends nothing is not followed any further. */
+function isFull({ size }: ReadonlyMap<string, unknown>): boolean {
+  return size >= limits.torFollowed;
 }
 
 /** The nickname if it says anything, else the fingerprint (the reading of TC-3.7-10). */

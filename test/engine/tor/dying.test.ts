@@ -3,19 +3,21 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { ExitCode } from '../../../src/cli/context.ts';
 import type { ControlEvent } from '../../../src/control/messages.ts';
 import type { Rng } from '../../../src/crypto/rng.ts';
 import { connectTorControl } from '../../../src/engine/tor/control/node/connect.ts';
+import { findTor } from '../../../src/engine/tor/program.ts';
 import { limits } from '../../../src/limits.ts';
+import { formatEndpoint } from '../../../src/pt/address.ts';
 import { encodeGreeting, encodeRequest5 } from '../../../src/socks/encode.ts';
 import { SocksMethod } from '../../../src/socks/messages.ts';
 import { startCommand } from '../../support/command.ts';
 import { postern } from '../../support/pt-programs.ts';
-import { dial, listen, readBytes } from '../../support/sockets.ts';
+import { closedPort, dial, listen, readBytes } from '../../support/sockets.ts';
 import { torMissing } from '../../support/tor.ts';
 import {
   getConf,
@@ -68,6 +70,8 @@ describe('a Tor that dies', options, () => {
     await assert.rejects(control.mappings(), gone);
     await assert.rejects(control.sendSignal('dump'), gone);
     await assert.rejects(control.sendSignal('reload'), gone);
+    // That Tor is gone has been logged, and is not for each that asks.
+    assert.ok(!daemon.log.text.includes('the control request'));
     // What is ours, and what is wrong in any case, needs no Tor.
     assert.deepEqual(await getConf(control, 'Engine', 'ControlPort'), [
       'Engine tor',
@@ -157,6 +161,13 @@ DirAuthority none orport=${silent.endpoint.port} v3ident=${'0'.repeat(39)}1 ${si
       }
       // The events have come before this answer on the daemon's own connection.
       await control.getConf(['ConnLimit']);
+      if (life === 2) {
+        // Another port, which those who look for it learn.
+        const next = await closedPort();
+        await control.setConf([{ key: 'SocksPort', value: formatEndpoint(next) }]);
+        assert.deepEqual(daemon.daemon.endpoints.socks, [next]);
+        await daemon.log.match(new RegExp(`Applications connect to ${formatEndpoint(next)} `));
+      }
       process.kill(Number((await tor.getInfo('process/pid')).get('process/pid')), 'SIGKILL');
       await daemon.until(
         (event) => event.type === 'stream' && event.status === 'failed' && event.target === target,
@@ -265,20 +276,20 @@ describe('a daemon that dies', options, () => {
   test('by a Tor that cannot be kept exits with 1 and says why', async () => {
     const directory = stateDirectory();
     const torrc = join(directory, 'torrc');
-    const folder = join(directory, 'keys');
+    const program = join(directory, 'tor');
+    await symlink(await findTor(undefined, process.env), program);
     await writeFile(
       torrc,
-      `Engine tor\nControlPort auto\nDataDirectory ${directory}\n${offline}KeyDirectory ${folder}\n`,
+      `Engine tor\nTorBinary ${program}\nControlPort auto\nDataDirectory ${directory}\n${offline}`,
     );
     const command = startCommand(['run', '-f', torrc]);
     await command.stdout.match(/Controllers connect to/);
     const tor = await connectTorControl({ path: join(directory, 'postern', 'control') });
     const pid = Number((await tor.getInfo('process/pid')).get('process/pid'));
-    await rm(folder, { recursive: true, force: true });
-    await writeFile(folder, 'not a folder');
+    await rm(program);
     process.kill(pid, 'SIGKILL');
     assert.equal(await command.exitCode, ExitCode.failed);
-    assert.match(command.stderr.text, /keys/);
+    assert.match(command.stderr.text, /cannot be started \(ENOENT\)/);
     assert.equal(existsSync(join(directory, 'postern')), false);
   });
 });

@@ -6,6 +6,7 @@ import { encodeEvent } from '../../../src/control/encode.ts';
 import type { EngineEvent } from '../../../src/control/engine.ts';
 import { parseTorEvent } from '../../../src/engine/tor/control/event-parser.ts';
 import { EventTranslator } from '../../../src/engine/tor/translate-events.ts';
+import { limits } from '../../../src/limits.ts';
 import { holds } from '../../support/properties.ts';
 
 /** Tells a translator what a Tor says, and lists what it makes of it. */
@@ -228,6 +229,18 @@ describe('everything at once', () => {
       'circuit 1 failed',
       'link closed 192.0.2.1:443',
     ]);
+  });
+
+  test('are followed up to a limit: a Tor that ends nothing does not fill the memory', () => {
+    const translator = new EventTranslator();
+    const launches = Array.from(
+      { length: limits.torFollowed + 10 },
+      (_, index) => `CIRC ${index} LAUNCHED`,
+    );
+    assert.equal(listenTo(translator, ...launches).length, limits.torFollowed);
+    assert.deepEqual(listenTo(translator, `CIRC ${limits.torFollowed + 1} CLOSED`), []);
+    assert.deepEqual(brief(listenTo(translator, 'CIRC 5 CLOSED')), ['circuit 6 closed']);
+    assert.equal(listenTo(translator, 'CIRC 999999 LAUNCHED').length, 1);
   });
 
   test('[TC-3.7-05] [TC-3.7-09] whatever Tor says, no end comes twice and no number after its end', () => {
