@@ -141,6 +141,7 @@ function code(text: string): string {
     .replace(/127(?:\.\d+){3}:[1-9]\d{4}/g, '127.0.0.1:…')
     .replace(/0\.0\.0\.0:[1-9]\d{4}/g, '0.0.0.0:…')
     .replace(/cert=[A-Za-z0-9+/]+/g, 'cert=…')
+    .replace(/(?<=sockets to name servers: )[\d.:]+/g, '…:53')
     .replace(/after \d+ ms/g, 'after … ms')
     .replaceAll('`', "'");
   return `\`${stable}\``;

@@ -1,16 +1,34 @@
 /** The parts of the engine that need no engine. */
 import assert from 'node:assert/strict';
-import { duplexPair } from 'node:stream';
+import { duplexPair, PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { Configuration } from '../../src/config/configuration.ts';
 import { errorFromAnswer, refusalFor } from '../../src/engine/embedded/http2-link.ts';
 import { LinkStream } from '../../src/engine/embedded/link-stream.ts';
 import { TokenBucket } from '../../src/engine/embedded/token-bucket.ts';
 import { parseAuthority } from '../../src/engine/embedded/tunnel-server.ts';
+import { EngineEvents } from '../../src/engine/events.ts';
+import { DaemonLog } from '../../src/engine/log.ts';
 import { Resources, type Wanted } from '../../src/engine/resources.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { HandTimers } from '../support/hand-timers.ts';
 import { readBytes } from '../support/sockets.ts';
+
+test('a line of the daemon’s log steers no terminal, and is one line', async () => {
+  const stdout = new PassThrough({ encoding: 'utf8' });
+  const events = new EngineEvents();
+  const told: string[] = [];
+  events.subscribe((event) => {
+    if (event.type === 'log') told.push(event.message);
+  });
+  const clock = { epochMs: () => 0 };
+  const log = new DaemonLog({ stdout, stderr: stdout, home: '/', clock, events });
+  (await log.prepare(Configuration.parse('').values)).commit();
+  log.write('warn', 'a\u001b[2Jb\r\n  c\u009bd');
+  assert.equal(stdout.read(), '1970-01-01T00:00:00.000Z [warn] a [2Jb | c d\n');
+  assert.deepEqual(told, ['a [2Jb | c d']);
+});
 
 describe('a token bucket', () => {
   test('lets the burst through at once, then the rate', () => {
