@@ -67,7 +67,7 @@ export async function startEngine(
   );
   const stderr = new PassThrough();
   stderr.resume();
-  const engine = await EmbeddedEngine.start({
+  const starting = EmbeddedEngine.start({
     torrc,
     localDefaults: { DataDirectory: directory },
     home: directory,
@@ -75,6 +75,10 @@ export async function startEngine(
     stdout: stderr,
     stderr,
     ...options,
+  });
+  const engine = await starting.catch(async (error: unknown) => {
+    await rm(directory, { recursive: true });
+    throw error;
   });
   t.after(async () => {
     await engine.close();
