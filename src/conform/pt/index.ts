@@ -4,6 +4,7 @@ import { type Clause, readClauses } from '../clauses.ts';
 import { type ClauseReport, Findings, reportClauses } from '../findings.ts';
 import { type Facts, knownTransports, Lab } from '../lab.ts';
 import { inParallel } from '../parallel.ts';
+import { clientMethodProbe } from './client-methods.ts';
 import { endingProbes } from './ending.ts';
 import { environmentProbes, sampleProbes } from './environment.ts';
 import { extendedOrPortProbes } from './extended-or-port.ts';
@@ -12,6 +13,8 @@ import { loneProbes } from './lone.ts';
 import { methodProbes } from './methods.ts';
 import { privacyProbes } from './privacy.ts';
 import type { Probe } from './probe.ts';
+import { serverMethodProbe } from './server-methods.ts';
+import { stateProbe } from './state.ts';
 import { trafficProbes } from './traffic.ts';
 import { upstreamProbes } from './upstream.ts';
 
@@ -83,6 +86,14 @@ export async function examinePt(options: PtOptions): Promise<readonly ClauseRepo
   }
 }
 
+/** The starts that report methods: they show the lines of a program too. */
+const plainStartProbes: readonly Probe[] = [
+  ...methodProbes,
+  clientMethodProbe,
+  serverMethodProbe,
+  stateProbe,
+];
+
 const allProbes: readonly Probe[] = [
   ...endingProbes, // The longest first.
   ...upstreamProbes,
@@ -90,14 +101,14 @@ const allProbes: readonly Probe[] = [
   ...extendedOrPortProbes,
   ...privacyProbes,
   ...loneProbes,
-  ...methodProbes,
+  ...plainStartProbes,
   ...environmentProbes,
 ];
 
 function chooseProbes(selected: ReadonlySet<string>): readonly Probe[] {
   const probes = allProbes.filter(({ clauses }) => clauses.some((id) => selected.has(id)));
   const needsLines = lineClauses.some((id) => selected.has(id));
-  return needsLines ? [...new Set([...probes, ...sampleProbes, ...methodProbes])] : probes;
+  return needsLines ? [...new Set([...probes, ...sampleProbes, ...plainStartProbes])] : probes;
 }
 
 /** What judges most of the clauses comes first. */

@@ -42,3 +42,8 @@ export function isReady(run: Run): boolean {
 export function mentions(run: Run, name: string): boolean {
   return run.lines.some((line) => line.split(' ').includes(name));
 }
+
+/** How many lines report on a transport. */
+export function methodLines(run: Run, name: string): number {
+  return run.methods.filter(({ transport }) => transport === name).length;
+}
