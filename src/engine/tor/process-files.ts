@@ -1,14 +1,15 @@
 /** The folder in Tor's data directory in which we leave it its torrc, and it opens its control socket. */
 import { watch } from 'node:fs';
-import { lstat, mkdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { replaceFile } from '../../net/replace-file.ts';
-import { connectTorControl } from './control/node/connect.ts';
+import { claim, type Claim } from './claim.ts';
 
 /** Where the files for one Tor are. */
 export interface Files {
   readonly directory: string;
+  readonly claim: Claim;
   readonly torrc: string;
   readonly socket: string;
   /** Tor writes it as soon as the socket listens. */
@@ -22,26 +23,41 @@ export interface Files {
  */
 export async function prepareFiles(dataDirectory: string, torrc: string): Promise<Files> {
   const directory = join(dataDirectory, 'postern');
-  const files: Files = {
-    directory,
-    torrc: join(directory, 'torrc'),
-    socket: join(directory, 'control'),
-    announcement: join(directory, 'control.address'),
-  };
-  if (Buffer.byteLength(files.socket) > MAX_SOCKET_PATH_BYTES) {
+  const socket = join(directory, 'control');
+  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) {
     throw directoryError('its path is too long for a socket in it; choose a shorter one');
   }
+  const files: Files = {
+    directory,
+    claim: await claimDirectory(directory),
+    torrc: join(directory, 'torrc'),
+    socket,
+    announcement: join(directory, 'control.address'),
+  };
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const isTaken = await isAnswered(files.socket);
-    if (isTaken) throw directoryError('another daemon runs a Tor in it');
     await rm(files.socket, { force: true });
     await rm(files.announcement, { force: true });
   } catch (error) {
-    throw error instanceof PosternError ? error : unwritable(error);
+    files.claim.release();
+    throw unwritable(error);
   }
-  await writeTorrc(files, torrc);
+  await writeTorrc(files, torrc).catch(async (error: unknown) => {
+    await removeFiles(files);
+    throw error;
+  });
   return files;
+}
+
+async function claimDirectory(directory: string): Promise<Claim> {
+  let claimed: Claim | undefined;
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    claimed = await claim(join(directory, CLAIM));
+  } catch (error) {
+    throw unwritable(error);
+  }
+  if (claimed === undefined) throw directoryError('another daemon runs a Tor in it');
+  return claimed;
 }
 
 /**
@@ -57,23 +73,17 @@ export async function writeTorrc({ torrc: path }: Files, text: string): Promise<
   }
 }
 
-/** Removes the folder. */
-export async function removeFiles({ directory }: Files): Promise<void> {
-  // What stays there harms nobody, and the next start uses it again.
-  await rm(directory, { recursive: true, force: true }).catch(() => {});
-}
-
-/** Whether a Tor listens on a socket that was left there. */
-async function isAnswered(path: string): Promise<boolean> {
-  if ((await lstat(path).catch(() => undefined)) === undefined) return false;
-  try {
-    const control = await connectTorControl({ path });
-    control.abort();
-    return true;
-  } catch (error) {
-    // What answers and is no Tor is somebody as well.
-    return !(error instanceof PosternError && error.code.startsWith('ERR_DIAL_'));
+/**
+ * Removes the files, gives the folder back, and removes it unless somebody else has it by then. What cannot
+ * be removed harms nobody, and the next start uses it again.
+ */
+export async function removeFiles({ directory, claim: claimed }: Files): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names) {
+    if (name !== CLAIM) await rm(join(directory, name), { force: true }).catch(() => {});
   }
+  claimed.release();
+  await rmdir(directory).catch(() => {});
 }
 
 function unwritable(error: unknown): PosternError {
@@ -84,6 +94,9 @@ function unwritable(error: unknown): PosternError {
 function directoryError(problem: string, cause?: unknown): PosternError {
   return new PosternError('ERR_DATA_DIRECTORY', `DataDirectory: ${problem}`, { cause });
 }
+
+/** The socket that says whose the folder is. */
+const CLAIM = 'claim';
 
 /** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
 const MAX_SOCKET_PATH_BYTES = 103;

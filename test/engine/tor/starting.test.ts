@@ -8,6 +8,7 @@ import { startDaemon, verifyDaemon } from '../../../src/engine/daemon.ts';
 import type { DaemonOptions } from '../../../src/engine/daemon-options.ts';
 import { startCommand } from '../../support/command.ts';
 import { limits } from '../../../src/limits.ts';
+import type { PosternError } from '../../../src/errors.ts';
 import { closedPort, listen } from '../../support/sockets.ts';
 import { torMissing } from '../../support/tor.ts';
 import {
@@ -201,11 +202,29 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     await first.control.sendSignal('reload');
   });
 
+  test('of several in one directory at once one starts, and the others leave it alone', async (t) => {
+    const directory = stateDirectory();
+    const starts = await Promise.allSettled(
+      [1, 2, 3].map(() => startTorDaemon(t, offline, { directory })),
+    );
+    const [started, ...more] = starts.flatMap((start) =>
+      start.status === 'fulfilled' ? [start.value] : [],
+    );
+    assert.equal(more.length, 0);
+    for (const start of starts) {
+      if (start.status === 'fulfilled') continue;
+      const reason = start.reason as PosternError;
+      assert.equal(reason.code, 'ERR_DATA_DIRECTORY', reason.message);
+    }
+    assert.deepEqual(await getConf(started!.control, 'ConnLimit'), ['ConnLimit 1000']);
+    await started!.control.sendSignal('reload');
+  });
+
   test('takes a directory over that a killed daemon has left', async (t) => {
     const directory = stateDirectory();
     const ours = join(directory, 'postern');
     mkdirSync(ours, { mode: 0o700 });
-    for (const name of ['torrc', 'torrc.new', 'control', 'control.address']) {
+    for (const name of ['torrc', 'torrc.new', 'claim', 'control', 'control.address']) {
       writeFileSync(join(ours, name), 'NoSuchOption 1\n');
     }
     const daemon = await startTorDaemon(t, offline, { directory });
