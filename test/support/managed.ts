@@ -1,5 +1,6 @@
 /** Runs the managed proxy in this process, with a scripted environment and stdio. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -16,7 +17,8 @@ interface Cleanup {
 /** A directory that is gone after the test. */
 export function temporaryDirectory(t: Cleanup): string {
   const path = mkdtempSync(join(tmpdir(), 'postern-test-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  // Again, where a program that is stopped only after this has just written a file.
+  t.after(() => rm(path, { recursive: true, force: true, maxRetries: 10 }));
   return path;
 }
 
