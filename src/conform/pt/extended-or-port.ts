@@ -6,6 +6,7 @@ import { safeCookieHash } from '../../crypto/safe-cookie.ts';
 import { encodeCookieFile } from '../../extor/cookie-file.ts';
 import { ExtOrCommand } from '../../extor/messages.ts';
 import { parseIpEndpoint } from '../../pt/address.ts';
+import type { Lab } from '../lab.ts';
 import { begun } from '../parallel.ts';
 import type { Time } from '../patience.ts';
 import type { Trap, Wire } from '../wire.ts';
@@ -34,10 +35,7 @@ export const extendedOrPortProbes: readonly Probe[] = [
     title: 'an Extended ORPort that works',
     needs: 'pair',
     async run(lab, findings) {
-      const port = await lab.openTrap();
-      const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
-      const cookie = writeCookie(cookieFile);
-      const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
+      const { port, cookieFile, cookie, pair } = await openBehindExtendedOrPort(lab);
       try {
         for (const round of ['the first connection', 'one after the cookie has changed']) {
           const current = round === 'the first connection' ? cookie : writeCookie(cookieFile);
@@ -89,10 +87,7 @@ export const extendedOrPortProbes: readonly Probe[] = [
     title: `an Extended ORPort with ${twist}`,
     needs: 'pair',
     async run(lab, findings) {
-      const port = await lab.openTrap();
-      const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
-      const cookie = writeCookie(cookieFile);
-      const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
+      const { port, cookieFile, cookie, pair } = await openBehindExtendedOrPort(lab);
       try {
         const connecting = pair.connect();
         const serving = begun(serveParent(port, cookie, twist, lab.patience));
@@ -183,4 +178,18 @@ async function serveParent(port: Trap, cookie: Buffer, twist: Twist, time: Time)
 function describe({ fault }: Seen, isCarried: boolean): string {
   if (fault !== undefined) return fault;
   return isCarried ? 'all of it, and the payload' : 'all of it, but no payload';
+}
+
+/** A client and a server whose parent is played by an Extended ORPort of ours. */
+async function openBehindExtendedOrPort(lab: Lab): Promise<{
+  readonly port: Trap;
+  readonly cookieFile: string;
+  readonly cookie: Buffer;
+  readonly pair: Pair;
+}> {
+  const port = await lab.openTrap();
+  const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
+  const cookie = writeCookie(cookieFile);
+  const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
+  return { port, cookieFile, cookie, pair };
 }

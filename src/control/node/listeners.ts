@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { chmod, lstat, rm, stat } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
+import { isSocketAlive } from '../../net/socket-probe.ts';
 import { isLoopback, type Endpoint } from '../../pt/address.ts';
 import { demandsSecret } from '../authentication.ts';
 import type { ControlServer } from './server.ts';
@@ -74,16 +75,10 @@ async function removeStaleSocket(path: string): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined) return;
   if (!info.isSocket()) throw socketError('the path of the control socket is another file’s');
-  const probe = connect(path);
-  try {
-    await once(probe, 'connect');
-  } catch {
-    await rm(path, { force: true });
-    return;
-  } finally {
-    probe.destroy();
+  if (await isSocketAlive(path)) {
+    throw new PosternError('ERR_LISTEN_IN_USE', 'another server listens on the control socket');
   }
-  throw new PosternError('ERR_LISTEN_IN_USE', 'another server listens on the control socket');
+  await rm(path, { force: true });
 }
 
 function socketError(message: string, cause?: unknown): PosternError {

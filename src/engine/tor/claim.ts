@@ -1,7 +1,8 @@
 /** Who of several processes may use a folder: the one that listens on a socket in it. */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { isSocketAlive } from '../../net/socket-probe.ts';
 
 /** A folder that is ours, until we give it back or end: a socket without a process answers nobody. */
 export interface Claim {
@@ -18,7 +19,7 @@ export interface Claim {
 export async function claim(path: string): Promise<Claim | undefined> {
   const first = await listenOn(path);
   if (first !== undefined) return first;
-  if (await isAnswered(path)) return undefined;
+  if (await isSocketAlive(path)) return undefined;
   // Whoever made it has ended without a word.
   await rm(path, { force: true });
   return listenOn(path);
@@ -33,16 +34,4 @@ async function listenOn(path: string): Promise<Claim | undefined> {
     throw error;
   }
   return { release: () => void server.close() };
-}
-
-async function isAnswered(path: string): Promise<boolean> {
-  const probe = connect(path);
-  try {
-    await once(probe, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    probe.destroy();
-  }
 }

@@ -107,12 +107,8 @@ export class TorEngine implements Daemon {
   }
 
   async setConf(lines: string): Promise<void> {
-    const { store } = this.#parts;
-    // A faulty line is told before an absent Tor.
-    store.current.changedBy(lines);
-    void this.#tor.control;
     try {
-      await store.set(lines);
+      await this.#parts.store.set(lines);
     } catch (error) {
       throw explainRefusal(lines, error);
     }
@@ -288,7 +284,6 @@ export class TorEngine implements Daemon {
     try {
       await this.#log.reopen();
       this.#isDebug = false;
-      void this.#tor.control;
       // In one turn: Tor would lose what a SETCONF in between has set, and we would not.
       await store.reload(async () => {
         await this.#tor.saveTorrc(settings.torrcFor(store.current));
