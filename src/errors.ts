@@ -718,3 +718,14 @@ export class PosternError extends Error {
 export class PosternBug extends Error {
   override readonly name: string = 'PosternBug';
 }
+
+/** What went wrong and what to do about it, for a log: never an address, never a secret. */
+export function describeError(error: unknown): string {
+  if (error instanceof PosternError) {
+    const cause = error.cause instanceof PosternError ? `: ${error.cause.message}` : '';
+    return `${error.message}${cause} (${error.code}). ${error.remedy}`;
+  }
+  // Not thrown on purpose: whoever mends it needs the stack.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `defect, please report it: ${text}`;
+}

@@ -5,13 +5,13 @@
  */
 import type { Duplex } from 'node:stream';
 import { resolve } from 'node:path';
-import { systemClock } from './clock.ts';
+import { systemClock } from './time.ts';
 import { systemRng } from './crypto/rng.ts';
 import { PosternError } from './errors.ts';
-import { openClientState } from './net/client-state.ts';
+import { openClientState } from './state/client-state.ts';
 import { createDirectDialer } from './net/direct-dialer.ts';
 import type { Dialer } from './net/dialer.ts';
-import { openStateDirectory } from './net/state-directory.ts';
+import { openStateDirectory } from './state/state-directory.ts';
 import { listenTransport } from './net/transport-listener.ts';
 import { throughTransport } from './net/transport-stream.ts';
 import { createUpstreamDialer } from './net/upstream-dialer.ts';

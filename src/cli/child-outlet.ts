@@ -1,13 +1,12 @@
 /** `postern client --pt`: another program's transport, as a child that is kept running. */
 import { resolve } from 'node:path';
-import { PosternError } from '../errors.ts';
+import { PosternError, describeError } from '../errors.ts';
 import { createPtDialer } from '../parent/dial.ts';
 import { type Child, type ChildEvent, launch } from '../parent/launch.ts';
 import { supervise, type SupervisorEvent } from '../parent/supervise.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
 import type { CmethodMessage } from '../pt/messages.ts';
 import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
-import { describeError } from '../proxy/logger.ts';
 import { parseCommand } from './arguments.ts';
 import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';

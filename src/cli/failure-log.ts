@@ -1,4 +1,4 @@
-import { describeError } from '../proxy/logger.ts';
+import { describeError } from '../errors.ts';
 import { type CommandContext, say } from './context.ts';
 
 /** Tells a person about connections that failed. */

@@ -3,7 +3,7 @@ import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { replaceFile } from '../net/replace-file.ts';
+import { replaceFile } from '../state/replace-file.ts';
 import type { LocalDefaults } from './configuration.ts';
 import type { TorrcFile } from './store.ts';
 

@@ -1,11 +1,10 @@
 import type { Writable } from 'node:stream';
-import type { Clock } from '../clock.ts';
+import type { Clock, Timers } from '../time.ts';
 import type { LocalDefaults } from '../config/configuration.ts';
 import type { TorrcFile } from '../config/store.ts';
 import type { ControlEngine } from '../control/engine.ts';
 import type { Signal } from '../control/messages.ts';
 import type { Rng } from '../crypto/rng.ts';
-import type { Timers } from '../parent/timers.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
 

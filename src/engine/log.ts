@@ -2,7 +2,7 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../time.ts';
 import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';

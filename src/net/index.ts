@@ -4,7 +4,7 @@ export type { Dialer, DialOptions } from './dialer.ts';
 export { createDirectDialer, type DirectDialerOptions } from './direct-dialer.ts';
 export { type Listener, listenTcp } from './listener.ts';
 export { relay } from './relay.ts';
-export { openStateDirectory, type StateDirectory } from './state-directory.ts';
+export { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 export { listenTransport, type TransportListenerHandlers } from './transport-listener.ts';
 export {
   openTransportStream,

@@ -6,7 +6,7 @@ import { LineSplitter, type LineEvent } from '../pt/line-splitter.ts';
 import type { Environment } from '../pt/proxy-environment.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { Stoppable } from './terminate.ts';
-import type { Timers } from './timers.ts';
+import type { Timers } from '../time.ts';
 
 /**
  * What a child inherits of our environment, and nothing else: what programs need to find files, speak the

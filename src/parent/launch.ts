@@ -15,7 +15,7 @@ import { ChildError, type ChildEnd } from './child-error.ts';
 import { startProcess, type RunningProcess } from './child-process.ts';
 import { ChildMachine, type ChildAction } from './machine.ts';
 import { terminate, type StopWaits } from './terminate.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { systemTimers, type Timers } from '../time.ts';
 
 /** What to launch, and how. */
 export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfiguration> {

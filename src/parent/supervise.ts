@@ -7,7 +7,7 @@ import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { retryDelayMs } from '../net/retry-delay.ts';
 import { ChildError, type ChildEnd } from './child-error.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { systemTimers, type Timers } from '../time.ts';
 
 /** A program that runs: a `Child` of `launch`, or anything else that ends and can be stopped. */
 export interface Supervised {

@@ -1,5 +1,5 @@
 import { limits } from '../limits.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { systemTimers, type Timers } from '../time.ts';
 
 /** What the ladder needs of a process. */
 export interface Stoppable {

@@ -1,7 +1,7 @@
 /** The forward proxy: a SOCKS listener for each transport (PT 3, steps 5 and 6; PT 3.3.2). */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { PosternError } from '../errors.ts';
+import { PosternError, describeError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Dialer, DialOptions } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
@@ -15,7 +15,6 @@ import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import { SocksReply, type SocksCredentials } from '../socks/messages.ts';
 import type { Transport } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
-import { describeError } from './logger.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
 import { closeGently, readSocksRequest } from './socks-request.ts';
 

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock.ts';
-import { PosternError } from '../errors.ts';
+import type { Clock } from '../time.ts';
 import { logSeverities, type LogSeverity } from '../pt/messages.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { StateStore } from '../transports/contract.ts';
@@ -59,17 +58,6 @@ export function createLogFile(
 /** Whether a log file's name stays in the state directory. */
 export function isPlainFileName(name: string): boolean {
   return /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(name);
-}
-
-/** What went wrong and what to do about it, for a log: never an address, never a secret. */
-export function describeError(error: unknown): string {
-  if (error instanceof PosternError) {
-    const cause = error.cause instanceof PosternError ? `: ${error.cause.message}` : '';
-    return `${error.message}${cause} (${error.code}). ${error.remedy}`;
-  }
-  // Not thrown on purpose: whoever mends it needs the stack.
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `defect, please report it: ${text}`;
 }
 
 function toOneLine(text: string): string {

@@ -1,11 +1,11 @@
+import { describeError, PosternError } from '../errors.ts';
 /** The PT program: workflow 1 to 7 of the specification, in order (PT 3). */
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { systemClock, type Clock } from '../clock.ts';
+import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
-import { PosternError } from '../errors.ts';
 import { listenTcp } from '../net/listener.ts';
-import { openStateDirectory, type StateDirectory } from '../net/state-directory.ts';
+import { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 import type { LogSeverity } from '../pt/messages.ts';
 import {
   parseProxyEnvironment,
@@ -17,7 +17,7 @@ import { startClient } from './client.ts';
 import { openDestination } from './destination.ts';
 import { watchEnds, type EndSources, type Ends } from './ends.ts';
 import type { LogQueue } from './log-queue.ts';
-import { createLogFile, createLogger, describeError, isPlainFileName } from './logger.ts';
+import { createLogFile, createLogger, isPlainFileName } from './logger.ts';
 import { Reporter } from './reporter.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
 import { startServer } from './server.ts';

@@ -3,13 +3,13 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Listener } from '../net/listener.ts';
 import { relay } from '../net/relay.ts';
-import type { StateDirectory } from '../net/state-directory.ts';
+import type { StateDirectory } from '../state/state-directory.ts';
 import { listenTransport } from '../net/transport-listener.ts';
 import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
 import type { Transport, TransportServer } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
 import type { Destination } from './destination.ts';
-import { describeError } from './logger.ts';
+import { describeError } from '../errors.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
 
 /** What a server is given on top. */

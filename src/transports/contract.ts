@@ -5,7 +5,7 @@
  * own: all of that is handed in. `net/transport-stream.ts` is the driver that runs a session over a
  * TCP connection; `docs/write-a-transport.md` walks through an example.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../time.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';

@@ -7,7 +7,7 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import { readControlCookie } from '../../src/control/node/cookie-file.ts';
 import { examineTc, type TcOptions } from '../../src/conform/tc/index.ts';
 import type { Daemon } from '../../src/engine/daemon-options.ts';
-import { systemTimers, type Timers } from '../../src/parent/timers.ts';
+import { systemTimers, type Timers } from '../../src/time.ts';
 import { startBridge, startClient, startEngine, type TestEngine } from '../support/engine.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { peerProgram } from '../support/peers.ts';

@@ -4,11 +4,11 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { PosternError } from '../../src/errors.ts';
+import { PosternError, describeError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
-import { openStateDirectory } from '../../src/net/state-directory.ts';
+import { openStateDirectory } from '../../src/state/state-directory.ts';
 import { LogQueue, type LogEntry } from '../../src/proxy/log-queue.ts';
-import { createLogFile, createLogger, describeError } from '../../src/proxy/logger.ts';
+import { createLogFile, createLogger } from '../../src/proxy/logger.ts';
 import { Reporter } from '../../src/proxy/reporter.ts';
 import {
   clientEnv,

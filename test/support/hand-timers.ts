@@ -1,4 +1,4 @@
-import type { Timers } from '../../src/parent/timers.ts';
+import type { Timers } from '../../src/time.ts';
 
 /** Timers whose hands a test turns: nothing runs out by itself. */
 export class HandTimers implements Timers {

@@ -7,7 +7,7 @@ import { startDaemon } from '../../src/engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../../src/engine/daemon-options.ts';
 import { connectTorControl } from '../../src/engine/tor/control/node/connect.ts';
 import type { TorControl } from '../../src/engine/tor/control/node/control.ts';
-import { systemTimers } from '../../src/parent/timers.ts';
+import { systemTimers } from '../../src/time.ts';
 import { Output } from './command.ts';
 import { memoryTorrc, recordEvents, type MemoryTorrc, type RecordedEvents } from './engine.ts';
 import { HandTimers } from './hand-timers.ts';

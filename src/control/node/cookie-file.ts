@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
-import { replaceFile } from '../../net/replace-file.ts';
+import { replaceFile } from '../../state/replace-file.ts';
 
 /** A control cookie's length; the file is the cookie and nothing else. */
 const COOKIE_BYTES = 32;

@@ -1,7 +1,7 @@
 /** `BandwidthRate` and `BandwidthBurst`: how much passes, and how much may. */
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { EngineEvents } from '../events.ts';
 import { type Change, type Part, simpleChange } from '../part.ts';
 import { LinkStream } from './link-stream.ts';

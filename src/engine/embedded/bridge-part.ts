@@ -2,14 +2,13 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
-import { PosternError } from '../../errors.ts';
+import { PosternError, describeError } from '../../errors.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
-import { replaceFile } from '../../net/replace-file.ts';
+import { replaceFile } from '../../state/replace-file.ts';
 import { type ExtOrListener, listenExtOr } from '../../parent/extor-server.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
-import { describeError } from '../../proxy/logger.ts';
 import { dataDirectory } from '../data-directory.ts';
 import type { Change, Part } from '../part.ts';
 import { forOption, Resources } from '../resources.ts';

@@ -3,7 +3,7 @@ import { sha256 } from '../../crypto/hash.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { limits } from '../../limits.ts';
 import { retryDelayMs } from '../../net/retry-delay.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
 import type { BridgeRoute } from './client-transports.ts';
 

@@ -1,13 +1,12 @@
 /** Transports that run as programs of their own, `exec`: kept running, their words in the log. */
 import type { LogLevel } from '../../config/log-values.ts';
 import type { Rng } from '../../crypto/rng.ts';
-import { PosternError } from '../../errors.ts';
+import { PosternError, describeError } from '../../errors.ts';
 import { type Child, type ChildEvent, launch, type MethodOf } from '../../parent/launch.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { LaunchConfiguration } from '../../pt/launch-environment.ts';
 import type { LogSeverity } from '../../pt/messages.ts';
-import { describeError } from '../../proxy/logger.ts';
 import type { DaemonLog } from '../log.ts';
 
 /** What children are started with. */

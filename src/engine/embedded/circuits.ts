@@ -2,7 +2,7 @@ import type { EventStatus } from '../../control/messages.ts';
 import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Bridge } from './bridge.ts';
 import type { Link } from './link.ts';

@@ -2,10 +2,9 @@
 import { addressMapSettings } from './address-map-settings.ts';
 import type { OptionValues } from '../../config/options.ts';
 import type { AddressMap } from '../../control/address-map.ts';
-import { PosternError } from '../../errors.ts';
+import { PosternError, describeError } from '../../errors.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import { describeError } from '../../proxy/logger.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Change, Part } from '../part.ts';
 import { forOption, numbered, Resources } from '../resources.ts';

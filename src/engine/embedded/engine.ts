@@ -1,16 +1,15 @@
 /** The embedded engine: what plays "the locally running Tor process" with nothing else installed. */
-import { systemClock } from '../../clock.ts';
+import { systemClock, systemTimers, type Timers } from '../../time.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { ConfigStore } from '../../config/store.ts';
 import { AddressMap } from '../../control/address-map.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
-import { openStateDirectory } from '../../net/state-directory.ts';
-import { systemTimers, type Timers } from '../../parent/timers.ts';
+import { openStateDirectory } from '../../state/state-directory.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { type BridgeLine } from '../../pt/bridge-line.ts';
-import { describeError } from '../../proxy/logger.ts';
+import { describeError } from '../../errors.ts';
 import { builtinTransports } from '../../transports/registry.ts';
 import { ControlPart } from '../control-part.ts';
 import type { Daemon, DaemonEndpoints, EngineOptions } from '../daemon-options.ts';

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { limits } from '../../limits.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 
 /** What is asked about bytes on their way. */
 export interface Meter {

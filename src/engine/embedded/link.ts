@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import {
   endSession,

@@ -2,7 +2,7 @@ import type { EventStatus } from '../../control/messages.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Dialer } from '../../net/dialer.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { Bridge } from './bridge.ts';

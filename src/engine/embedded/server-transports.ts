@@ -2,14 +2,14 @@
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
 import type { Listener } from '../../net/listener.ts';
-import { openStateDirectory } from '../../net/state-directory.ts';
+import { openStateDirectory } from '../../state/state-directory.ts';
 import { listenTransport } from '../../net/transport-listener.ts';
 import type { ExtOrListener } from '../../parent/extor-server.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
-import { describeError } from '../../proxy/logger.ts';
+import { describeError } from '../../errors.ts';
 import type { Environment, TransportServer } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';

@@ -1,13 +1,12 @@
 /** The tor engine: a real Tor behind TC, started and kept by us, or one that runs already. */
-import { systemClock } from '../../clock.ts';
+import { systemClock } from '../../time.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { logLevels } from '../../config/log-values.ts';
 import type { ConfigStore } from '../../config/store.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
-import { PosternError } from '../../errors.ts';
-import { describeError } from '../../proxy/logger.ts';
+import { PosternError, describeError } from '../../errors.ts';
 import { ControlPart } from '../control-part.ts';
 import type { Daemon, DaemonEndpoints, DaemonOptions } from '../daemon-options.ts';
 import { makeDataDirectory } from '../data-directory.ts';

@@ -3,7 +3,7 @@ import { watch } from 'node:fs';
 import { lstat, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
-import { replaceFile } from '../../net/replace-file.ts';
+import { replaceFile } from '../../state/replace-file.ts';
 import { claim, type Claim } from './claim.ts';
 
 /** Where the files for one Tor are. */

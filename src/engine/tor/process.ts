@@ -6,7 +6,7 @@ import { ChildError, type ChildEnd } from '../../parent/child-error.ts';
 import { type RunningProcess, startProcess } from '../../parent/child-process.ts';
 import type { Supervised } from '../../parent/supervise.ts';
 import { terminate } from '../../parent/terminate.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { LineEvent } from '../../pt/line-splitter.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 import { connectTorControl } from './control/node/connect.ts';

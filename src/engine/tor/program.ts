@@ -6,7 +6,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 
 /**

@@ -7,7 +7,7 @@ import { ConfigStore } from '../../config/store.ts';
 import { valueFault } from '../../config/value-types.ts';
 import { torVocabulary, type Vocabulary } from '../../config/vocabulary.ts';
 import { systemRng } from '../../crypto/rng.ts';
-import { systemTimers } from '../../parent/timers.ts';
+import { systemTimers } from '../../time.ts';
 import { builtinTransports } from '../../transports/registry.ts';
 import type { DaemonOptions } from '../daemon-options.ts';
 import { dataDirectory } from '../data-directory.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import type { Timers } from '../../parent/timers.ts';
+import type { Timers } from '../../time.ts';
 import type { Environment } from '../../pt/proxy-environment.ts';
 import { reasonIn, TorrcRefusal } from './complaints.ts';
 

@@ -1,5 +1,5 @@
 /** The world that checks are run in: servers with state in memory, clients of them. */
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../time.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import type { Session, Transport, TransportServer } from '../contract.ts';

@@ -4,7 +4,7 @@
  * Every check runs the transport's own sessions over a connection in memory, without sockets and
  * without waiting. It needs no test runner: assert on the results in whichever you use.
  */
-import { systemClock, type Clock } from '../../clock.ts';
+import { systemClock, type Clock } from '../../time.ts';
 import { systemRng, type Rng } from '../../crypto/rng.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import type { Transport } from '../contract.ts';

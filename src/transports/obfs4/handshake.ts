@@ -9,7 +9,7 @@
  * obfs4proxy.
  */
 import { ByteQueue } from '../../bytes/queue.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../time.ts';
 import { representativeToPublicKey, type ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { equalInConstantTime, MacKey } from '../../crypto/hash.ts';
 import { ntorClient, ntorServer } from '../../crypto/ntor.ts';

@@ -6,7 +6,7 @@
  * mark = HMAC(head), by which the end of the padding is found; MAC = HMAC(all before it ‖ epoch hour
  * in decimal); both SHA-256, cut to 16 bytes, under a key that only the two ends know.
  */
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../time.ts';
 import { equalInConstantTime, type MacKey } from '../../crypto/hash.ts';
 
 const MARK_BYTES = 16;

@@ -4,7 +4,7 @@
  *
  *   {"192.0.2.3:443": {"key-ticket": Base32 of master key(32) ‖ ticket(112), "issuedAt": seconds}}
  */
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { StateStore } from '../contract.ts';
 import { formatBase32, parseBase32 } from './base32.ts';

@@ -7,7 +7,7 @@
  *
  * Nobody but the server reads a ticket, so the cipher is its own choice: AES-128-CTR here.
  */
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../../time.ts';
 import { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { equalInConstantTime, hmacSha256 } from '../../crypto/hash.ts';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';

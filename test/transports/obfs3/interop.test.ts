@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time.ts';
 import { systemRng } from '../../../src/crypto/rng.ts';
 import { throughTransport } from '../../../src/net/transport-stream.ts';
 import { obfs3 } from '../../../src/transports/obfs3/index.ts';

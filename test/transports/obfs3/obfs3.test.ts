@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time.ts';
 import type { Rng } from '../../../src/crypto/rng.ts';
 import type { Session } from '../../../src/transports/contract.ts';
 import { obfs3 } from '../../../src/transports/obfs3/index.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '../../../src/clock.ts';
+import type { Clock } from '../../../src/time.ts';
 import { generateElligatorKeyPair } from '../../../src/crypto/elligator2.ts';
 import { randomBytes, systemRng } from '../../../src/crypto/rng.ts';
 import type { KeyValues } from '../../../src/pt/key-value.ts';

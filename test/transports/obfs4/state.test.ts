@@ -8,7 +8,7 @@ import {
   type ServerState,
 } from '../../../src/transports/obfs4/state.ts';
 import { MemoryState } from '../../support/memory-state.ts';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time.ts';
 
 const FILE = 'obfs4_state.json';
 

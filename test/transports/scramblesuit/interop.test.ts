@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time.ts';
 import { systemRng } from '../../../src/crypto/rng.ts';
 import type { Dialer } from '../../../src/net/dialer.ts';
-import { openStateDirectory } from '../../../src/net/state-directory.ts';
+import { openStateDirectory } from '../../../src/state/state-directory.ts';
 import { throughTransport } from '../../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../../src/pt/address.ts';
 import type { StateStore } from '../../../src/transports/contract.ts';

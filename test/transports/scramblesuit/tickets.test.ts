@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Clock } from '../../../src/clock.ts';
+import type { Clock } from '../../../src/time.ts';
 import {
   createTicketKeys,
   TICKET_BYTES,

@@ -4,7 +4,7 @@ import { readControlCookie } from '../../../../control/node/cookie-file.ts';
 import { randomBytes, systemRng } from '../../../../crypto/rng.ts';
 import { PosternError } from '../../../../errors.ts';
 import { limits } from '../../../../limits.ts';
-import { systemTimers } from '../../../../parent/timers.ts';
+import { systemTimers } from '../../../../time.ts';
 import type { Endpoint } from '../../../../pt/address.ts';
 import {
   answerAuthChallenge,

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { Fifo } from '../../../../bytes/fifo.ts';
 import { PosternError } from '../../../../errors.ts';
 import { limits } from '../../../../limits.ts';
-import { systemTimers, type Timers } from '../../../../parent/timers.ts';
+import { systemTimers, type Timers } from '../../../../time.ts';
 import { TorControlMachine, type TorControlAction } from '../client.ts';
 import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';

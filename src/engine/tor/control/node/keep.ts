@@ -3,7 +3,7 @@ import { systemRng, type Rng } from '../../../../crypto/rng.ts';
 import { PosternError } from '../../../../errors.ts';
 import { limits } from '../../../../limits.ts';
 import { retryDelayMs } from '../../../../net/retry-delay.ts';
-import { systemTimers, type Timers } from '../../../../parent/timers.ts';
+import { systemTimers, type Timers } from '../../../../time.ts';
 import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';
 import type { TorEvent } from '../events.ts';

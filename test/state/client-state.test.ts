@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { connect, type ConnectOptions } from '../../src/index.ts';
-import { openClientState } from '../../src/net/client-state.ts';
+import { openClientState } from '../../src/state/client-state.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import { scramblesuit } from '../../src/transports/scramblesuit/index.ts';
 import { checkEcho, startOwnServer } from '../support/interop.ts';

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { openStateDirectory } from '../../src/net/state-directory.ts';
+import { openStateDirectory } from '../../src/state/state-directory.ts';
 
 async function scratch(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'postern-state-'));

@@ -1,0 +1,34 @@
+import { describeError } from './errors.ts';
+
+/** Hears of a fault in work that nobody awaits. */
+export type OnFault = (error: unknown) => void;
+
+/**
+ * Starts work that nobody awaits: what an accepted connection or an event sets off. This is the one place
+ * where a promise may be left alone, and the boundary behind which a fault costs what it happened to
+ * and never the process.
+ *
+ * @param work may throw, and may return a promise, which may reject
+ * @param onFault ends what the work was about, and says so in a log; without it the fault becomes a warning
+ *   of the process
+ */
+export function unawaited(work: () => unknown, onFault: OnFault = warn): void {
+  const fail = (error: unknown): void => {
+    try {
+      onFault(error);
+    } catch (second) {
+      warn(second);
+    }
+  };
+  try {
+    const result = work();
+    if (result instanceof Promise) void result.then(undefined, fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** On stderr, which is for people in every role of ours. */
+function warn(error: unknown): void {
+  process.emitWarning(describeError(error), 'PosternFault');
+}
