@@ -369,6 +369,22 @@ const table = {
     remedy: 'The connection was cut on its way; connect again.',
   },
 
+  // src/mux
+  ERR_MUX_PROTOCOL: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The far end of a link broke the rules of the multiplexer (yamux).',
+    remedy:
+      'What listens there speaks something else, or is broken or hostile: check address and port, and that both ends run the same version of Postern.',
+  },
+  ERR_MUX_OLD_PEER: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A link begins as those of an older Postern do.',
+    remedy:
+      'Update the other end: links of version 0.1 and of this version do not understand each other.',
+  },
+
   // src/parent
   ERR_PARENT_SPAWN: {
     side: 'local',

@@ -213,12 +213,7 @@ const table = {
     guards: 'A server that pours out events before a reply would fill its client’s memory.',
   },
 
-  // src/engine
-  logBacklogBytes: {
-    value: 1_048_576,
-    unit: 'bytes',
-    guards: 'Log lines that a terminal or a disk does not take would fill the memory.',
-  },
+  // src/mux
   linkStreams: {
     value: 1_024,
     unit: 'count',
@@ -227,12 +222,62 @@ const table = {
   linkStreamWindowBytes: {
     value: 1_048_576,
     unit: 'bytes',
-    guards: 'An application that reads nothing would let its stream fill the memory.',
+    guards:
+      'An application that reads nothing would let its stream fill the memory. A stream begins with 262,144 bytes, which yamux grants unasked.',
   },
-  linkWindowBytes: {
+  linkBudgetBytes: {
     value: 67_108_864,
     unit: 'bytes',
-    guards: 'The bytes on their way over one link would have no bound.',
+    guards:
+      'Streams whose readers have stopped would let a link fill the memory: 1,024 windows of up to 1 MiB are sixteen times this. Half full, windows grow no more; full, the stream that was last read from the longest ago is reset.',
+  },
+  peerBytesBudget: {
+    value: 268_435_456,
+    unit: 'bytes',
+    guards:
+      'Many links, each within its own budget, would together fill the memory. Over it the link that holds most is closed.',
+  },
+  muxFrameBytes: {
+    value: 16_384,
+    unit: 'bytes',
+    guards: 'A stream with much to send would let the others wait for longer than a turn.',
+  },
+  muxUnackedStreams: {
+    value: 256,
+    unit: 'count',
+    guards: 'Other yamux ends reset streams when more than 256 wait to be taken.',
+  },
+  muxControlFrames: {
+    value: 8_192,
+    unit: 'count',
+    guards: 'A peer that asks without end and reads no answer would fill the memory.',
+  },
+  muxStrikes: {
+    value: 4_096,
+    unit: 'count',
+    guards: 'A flood of frames that do nothing would keep the processor busy for nothing.',
+  },
+  muxStrikesPerSecond: {
+    value: 200,
+    unit: 'count',
+    guards: 'An honest link that lives for long would use up what it may waste.',
+  },
+  muxHeaderMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'A peer that sends half of a frame’s header and waits would hold its link for ever.',
+  },
+  muxTurnMs: {
+    value: 2,
+    unit: 'ms',
+    guards: 'One link full of tiny frames would keep the others from their turn.',
+  },
+
+  // src/engine
+  logBacklogBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'Log lines that a terminal or a disk does not take would fill the memory.',
   },
   linkOpenMs: {
     value: 60_000,

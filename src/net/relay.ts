@@ -1,9 +1,14 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other
- * side while the reverse direction goes on; a side that breaks takes the other with it.
+ * side while the reverse direction goes on.
+ *
+ * A side that breaks breaks the other: a socket by a reset, for a plain close would look like the end of
+ * the data, and half a download like a whole one; anything else by `destroy(error)`. What comes in small
+ * pieces at one time leaves in one write: a system call for each would be a fifth of all the CPU time.
  *
  * By hand and not by `pipe` and `finished`: an idle connection costs half the memory.
  *
@@ -20,13 +25,17 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         if (!from.readableEnded || !from.writableFinished) {
           failure ??=
             from.errored ?? new PosternError('ERR_STREAM_TRUNCATED', 'closed before its end');
-          to.destroy();
+          breakOff(to, failure);
         }
         open -= 1;
         if (open === 0) resolve(failure);
       };
       from.on('error', ignore);
       from.on('data', (chunk) => {
+        if (to.writableCorked === 0 && to instanceof Socket) {
+          to.cork();
+          process.nextTick(uncork, to);
+        }
         if (!to.write(chunk)) from.pause();
       });
       to.on('drain', () => from.resume());
@@ -41,6 +50,18 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
     a.resume();
     b.resume();
   });
+}
+
+/** Ends a stream in a way that its far end cannot take for the end of the data. */
+export function breakOff(stream: Duplex, error: Error): void {
+  if (stream.destroyed) return;
+  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
+  if (stream instanceof Socket && stream.localAddress !== undefined) stream.resetAndDestroy();
+  else stream.destroy(error);
+}
+
+function uncork(stream: Duplex): void {
+  stream.uncork();
 }
 
 /** 'close' follows, and `errored` says why. */

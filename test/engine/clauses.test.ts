@@ -6,6 +6,8 @@ import { connectControl, type ControlClient } from '../../src/control/node/clien
 import { runClientHandshake } from '../../src/net/client-handshake.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { createSocksClient } from '../../src/socks/client.ts';
+import { encodeReply5 } from '../../src/socks/encode.ts';
+import { SocksReply } from '../../src/socks/messages.ts';
 import { HandTimers } from '../support/hand-timers.ts';
 import {
   bridgeLinesOf,
@@ -149,9 +151,9 @@ ${bridgeLinesOf(bridge)}`,
 
 test('[TC-3.11-15] an application that knows only SOCKS 4 reaches a name by an address mapped to it', async (t) => {
   const asked: string[] = [];
-  const bridge = await startPlainBridge(t, (stream, authority) => {
-    asked.push(authority);
-    stream.respond({ ':status': 200 });
+  const bridge = await startPlainBridge(t, (stream, target) => {
+    asked.push(formatEndpoint(target));
+    stream.write(encodeReply5(SocksReply.succeeded));
     stream.end('from the service');
   });
   const client = await startEngine(

@@ -1,19 +1,18 @@
 /** The parts of the engine that need no engine. */
 import assert from 'node:assert/strict';
-import { duplexPair, PassThrough } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { HandshakeAction } from '../../src/bytes/handshake.ts';
 import { Configuration } from '../../src/config/configuration.ts';
-import { errorFromAnswer, refusalFor } from '../../src/engine/embedded/http2-link.ts';
-import { LinkStream } from '../../src/engine/embedded/link-stream.ts';
+import { parseAuthority } from '../../src/engine/embedded/authority.ts';
+import { StreamRequest } from '../../src/engine/embedded/stream-request.ts';
 import { TokenBucket } from '../../src/engine/embedded/token-bucket.ts';
-import { parseAuthority } from '../../src/engine/embedded/tunnel-server.ts';
 import { EngineEvents } from '../../src/engine/events.ts';
 import { DaemonLog } from '../../src/engine/log.ts';
 import { Resources, type Wanted } from '../../src/engine/resources.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
-import { HandTimers } from '../support/hand-timers.ts';
-import { readBytes } from '../support/sockets.ts';
+import { encodeReply5 } from '../../src/socks/encode.ts';
 
 test('a line of the daemon’s log steers no terminal, and is one line', async () => {
   const stdout = new PassThrough({ encoding: 'utf8' });
@@ -66,85 +65,60 @@ describe('a token bucket', () => {
   });
 });
 
-describe('the stream under a link', () => {
-  test('waits in both directions when the meter says so', async () => {
-    const timers = new HandTimers();
-    const [inner, far] = duplexPair();
-    const stream = new LinkStream(inner, {
-      onRead: () => 70,
-      onWrite: () => 50,
-      after: (delayMs, callback) => timers.after(delayMs, callback),
-    });
-    let written = 0;
-    stream.write('a', () => (written += 1));
-    stream.write('b', () => (written += 1));
-    assert.equal((await readBytes(far, 1)).toString(), 'a');
-    assert.equal(written, 0);
-    await timers.fire(50);
-    assert.equal((await readBytes(far, 1)).toString(), 'b');
-    assert.equal(written, 1);
-
-    far.write('1');
-    assert.equal((await readBytes(stream, 1)).toString(), '1');
-    far.write('2');
-    await timers.isSet(70);
-    assert.equal(stream.read(), null);
-    await timers.fire(70);
-    assert.equal((await readBytes(stream, 1)).toString(), '2');
-    stream.destroy();
-  });
-
-  test('hands on in one piece what is written at once', async () => {
-    const [inner, far] = duplexPair();
-    const stream = new LinkStream(inner, {
-      onRead: () => 0,
-      onWrite: () => 0,
-      after: () => () => {},
-    });
-    const chunks: string[] = [];
-    far.on('data', (chunk: Buffer) => void chunks.push(chunk.toString()));
-    stream.cork();
-    for (const part of ['head', 'er', ' and payload']) stream.write(part);
-    stream.uncork();
-    stream.end();
-    await new Promise((resolve) => far.once('end', resolve));
-    assert.deepEqual(chunks, ['header and payload']);
-  });
-});
-
 describe('what a bridge says about a target that it did not reach', () => {
   const codes = [
     'ERR_DIAL_REFUSED',
     'ERR_DIAL_HOST_UNREACHABLE',
-    'ERR_DIAL_NAME_NOT_FOUND',
+    'ERR_DIAL_NETWORK_UNREACHABLE',
     'ERR_DIAL_TIMED_OUT',
     'ERR_EXIT_POLICY',
     'ERR_DIAL_FAILED',
   ] as const satisfies readonly ErrorCode[];
 
+  const answerTo = (reply: Uint8Array): HandshakeAction[] => {
+    const request = new StreamRequest({ host: '192.0.2.1', port: 80 });
+    return feedSplit(request, reply);
+  };
+
   for (const code of codes) {
     test(`${code} arrives as what it was`, () => {
-      const answer = refusalFor(new PosternError(code, 'x'));
-      assert.equal(errorFromAnswer(answer[':status'], answer['proxy-status']).code, code);
+      const [action] = answerTo(encodeReply5(new PosternError(code, 'x').socksReply));
+      assert.ok(action?.type === 'failed');
+      assert.equal(action.error.code, code);
     });
   }
 
-  test('other failures arrive as the nearest thing', () => {
-    const answerTo = (error: unknown): string => refusalFor(error)['proxy-status'];
-    assert.match(
-      answerTo(new PosternError('ERR_DIAL_NETWORK_UNREACHABLE', 'x')),
-      /destination_ip_unroutable$/,
-    );
-    assert.match(answerTo(new Error('a defect')), /destination_unavailable$/);
+  test('a reply code that nobody knows is a failure to reach the target', () => {
+    const [action] = answerTo(encodeReply5(0x77));
+    assert.ok(action?.type === 'failed');
+    assert.equal(action.error.code, 'ERR_DIAL_FAILED');
   });
 
-  test('another program’s answer without Proxy-Status is read by its status', () => {
-    assert.equal(errorFromAnswer(403, undefined).code, 'ERR_EXIT_POLICY');
-    assert.equal(errorFromAnswer(504, undefined).code, 'ERR_DIAL_TIMED_OUT');
-    assert.equal(errorFromAnswer(502, undefined).code, 'ERR_DIAL_FAILED');
-    assert.equal(errorFromAnswer(407, 'proxy; error=unknown_to_us').code, 'ERR_HTTP_PROXY_REFUSED');
+  test('what is no reply, or none at all, is the link’s fault', () => {
+    for (const [action] of [
+      answerTo(Buffer.from('HTTP/1.1 400')),
+      new StreamRequest({ host: '192.0.2.1', port: 80 }).receiveEnd(),
+    ]) {
+      assert.ok(action?.type === 'failed');
+      assert.equal(action.error.code, 'ERR_LINK_FAILED');
+    }
+  });
+
+  test('payload behind the reply is kept', () => {
+    const [action] = answerTo(Buffer.concat([encodeReply5(0), Buffer.from('payload')]));
+    assert.ok(action?.type === 'established');
+    assert.ok(Buffer.from('payload').subarray(0, action.leftover.length).equals(action.leftover));
   });
 });
+
+/** Feeds byte by byte, until there is an outcome. */
+function feedSplit(request: StreamRequest, bytes: Uint8Array): HandshakeAction[] {
+  for (const byte of bytes) {
+    const actions = request.receive(Uint8Array.of(byte));
+    if (actions.length > 0) return [...actions];
+  }
+  return [];
+}
 
 test('the target of a CONNECT is a host and a port, and nothing else', () => {
   assert.deepEqual(parseAuthority('www.example:80'), { host: 'www.example', port: 80 });

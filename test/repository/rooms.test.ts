@@ -21,7 +21,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   socks: [...ground, 'pt'],
   extor: [...ground, 'crypto', 'pt'],
   transports: [...ground, 'time.ts', 'crypto', 'pt'],
-  mux: ground,
+  mux: [...ground, 'time.ts'],
   state: carrying,
   net: [...carrying, 'state'],
   proxy: [...carrying, 'extor', 'net', 'state'],

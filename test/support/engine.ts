@@ -1,19 +1,19 @@
 /** Embedded engines in this process, over loopback. */
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
 import { type Duplex, PassThrough } from 'node:stream';
+import { NEED_MORE } from '../../src/bytes/decoded.ts';
+import { ByteBudget } from '../../src/bytes/budget.ts';
 import type { TorrcFile } from '../../src/config/store.ts';
 import type { ControlEngine, EngineEvent } from '../../src/control/engine.ts';
 import type { EngineOptions } from '../../src/engine/daemon-options.ts';
 import { EmbeddedEngine } from '../../src/engine/embedded/engine.ts';
+import { MuxConnection } from '../../src/mux/node.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
+import { decodeRequest5 } from '../../src/socks/decode.ts';
 import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';
 import { SocksMethod } from '../../src/socks/messages.ts';
 import { dial, listen, readBytes, socksConnect } from './sockets.ts';
@@ -160,23 +160,24 @@ export async function connectThrough({ engine }: TestEngine, target: Endpoint): 
   return stream.on('error', () => {});
 }
 
-/** A plain HTTP/2 proxy on loopback, as another program would be one; each CONNECT is the test's to answer. */
+/** A bridge without a transport or an engine; each request is the test's to answer. */
 export async function startPlainBridge(
   t: Cleanup,
-  onConnect: (stream: ServerHttp2Stream, authority: string) => void,
+  onRequest: (stream: Duplex, target: Endpoint) => void,
 ): Promise<{ readonly line: string; readonly close: () => void }> {
-  const sessions = new Set<ServerHttp2Session>();
-  const listener = await listen(t, (socket) => {
-    const session = performServerHandshake(socket);
-    sessions.add(session);
-    session.on('error', () => {}).on('close', () => sessions.delete(session));
-    session.on('stream', (stream, headers) => {
-      stream.on('error', () => {});
-      onConnect(stream, headers[':authority']!);
+  const links = new Set<MuxConnection>();
+  const onStream = (stream: Duplex): void => {
+    stream.once('data', (chunk: Buffer) => {
+      const request = decodeRequest5(chunk);
+      assert.ok(request !== NEED_MORE);
+      onRequest(stream, request.message);
     });
+  };
+  const listener = await listen(t, (socket) => {
+    links.add(new MuxConnection(socket, { role: 'server', budget: new ByteBudget(1e9), onStream }));
   });
   const close = (): void => {
-    for (const session of sessions) session.destroy();
+    for (const link of links) link.close();
     listener.abort();
   };
   t.after(close);

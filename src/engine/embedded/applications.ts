@@ -9,7 +9,7 @@ import type { Endpoint } from '../../pt/address.ts';
 import { closeGently, readSocksRequest } from '../../proxy/socks-request.ts';
 import { SocksReply } from '../../socks/messages.ts';
 import type { Application } from './streams.ts';
-import { parseAuthority } from './tunnel-server.ts';
+import { parseAuthority } from './authority.ts';
 
 /** Takes an application's request; never rejects. */
 export type Serve = (application: Application) => Promise<void>;

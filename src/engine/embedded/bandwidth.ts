@@ -1,14 +1,13 @@
 /** `BandwidthRate` and `BandwidthBurst`: how much passes, and how much may. */
-import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
+import type { Meter } from '../../mux/node.ts';
 import type { Timers } from '../../time.ts';
 import type { EngineEvents } from '../events.ts';
 import { type Change, type Part, simpleChange } from '../part.ts';
-import { LinkStream } from './link-stream.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Counts and limits what goes through the links. Both directions have a bucket of their own. */
-export class Bandwidth implements Part {
+export class Bandwidth implements Part, Meter {
   readonly #events: EngineEvents;
   readonly #timers: Timers;
   readonly #now: () => number;
@@ -37,19 +36,14 @@ export class Bandwidth implements Part {
     this.#cancel?.();
   }
 
-  /** The same stream, counted and held to the rate. */
-  meter(stream: Duplex): Duplex {
-    return new LinkStream(stream, {
-      onRead: (bytes) => {
-        this.#counted.read += bytes;
-        return this.#read.take(bytes, this.#now());
-      },
-      onWrite: (bytes) => {
-        this.#counted.written += bytes;
-        return this.#write.take(bytes, this.#now());
-      },
-      after: (delayMs, callback) => this.#timers.after(delayMs, callback),
-    });
+  onRead(bytes: number): number {
+    this.#counted.read += bytes;
+    return this.#read.take(bytes, this.#now());
+  }
+
+  onWrite(bytes: number): number {
+    this.#counted.written += bytes;
+    return this.#write.take(bytes, this.#now());
   }
 
   /** TC 3.7: each second, zeros too. */

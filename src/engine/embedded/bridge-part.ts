@@ -39,8 +39,8 @@ export class BridgePart implements Part {
     Promise.reject(new PosternError('ERR_EXIT_POLICY', 'the bridge is not configured yet'));
 
   constructor({ bandwidth, ...options }: BridgePartOptions) {
-    this.server = new TunnelServer(() => this.#dial);
-    const onConnection = (stream: Duplex): void => this.server.accept(bandwidth.meter(stream));
+    this.server = new TunnelServer({ dial: () => this.#dial, meter: bandwidth, log: options.log });
+    const onConnection = (stream: Duplex): void => this.server.accept(stream);
     this.#options = { ...options, onConnection };
   }
 

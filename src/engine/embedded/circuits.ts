@@ -3,6 +3,7 @@ import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Timers } from '../../time.ts';
+import { unawaited } from '../../unawaited.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Bridge } from './bridge.ts';
 import type { Link } from './link.ts';
@@ -15,8 +16,13 @@ export interface Circuit {
   readonly path: readonly Bridge[];
   /** The link to the last bridge. */
   readonly link: Link;
-  /** A stream is on it from now on. @returns the stream has left; to be called once */
-  attach(): () => void;
+}
+
+/** A circuit that a stream is on. */
+export interface Attached {
+  readonly circuit: Circuit;
+  /** The stream has left; to be called once. */
+  readonly detach: () => void;
 }
 
 /** What the configuration says about circuits. */
@@ -74,13 +80,13 @@ export class Circuits {
   }
 
   /**
-   * A circuit for a new stream: one that stands, else a new one. While no bridge can be used it waits,
-   * but not after every bridge has failed once more.
+   * Puts a new stream on a circuit: on one that stands and has room, else on a new one. While no bridge
+   * can be used it waits, but not after every bridge has failed once more.
    *
    * @throws PosternError `ERR_NO_BRIDGE` when none is configured; `ERR_LINK_FAILED` when none can be
    *   reached; the reason of `signal`
    */
-  async acquire(signal: AbortSignal): Promise<Circuit> {
+  async acquire(signal: AbortSignal): Promise<Attached> {
     const failuresBefore = new Map(
       this.#settings.bridges.map((bridge) => [bridge, bridge.failures] as const),
     );
@@ -91,12 +97,15 @@ export class Circuits {
       if (bridges.length === 0) {
         throw new PosternError('ERR_NO_BRIDGE', 'no bridge is configured, or UseBridges is 0');
       }
-      const standing = [...this.#built].find((circuit) => circuit.takesStreams);
-      if (standing !== undefined) return standing;
+      for (const circuit of this.#built) {
+        // In one go: of those who wait, each is to see what the one before took.
+        if (circuit.takesStreams) return { circuit, detach: circuit.attach() };
+      }
       if (this.#building !== undefined || this.#choosePath() !== undefined) {
         try {
           const circuit = await orAborted(this.#build(), signal);
-          if (circuit.takesStreams) return circuit;
+          // Full already: as many as fit were quicker.
+          if (circuit.isFull) continue;
         } catch (error) {
           signal.throwIfAborted();
           failure = error as Error;
@@ -167,7 +176,7 @@ export class Circuits {
     });
     this.#built.add(circuit);
     this.#tell('built', id, path);
-    for (const { link } of used) void link.closed.then(() => circuit.end());
+    for (const { link } of used) unawaited(() => link.closed.then(() => circuit.end()));
     const { bridges, hops } = this.#settings;
     if (hops !== path.length || path.some((bridge) => !bridges.includes(bridge))) circuit.retire();
     return circuit;
@@ -234,13 +243,20 @@ class BuiltCircuit implements Circuit {
   }
 
   get takesStreams(): boolean {
-    return !this.#isRetired && !this.#hasEnded && this.link.isOpen;
+    return !this.#isRetired && !this.#hasEnded && this.link.hasRoom;
   }
 
+  get isFull(): boolean {
+    return this.link.isOpen && !this.link.hasRoom;
+  }
+
+  /** A stream is on it from now on. @returns the stream has left; to be called once */
   attach(): () => void {
+    const giveBack = this.link.promise();
     this.streams += 1;
     this.#cancelDirtiness ??= this.#hooks.afterDirtiness(() => this.retire());
     return () => {
+      giveBack();
       this.streams -= 1;
       if (this.#isRetired && this.streams === 0) this.end();
     };

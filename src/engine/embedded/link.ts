@@ -1,18 +1,21 @@
-import { addAbortListener, once } from 'node:events';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import { type Meter, MuxConnection } from '../../mux/node.ts';
+import { runClientHandshake } from '../../net/client-handshake.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
+import { peerBytes } from '../../net/peer-bytes.ts';
+import type { Endpoint } from '../../pt/address.ts';
 import type { Timers } from '../../time.ts';
-import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import {
-  endSession,
-  errorFromAnswer,
-  followStream,
-  linkSettings,
-  openWindow,
-} from './http2-link.ts';
+import { StreamRequest } from './stream-request.ts';
+
+/** What a link is given. */
+export interface LinkOptions extends DialOptions {
+  readonly timers: Timers;
+  /** Absent for a link inside another one, whose bytes are counted there. */
+  readonly meter?: Meter;
+}
 
 /**
  * A link ("OR connection"): one connection to a bridge, and the client's end of the many streams that
@@ -23,54 +26,65 @@ export class Link {
   readonly closed: Promise<void>;
   /** Called when the bridge takes no new streams any more, and keeps those that it has. */
   onDraining: () => void = () => {};
-  readonly #session: ClientHttp2Session;
+  readonly #mux: MuxConnection;
   readonly #timers: Timers;
-  #streams = 0;
-  #receives = 0;
+  #promised = 0;
   #cancelCheck: (() => void) | undefined;
 
-  private constructor(session: ClientHttp2Session, stream: Duplex, timers: Timers) {
-    this.#session = session;
+  private constructor(stream: Duplex, { timers, meter }: LinkOptions) {
     this.#timers = timers;
-    stream.on('data', () => (this.#receives += 1));
-    session.once('goaway', () => this.onDraining());
-    this.closed = new Promise((resolve) => {
-      session.once('close', () => {
-        this.#cancelCheck?.();
-        resolve();
-      });
+    this.#mux = new MuxConnection(stream, {
+      role: 'client',
+      budget: peerBytes,
+      timers,
+      ...(meter !== undefined && { meter }),
+      onDraining: () => this.onDraining(),
     });
+    this.closed = this.#mux.closed.then(() => this.#cancelCheck?.());
   }
 
   /**
-   * Makes a link of a connection, which it then owns, and waits until the far end has spoken.
+   * Makes a link of a connection, which it then owns, and waits until the far end has answered.
    *
-   * @throws PosternError `ERR_LINK_FAILED` when that is no HTTP/2 server
+   * @throws PosternError `ERR_LINK_FAILED` when that is no bridge of ours; the reason of `signal`
    */
-  static async open(stream: Duplex, timers: Timers, { signal }: DialOptions = {}): Promise<Link> {
-    signal?.throwIfAborted();
-    const session = connect(AUTHORITY, { ...linkSettings, createConnection: () => stream });
-    session.on('error', () => {}); // 'close' follows
-    followStream(session, stream);
-    const link = new Link(session, stream, timers);
+  static async open(stream: Duplex, options: LinkOptions): Promise<Link> {
+    const { signal } = options;
+    const link = new Link(stream, options);
     const abortion = signal && addAbortListener(signal, () => link.close());
-    const spoke = once(session, 'remoteSettings').then(() => true);
-    const isReady = await Promise.race([spoke, link.closed.then(() => false)]);
+    const ended = link.#mux.closed.then((cause) => ({ cause }));
+    const outcome = await Promise.race([link.#mux.ping(), ended]);
     abortion?.[Symbol.dispose]();
     signal?.throwIfAborted();
-    if (!isReady) throw linkError('the bridge’s end does not speak HTTP/2');
-    openWindow(session);
-    return link;
+    if (outcome === undefined) return link;
+    throw new PosternError(
+      'ERR_LINK_FAILED',
+      'the bridge’s end speaks no yamux, or ended',
+      outcome,
+    );
   }
 
   /** Whether new streams can begin: it has not ended, and the bridge does not shut down. */
   get isOpen(): boolean {
-    return !this.#session.destroyed && !this.#session.closed;
+    return this.#mux.isOpen;
+  }
+
+  /** Whether it is open and not full. */
+  get hasRoom(): boolean {
+    return this.isOpen && Math.max(this.#promised, this.streamCount) < limits.linkStreams;
   }
 
   /** How many streams are on it, those that are being connected included. */
   get streamCount(): number {
-    return this.#streams;
+    return this.#mux.streamCount;
+  }
+
+  /** Keeps a place for a stream until it has ended. @returns gives the place back; to be called once */
+  promise(): () => void {
+    this.#promised += 1;
+    return () => {
+      this.#promised -= 1;
+    };
   }
 
   /**
@@ -79,18 +93,23 @@ export class Link {
    * @throws PosternError what the bridge says about the target; `ERR_LINK_FAILED` when the link ended
    *   before it said anything; `ERR_STREAM_TIMED_OUT`
    */
-  async connect(target: Endpoint, { signal }: DialOptions = {}): Promise<ClientHttp2Stream> {
-    signal?.throwIfAborted();
-    const stream = this.#request(target);
-    this.#streams += 1;
+  async connect(target: Endpoint, { signal }: DialOptions = {}): Promise<Duplex> {
+    const request = new StreamRequest(target);
+    const stream = await this.#mux.open(signal === undefined ? {} : { signal });
     this.#watch();
-    // An error of a stream that nobody uses any more is nobody's business.
-    stream.on('error', () => {});
-    stream.once('close', () => (this.#streams -= 1));
     try {
-      await this.#answer(stream, signal);
+      await runClientHandshake(stream, request, {
+        timeoutMs: limits.streamConnectMs,
+        ...(signal !== undefined && { signal }),
+      });
     } catch (error) {
-      stream.close(constants.NGHTTP2_CANCEL);
+      if (!(error instanceof PosternError)) throw error;
+      if (error.code === 'ERR_TUNNEL_CLOSED') {
+        throw stream.errored ?? linkError('the link broke before the bridge answered', error);
+      }
+      if (error.code === 'ERR_TUNNEL_TIMED_OUT') {
+        throw new PosternError('ERR_STREAM_TIMED_OUT', 'the bridge said nothing about the target');
+      }
       throw error;
     }
     return stream;
@@ -101,47 +120,7 @@ export class Link {
 
   /** Ends it and all of its streams. Idempotent. */
   close(): void {
-    endSession(this.#session);
-  }
-
-  #request(target: Endpoint): ClientHttp2Stream {
-    try {
-      return this.#session.request({ ':method': 'CONNECT', ':authority': formatEndpoint(target) });
-    } catch (error) {
-      throw linkError('the link to the bridge has ended', error);
-    }
-  }
-
-  /** Resolves at a 2xx. */
-  #answer(stream: ClientHttp2Stream, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (settlement: () => void): void => {
-        cancel();
-        abortion?.[Symbol.dispose]();
-        stream.off('close', onClose);
-        settlement();
-      };
-      const onClose = (): void =>
-        settle(() => reject(linkError('the link broke before the bridge answered')));
-      const cancel = this.#timers.after(limits.streamConnectMs, () =>
-        settle(() =>
-          reject(
-            new PosternError('ERR_STREAM_TIMED_OUT', 'the bridge said nothing about the target'),
-          ),
-        ),
-      );
-      const abortion =
-        signal && addAbortListener(signal, () => settle(() => reject(signal.reason)));
-      stream.once('close', onClose);
-      stream.once('response', (headers) => {
-        const status = headers[':status'] ?? 0;
-        const proxyStatus = headers['proxy-status'];
-        settle(() => {
-          if (status >= 200 && status < 300) resolve();
-          else reject(errorFromAnswer(status, [proxyStatus].flat()[0]));
-        });
-      });
-    });
+    this.#mux.close();
   }
 
   /**
@@ -150,21 +129,23 @@ export class Link {
    */
   #watch(): void {
     if (this.#cancelCheck !== undefined) return;
-    const seen = this.#receives;
+    const seen = this.#mux.receivedBytes;
     this.#cancelCheck = this.#timers.after(limits.linkSilenceMs, () => {
       this.#cancelCheck = undefined;
-      if (this.#session.destroyed || this.#streams === 0) return;
-      if (this.#receives === seen) this.#probe();
+      if (this.streamCount === 0) return;
+      if (this.#mux.receivedBytes === seen) this.#probe();
       else this.#watch();
     });
   }
 
+  /** Anything that comes is an answer. */
   #probe(): void {
-    this.#cancelCheck = this.#timers.after(limits.linkSilenceMs, () => this.close());
-    this.#session.ping(() => {
-      this.#cancelCheck?.();
+    const seen = this.#mux.receivedBytes;
+    this.#mux.ping().catch(() => {});
+    this.#cancelCheck = this.#timers.after(limits.linkSilenceMs, () => {
       this.#cancelCheck = undefined;
-      if (!this.#session.destroyed) this.#watch();
+      if (this.#mux.receivedBytes === seen) this.close();
+      else this.#watch();
     });
   }
 }
@@ -172,6 +153,3 @@ export class Link {
 function linkError(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_LINK_FAILED', message, { cause });
 }
-
-/** Node wants one; a CONNECT does not send it. */
-const AUTHORITY = 'http://bridge';

@@ -3,11 +3,11 @@ import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import type { Timers } from '../../time.ts';
+import { unawaited } from '../../unawaited.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { Bridge } from './bridge.ts';
 import { Link } from './link.ts';
-import { freeMeter, LinkStream } from './link-stream.ts';
 
 /** What the links are given. */
 export interface LinksOptions {
@@ -19,11 +19,15 @@ export interface LinksOptions {
   readonly onFailed: (bridge: Bridge, error: unknown) => void;
 }
 
-/** The links of a client: one for each path, shared by all circuits that lead that way. */
+/**
+ * The links of a client. All circuits that lead one way share its link; when that is full, another one
+ * is opened beside it.
+ */
 export class Links {
   readonly #options: LinksOptions;
-  readonly #links = new Map<string, Promise<Link>>();
-  readonly #open = new Map<Link, { readonly path: readonly Bridge[]; users: number }>();
+  /** Those that are being made, by path. */
+  readonly #opening = new Map<string, Promise<Link>>();
+  readonly #open = new Map<Link, OpenLink>();
   readonly #stop = new AbortController();
 
   constructor(options: LinksOptions) {
@@ -39,27 +43,20 @@ export class Links {
   }
 
   /**
-   * The link to the last bridge of a path, through those before it; made when it is not there.
+   * A link with room to the last bridge of a path, through those before it; made when there is none.
    *
    * @throws PosternError `ERR_LINK_FAILED`, its cause the reason
    */
   get(path: readonly Bridge[]): Promise<Link> {
     const key = JSON.stringify(path.map(({ route }) => route.key));
-    const existing = this.#links.get(key);
-    if (existing !== undefined) return existing;
-    const forget = (): void => {
-      if (this.#links.get(key) === opening) this.#links.delete(key);
-    };
-    const opening = this.#make(path, forget);
-    this.#links.set(key, opening);
-    opening.then(
-      (link) => {
-        // A bridge that shuts down keeps what it has; whoever comes next finds another link.
-        link.onDraining = forget;
-        void link.closed.then(forget);
-      },
-      () => {},
-    );
+    for (const [link, entry] of this.#open) {
+      if (entry.key === key && link.hasRoom) return Promise.resolve(link);
+    }
+    let opening = this.#opening.get(key);
+    if (opening === undefined) {
+      opening = this.#make(path, key);
+      this.#opening.set(key, opening);
+    }
     return opening;
   }
 
@@ -89,31 +86,33 @@ export class Links {
     for (const link of this.#open.keys()) link.close();
   }
 
-  /** @param onFailure before anyone hears of it: whoever tries again must not find this attempt */
-  async #make(path: readonly Bridge[], onFailure: () => void): Promise<Link> {
+  async #make(path: readonly Bridge[], key: string): Promise<Link> {
     const bridge = path.at(-1)!;
     let before: Link | undefined;
-    try {
-      before = path.length === 1 ? undefined : await this.get(path.slice(0, -1));
-    } catch (error) {
-      onFailure();
-      throw error;
-    }
-    this.#tell('launched', bridge);
     let link: Link;
     try {
-      link = await this.#connect(bridge, before);
+      before = path.length === 1 ? undefined : await this.get(path.slice(0, -1));
+      this.#tell('launched', bridge);
+      try {
+        link = await this.#connect(bridge, before);
+      } catch (error) {
+        this.#tell('failed', bridge);
+        throw error;
+      }
     } catch (error) {
-      onFailure();
-      this.#tell('failed', bridge);
+      // Before anyone hears of it: whoever tries again must not find this attempt.
+      this.#opening.delete(key);
+      if (path.length > 1 && before === undefined) throw error;
       // When the link that led there broke, nothing is known about this bridge.
       const isKnown = !this.#stop.signal.aborted && before?.isOpen !== false;
       if (isKnown) this.#options.onFailed(bridge, error);
       throw new PosternError('ERR_LINK_FAILED', 'the bridge cannot be reached', { cause: error });
     }
-    this.#open.set(link, { path, users: 0 });
+    this.#opening.delete(key);
+    this.#open.set(link, { key, path, users: 0 });
     this.#tell('connected', bridge);
-    void link.closed.then(() => {
+    unawaited(async () => {
+      await link.closed;
       this.#open.delete(link);
       this.#tell('closed', bridge);
     });
@@ -131,9 +130,8 @@ export class Links {
     try {
       const dial: Dialer = before === undefined ? route.direct : route.through!(before.dial);
       const stream = await dial(line.endpoint, { signal });
-      const joined =
-        before === undefined ? bandwidth.meter(stream) : new LinkStream(stream, freeMeter);
-      return await Link.open(joined, timers, { signal });
+      const meter = before === undefined ? { meter: bandwidth } : {};
+      return await Link.open(stream, { timers, signal, ...meter });
     } finally {
       cancel();
     }
@@ -142,4 +140,10 @@ export class Links {
   #tell(status: EventStatus['orConnection'], { name }: Bridge): void {
     this.#options.events.emit({ type: 'orConnection', status, name });
   }
+}
+
+interface OpenLink {
+  readonly key: string;
+  readonly path: readonly Bridge[];
+  users: number;
 }

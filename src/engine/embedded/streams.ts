@@ -1,15 +1,14 @@
-import type { ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import { relay } from '../../net/relay.ts';
 import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import type { Circuits } from './circuits.ts';
-import { join } from './join.ts';
 
 /** An application that waits for its connection, whatever protocol it speaks. */
 export interface Application {
@@ -66,7 +65,7 @@ export class Streams {
     }
     tell('succeeded');
     application.succeed();
-    const failure = await join(socket, connected.stream);
+    const failure = await relay(socket, connected.stream);
     connected.detach();
     this.#open.delete(id);
     tell(failure === undefined ? 'closed' : 'failed');
@@ -90,9 +89,8 @@ export class Streams {
     );
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const circuit = await circuits.acquire(gaveUp.signal);
+        const { circuit, detach } = await circuits.acquire(gaveUp.signal);
         cancel();
-        const detach = circuit.attach();
         this.#open.get(id)!.circuit = circuit.id;
         tell('sentConnect');
         try {
@@ -113,6 +111,6 @@ export class Streams {
 }
 
 interface Connected {
-  readonly stream: ClientHttp2Stream;
+  readonly stream: Duplex;
   readonly detach: () => void;
 }

@@ -1,110 +1,191 @@
 /** The bridge's end of links: streams that clients ask for go on to their targets. */
-import {
-  type IncomingHttpHeaders,
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { NEED_MORE } from '../../bytes/decoded.ts';
+import { describeError, PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import { type Meter, MuxConnection } from '../../mux/node.ts';
 import type { Dialer } from '../../net/dialer.ts';
-import { ipToBytes, type Endpoint } from '../../pt/address.ts';
-import { endSession, followStream, linkSettings, openWindow, refusalFor } from './http2-link.ts';
-import { join } from './join.ts';
+import { peerBytes } from '../../net/peer-bytes.ts';
+import { relay } from '../../net/relay.ts';
+import type { Endpoint } from '../../pt/address.ts';
+import { decodeRequest5 } from '../../socks/decode.ts';
+import { encodeReply5 } from '../../socks/encode.ts';
+import { SocksReply } from '../../socks/messages.ts';
+import { unawaited } from '../../unawaited.ts';
+import type { DaemonLog } from '../log.ts';
+
+/** What a tunnel server is given. */
+export interface TunnelServerOptions {
+  /** Reaches targets, or refuses to; asked for each stream, so that a policy can change. */
+  readonly dial: () => Dialer;
+  readonly meter: Meter;
+  readonly log: DaemonLog;
+}
 
 /** Serves any number of links. */
 export class TunnelServer {
-  readonly #dial: () => Dialer;
-  readonly #sessions = new Set<ServerHttp2Session>();
-  #streams = 0;
+  readonly #options: TunnelServerOptions;
+  readonly #links = new Set<MuxConnection>();
+  #hasSeenOldPeer = false;
 
-  /** @param dial reaches targets, or refuses to; asked for each stream, so that a policy can change */
-  constructor(dial: () => Dialer) {
-    this.#dial = dial;
+  constructor(options: TunnelServerOptions) {
+    this.#options = options;
   }
 
   /** How many links stand. */
   get linkCount(): number {
-    return this.#sessions.size;
+    return this.#links.size;
   }
 
   /** How many streams are on them. */
   get streamCount(): number {
-    return this.#streams;
+    return [...this.#links].reduce((sum, link) => sum + link.streamCount, 0);
   }
 
   /** Serves one link until either end closes. */
-  accept(stream: Duplex): void {
-    stream.on('error', () => {});
-    if (this.#sessions.size >= limits.tunnelLinks) {
-      stream.destroy();
+  accept(connection: Duplex): void {
+    connection.on('error', () => {});
+    if (this.#links.size >= limits.tunnelLinks) {
+      connection.destroy();
       return;
     }
-    const session = performServerHandshake(stream, linkSettings);
-    this.#sessions.add(session);
-    session.on('error', () => {}); // 'close' follows
-    session.on('close', () => {
-      this.#sessions.delete(session);
-      // After a GOAWAY the session ends with its last stream; the connection must end with it.
-      stream.destroy();
+    const idle = new IdleTimer(() => link.drain());
+    const link = new MuxConnection(connection, {
+      role: 'server',
+      budget: peerBytes,
+      meter: this.#options.meter,
+      onStream: (stream) => {
+        idle.begin();
+        stream.once('close', () => idle.end());
+        unawaited(
+          () => this.#serve(stream, link),
+          (fault) => {
+            this.#options.log.write('err', `a stream failed: ${describeError(fault)}`);
+            stream.destroy();
+          },
+        );
+      },
     });
-    followStream(session, stream);
-    session.setTimeout(limits.tunnelIdleMs, () => {
-      if (!session.destroyed) session.close();
-    });
-    openWindow(session);
-    session.on('stream', (request, headers) => {
-      this.#streams += 1;
-      request.once('close', () => (this.#streams -= 1));
-      void this.#serve(request, headers);
+    this.#links.add(link);
+    unawaited(async () => {
+      const error = await link.closed;
+      idle.stop();
+      this.#links.delete(link);
+      this.#tell(error);
     });
   }
 
   /** Takes no new streams; links end with the last one that they have. */
   drain(): void {
-    for (const session of this.#sessions) session.close();
+    for (const link of this.#links) link.drain();
   }
 
   /** Ends all links now. */
   close(): void {
-    for (const session of this.#sessions) endSession(session);
+    for (const link of this.#links) link.close();
   }
 
-  /** One stream, to its end. Never rejects. */
-  async #serve(request: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+  #tell(error: Error | undefined): void {
+    if (!(error instanceof PosternError) || error.code === 'ERR_LINK_FAILED') return;
+    const isNews = error.code === 'ERR_MUX_OLD_PEER' && !this.#hasSeenOldPeer;
+    if (isNews) this.#hasSeenOldPeer = true;
+    this.#options.log.write(isNews ? 'notice' : 'info', `a link ended: ${describeError(error)}`);
+  }
+
+  /** One stream, to its end. */
+  async #serve(stream: Duplex, link: MuxConnection): Promise<void> {
     const gone = new AbortController();
-    request.on('error', () => {});
-    request.once('close', () => gone.abort(new Error('the client gave the stream up')));
-    const target = parseAuthority(headers[':authority']);
-    if (headers[':method'] !== 'CONNECT' || target === undefined) {
-      const status = target === undefined ? 400 : 405;
-      request.respond({ ':status': status }, { endStream: true });
-      request.close();
-      return;
-    }
+    stream.once('close', () => gone.abort(new Error('the client gave the stream up')));
     let onward: Duplex;
     try {
-      onward = await this.#dial()(target, { signal: gone.signal });
+      const target = await readRequest(stream, link);
+      onward = await this.#options.dial()(target, { signal: gone.signal });
     } catch (error) {
-      if (request.destroyed) return;
-      request.respond(refusalFor(error), { endStream: true });
-      request.close();
+      refuse(stream, error);
       return;
     }
-    if (request.destroyed) {
+    if (stream.destroyed) {
       onward.destroy();
       return;
     }
-    request.respond({ ':status': 200 });
-    await join(onward, request);
+    stream.write(encodeReply5(SocksReply.succeeded));
+    await relay(stream, onward);
   }
 }
 
-/** `host:port`, both there, IPv6 in brackets. */
-export function parseAuthority(text: string | undefined): Endpoint | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/?#@[\]\s]{1,255})):([0-9]{1,5})$/.exec(text ?? '');
-  const port = Number(match?.[3]);
-  if (match === null || port < 1 || port > 65_535) return undefined;
-  if (match[1] !== undefined && ipToBytes(match[1])?.length !== 16) return undefined;
-  return { host: (match[1] ?? match[2])!, port };
+/**
+ * Reads the request that a stream begins with; a peer that opens streams and never says what for loses
+ * its link.
+ *
+ * @throws PosternError `ERR_SOCKS_*`; `ERR_SOCKS_CLOSED` when the stream ended first
+ */
+function readRequest(stream: Duplex, link: MuxConnection): Promise<Endpoint> {
+  return new Promise((resolve, reject) => {
+    let head: Buffer = Buffer.alloc(0);
+    const deadline = setTimeout(() => link.close(), limits.socksRequestTimeoutMs);
+    const settle = (settlement: () => void): void => {
+      clearTimeout(deadline);
+      stream.off('readable', onReadable).off('end', onEnd).off('close', onEnd);
+      settlement();
+    };
+    const onEnd = (): void =>
+      settle(() => reject(new PosternError('ERR_SOCKS_CLOSED', 'the stream ended too early')));
+    const onReadable = (): void => {
+      try {
+        const chunk = stream.read() as Buffer | null;
+        if (chunk === null) return;
+        head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+        const request = decodeRequest5(head);
+        if (request === NEED_MORE) return;
+        const leftover = head.subarray(request.length);
+        settle(() => resolve(request.message));
+        if (leftover.length > 0) stream.unshift(leftover);
+      } catch (error) {
+        settle(() => reject(error as Error));
+      }
+    };
+    stream.on('readable', onReadable).once('end', onEnd).once('close', onEnd);
+  });
+}
+
+/** Says why not, and lets the client close. */
+function refuse(stream: Duplex, error: unknown): void {
+  if (stream.destroyed) return;
+  const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
+  const deadline = setTimeout(() => stream.destroy(), limits.closeLingerMs);
+  stream.once('close', () => clearTimeout(deadline));
+  stream.resume();
+  stream.end(encodeReply5(code));
+}
+
+/** Ends a link on which there have been no streams for long. */
+class IdleTimer {
+  readonly #onIdle: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #busy = 0;
+  #isStopped = false;
+
+  constructor(onIdle: () => void) {
+    this.#onIdle = onIdle;
+    this.#start();
+  }
+
+  begin(): void {
+    this.#busy += 1;
+    clearTimeout(this.#timer);
+  }
+
+  end(): void {
+    this.#busy -= 1;
+    if (this.#busy === 0) this.#start();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #start(): void {
+    if (!this.#isStopped) this.#timer = setTimeout(this.#onIdle, limits.tunnelIdleMs);
+  }
 }

@@ -1,0 +1,76 @@
+/**
+ * How a stream of a link begins: a SOCKS5 request (RFC 1928, section 4) without the negotiation before
+ * it, and its reply (section 6). Payload follows.
+ */
+import { NEED_MORE } from '../../bytes/decoded.ts';
+import type { ClientHandshake, HandshakeAction } from '../../bytes/handshake.ts';
+import { ByteQueue } from '../../bytes/queue.ts';
+import { PosternError, type ErrorCode } from '../../errors.ts';
+import type { Endpoint } from '../../pt/address.ts';
+import { decodeReply5 } from '../../socks/decode.ts';
+import { encodeRequest5 } from '../../socks/encode.ts';
+import { SocksReply } from '../../socks/messages.ts';
+
+/**
+ * The client's end: asks the bridge for a target.
+ *
+ * It fails with `ERR_DIAL_*` or `ERR_EXIT_POLICY` where the bridge says what kept it from the target,
+ * and with `ERR_LINK_FAILED` where the stream ends before it says anything.
+ */
+export class StreamRequest implements ClientHandshake {
+  readonly #request: Uint8Array;
+  readonly #queue = new ByteQueue();
+
+  /** @throws PosternError `ERR_TUNNEL_UNENCODABLE` for a target that is neither address nor name */
+  constructor(target: Endpoint) {
+    this.#request = encodeRequest5(target);
+  }
+
+  start(): readonly HandshakeAction[] {
+    return [{ type: 'send', bytes: this.#request }];
+  }
+
+  receive(chunk: Uint8Array): readonly HandshakeAction[] {
+    this.#queue.push(chunk);
+    try {
+      const reply = decodeReply5(this.#queue.peek());
+      if (reply === NEED_MORE) return [];
+      this.#queue.skip(reply.length);
+      const { code } = reply.message;
+      if (code === SocksReply.succeeded) {
+        return [{ type: 'established', leftover: this.#queue.take() }];
+      }
+      const [error, what] = refusals[code] ?? refusals[SocksReply.generalFailure]!;
+      return [{ type: 'failed', error: new PosternError(error, what) }];
+    } catch (cause) {
+      const error = new PosternError('ERR_LINK_FAILED', 'the bridge answers like something else', {
+        cause,
+      });
+      return [{ type: 'failed', error }];
+    }
+  }
+
+  receiveEnd(): readonly HandshakeAction[] {
+    const error = new PosternError(
+      'ERR_LINK_FAILED',
+      'the stream ended before the bridge answered',
+    );
+    return [{ type: 'failed', error }];
+  }
+}
+
+/** What a reply code says of the target, seen from the client. */
+const refusals: Readonly<Record<number, readonly [code: ErrorCode, what: string]>> = {
+  [SocksReply.generalFailure]: ['ERR_DIAL_FAILED', 'the bridge could not reach the target'],
+  [SocksReply.notAllowed]: ['ERR_EXIT_POLICY', 'the bridge’s exit policy refuses the target'],
+  [SocksReply.networkUnreachable]: [
+    'ERR_DIAL_NETWORK_UNREACHABLE',
+    'the bridge has no way to the target’s network',
+  ],
+  [SocksReply.hostUnreachable]: [
+    'ERR_DIAL_HOST_UNREACHABLE',
+    'the bridge finds no host of that name, or no way to it',
+  ],
+  [SocksReply.connectionRefused]: ['ERR_DIAL_REFUSED', 'the target refuses connections'],
+  [SocksReply.ttlExpired]: ['ERR_DIAL_TIMED_OUT', 'the target did not answer the bridge in time'],
+};

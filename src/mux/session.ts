@@ -1,0 +1,473 @@
+import { NEED_MORE } from '../bytes/decoded.ts';
+import { Fifo } from '../bytes/fifo.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { FrameDecoder, protocolError, type Frame } from './decode.ts';
+import { encodeHeader } from './encode.ts';
+import {
+  FrameFlag,
+  FrameType,
+  type FrameHeader,
+  GoAwayReason,
+  HEADER_BYTES,
+  INITIAL_WINDOW_BYTES,
+} from './messages.ts';
+import { Schedule, type Scheduled } from './schedule.ts';
+import { Strikes } from './strikes.ts';
+
+/** One stream as the session knows it. Who uses the session reads it and changes nothing. */
+export class MuxStreamState implements Scheduled {
+  readonly id: number;
+  /** Bytes that came and have not been taken: `consumed` has not been told of them. */
+  heldBytes = 0;
+  /** Bytes that we may still send. */
+  sendWindow: number = INITIAL_WINDOW_BYTES;
+  /** Bytes that the peer may still send, and the size to which this is opened again. */
+  receiveWindow: number = INITIAL_WINDOW_BYTES;
+  receiveWindowSize: number = INITIAL_WINDOW_BYTES;
+  /** When it was last taken from, in bytes that the session had received by then. */
+  consumedAt = 0;
+  /** What waits to be sent: the rest of one chunk, borrowed until it is gone. */
+  pending: Buffer | undefined;
+  pendingAt = 0;
+  localEnd: 'open' | 'asked' | 'sent' = 'open';
+  hasRemoteEnded = false;
+  isAcked: boolean;
+  /** SYN or ACK, until a frame has carried it. */
+  firstFlag: number;
+  mustAnnounce = true;
+  isQueued = false;
+  servedInRound = -1;
+
+  constructor(id: number, firstFlag: number) {
+    this.id = id;
+    this.firstFlag = firstFlag;
+    this.isAcked = firstFlag === FrameFlag.ack;
+  }
+
+  /** Whether the peer has not heard of it: nothing needs to be taken back. */
+  get isUnsent(): boolean {
+    return this.firstFlag === FrameFlag.syn;
+  }
+}
+
+/** What a session asks its driver to do, in order. */
+export type MuxAction =
+  /** The peer opened a stream. */
+  | { readonly type: 'opened'; readonly stream: MuxStreamState }
+  /** The peer took a stream of ours. */
+  | { readonly type: 'acked' }
+  /** Payload for a stream's reader, borrowed for the call; `consumed` takes it off the books. */
+  | { readonly type: 'deliver'; readonly stream: MuxStreamState; readonly bytes: Buffer }
+  /** The peer will send no more on a stream. */
+  | { readonly type: 'end'; readonly stream: MuxStreamState }
+  /** A stream broke; the session has forgotten it. */
+  | { readonly type: 'broken'; readonly stream: MuxStreamState; readonly error: PosternError }
+  /** The peer answered our ping. */
+  | { readonly type: 'pong' }
+  /** The peer takes no new streams. */
+  | { readonly type: 'draining' }
+  /** The peer broke the rules: send what `produce` still gives, and close. */
+  | { readonly type: 'failed'; readonly error: PosternError };
+
+/** What a session is given. */
+export interface MuxSessionOptions {
+  /** The client opens odd streams, the server even ones. */
+  readonly role: 'client' | 'server';
+  /** Milliseconds that only ever grow. */
+  readonly now: () => number;
+  /** Whether the process holds so much that windows are not to grow. */
+  readonly isTight?: () => boolean;
+}
+
+/**
+ * One side of a yamux session over one connection. Bytes in by `push` and `step`, bytes out by `produce`.
+ *
+ * What is received is bounded: each stream by its window, the session by `limits.linkBudgetBytes`. When
+ * half of that is held, only streams that hold nothing are given window again, and none grows; at the
+ * limit the stream that was last taken from the longest ago is reset. A peer that ignores a window,
+ * or makes us work for nothing, loses the session.
+ */
+export class MuxSession {
+  readonly #isClient: boolean;
+  readonly #isTight: () => boolean;
+  readonly #decoder = new FrameDecoder();
+  readonly #schedule = new Schedule<MuxStreamState>();
+  readonly #strikes: Strikes;
+  readonly #streams = new Map<number, MuxStreamState>();
+  /** Streams that have a window update to send, or their first flag. */
+  readonly #announcing = new Fifo<MuxStreamState>();
+  /** Frames of no stream, and resets. */
+  readonly #control = new Fifo<FrameHeader>();
+  /** Streams of which something is held, also such as have ended otherwise. */
+  readonly #holding = new Set<MuxStreamState>();
+  #nextId: number;
+  #lastPeerId = 0;
+  #unacked = 0;
+  #heldBytes = 0;
+  #receivedBytes = 0;
+  #pings = 0;
+  #isDraining = false;
+  #isPeerDraining = false;
+  #hasFailed = false;
+
+  constructor({ role, now, isTight = () => false }: MuxSessionOptions) {
+    this.#isClient = role === 'client';
+    this.#nextId = this.#isClient ? 1 : 2;
+    this.#isTight = isTight;
+    this.#strikes = new Strikes(now);
+  }
+
+  /** How many streams it has, those that have been opened and not taken included. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Bytes that came and have not been taken. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Whether the peer, or we, want no new streams. */
+  get isDraining(): boolean {
+    return this.#isDraining || this.#isPeerDraining;
+  }
+
+  /** Whether a stream may be opened now. hashicorp/yamux refuses when 256 have not been taken. */
+  get mayOpen(): boolean {
+    return (
+      !this.isDraining &&
+      !this.#hasFailed &&
+      this.#unacked < limits.muxUnackedStreams &&
+      this.#streams.size < limits.linkStreams
+    );
+  }
+
+  /** Whether a header has begun and not ended. */
+  get isMidHeader(): boolean {
+    return this.#decoder.isMidHeader;
+  }
+
+  /** Opens a stream; only where `mayOpen`. */
+  open(): MuxStreamState {
+    const stream = new MuxStreamState(this.#nextId, FrameFlag.syn);
+    this.#nextId += 2;
+    this.#unacked += 1;
+    this.#add(stream);
+    return stream;
+  }
+
+  /** A stream's next bytes, borrowed until `produce` says that they are gone; only when none wait. */
+  write(stream: MuxStreamState, chunk: Buffer): void {
+    stream.pending = chunk;
+    stream.pendingAt = 0;
+    this.#offer(stream);
+  }
+
+  /** The stream ends behind what was written. */
+  end(stream: MuxStreamState): void {
+    if (stream.localEnd === 'open') stream.localEnd = 'asked';
+    this.#offer(stream);
+  }
+
+  /** The reader took so many bytes. */
+  consumed(stream: MuxStreamState, bytes: number): void {
+    this.#hold(stream, -bytes);
+    stream.consumedAt = this.#receivedBytes;
+    if (!this.#streams.has(stream.id)) return;
+    const owed = stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes;
+    if (owed * 2 < stream.receiveWindowSize || stream.hasRemoteEnded) return;
+    const isTight = this.#heldBytes * 2 > limits.linkBudgetBytes || this.#isTight();
+    if (!(isTight && stream.heldBytes > 0)) this.#announce(stream);
+  }
+
+  /** The reader is gone: what it held is let go, and what has not ended in both directions is broken. */
+  close(stream: MuxStreamState): void {
+    this.#hold(stream, -stream.heldBytes);
+    if (!this.#streams.has(stream.id)) return;
+    if (!stream.isUnsent) this.#sendReset(stream.id);
+    this.#forget(stream);
+  }
+
+  /** Asks whether the peer is there; 'pong' answers. */
+  ping(): void {
+    this.#pings += 1;
+    this.#sendControl(FrameType.ping, FrameFlag.syn, this.#pings);
+  }
+
+  /** Takes no new streams. */
+  drain(reason: number = GoAwayReason.normal): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#sendControl(FrameType.goAway, 0, reason);
+  }
+
+  /** Bytes from the peer, borrowed until `step` has said `NEED_MORE`. */
+  push(chunk: Buffer): void {
+    this.#receivedBytes += chunk.length;
+    this.#decoder.push(chunk);
+  }
+
+  /** What the next frame asks for. Work is bounded by the caller, who may pause between steps. */
+  step(): readonly MuxAction[] | typeof NEED_MORE {
+    if (this.#hasFailed) return NEED_MORE;
+    try {
+      // Answers pile up where a peer asks and reads nothing.
+      if (this.#control.length > limits.muxControlFrames) throw protocolError('no answer is read');
+      const frame = this.#decoder.next();
+      return frame === NEED_MORE ? NEED_MORE : this.#receive(frame);
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      this.#hasFailed = true;
+      this.drain(GoAwayReason.protocolError);
+      return [{ type: 'failed', error }];
+    }
+  }
+
+  /**
+   * Writes what is to be sent.
+   *
+   * @param written gets the streams whose chunk, or end, has gone out
+   * @returns how many bytes were written, from `offset` on; 0 when there is nothing to say
+   */
+  produce(into: Buffer, offset: number, written: MuxStreamState[]): number {
+    const start = offset;
+    while (this.#control.length > 0 && into.length - offset >= HEADER_BYTES) {
+      offset = encodeHeader(this.#control.shift()!, into, offset);
+    }
+    while (this.#announcing.length > 0 && into.length - offset >= HEADER_BYTES) {
+      const stream = this.#announcing.shift()!;
+      if (!stream.mustAnnounce || !this.#streams.has(stream.id)) continue;
+      offset = encodeHeader(this.#announcement(stream), into, offset);
+      this.#offer(stream);
+    }
+    while (into.length - offset > HEADER_BYTES) {
+      const stream = this.#schedule.next();
+      if (stream === undefined) break;
+      if (!this.#streams.has(stream.id)) continue;
+      offset = this.#produceOf(stream, into, offset, written);
+    }
+    return offset - start;
+  }
+
+  #produceOf(
+    stream: MuxStreamState,
+    into: Buffer,
+    offset: number,
+    written: MuxStreamState[],
+  ): number {
+    const { pending, id } = stream;
+    if (pending === undefined) {
+      // An end of its own: hashicorp/yamux may lose payload that comes in the frame with the FIN.
+      stream.localEnd = 'sent';
+      written.push(stream);
+      const end = this.#windowUpdate(id, FrameFlag.fin, 0);
+      this.#forgetEnded(stream);
+      return encodeHeader(end, into, offset);
+    }
+    const length = Math.min(
+      pending.length - stream.pendingAt,
+      stream.sendWindow,
+      limits.muxFrameBytes,
+      into.length - offset - HEADER_BYTES,
+    );
+    offset = encodeHeader({ type: FrameType.data, flags: 0, streamId: id, length }, into, offset);
+    pending.copy(into, offset, stream.pendingAt, stream.pendingAt + length);
+    stream.sendWindow -= length;
+    stream.pendingAt += length;
+    if (stream.pendingAt === pending.length) {
+      stream.pending = undefined;
+      written.push(stream);
+    }
+    this.#offer(stream, true);
+    return offset + length;
+  }
+
+  #receive(frame: Frame): readonly MuxAction[] {
+    switch (frame.type) {
+      case FrameType.ping:
+        return this.#receivePing(frame);
+      case FrameType.goAway:
+        this.#isPeerDraining = true;
+        return [{ type: 'draining' }];
+      default:
+        return this.#receiveOnStream(frame);
+    }
+  }
+
+  #receivePing({ flags, length }: Frame): readonly MuxAction[] {
+    if ((flags & FrameFlag.syn) === 0) return length === this.#pings ? [{ type: 'pong' }] : [];
+    this.#strikes.add(PING_STRIKES);
+    this.#sendControl(FrameType.ping, FrameFlag.ack, length);
+    return [];
+  }
+
+  #receiveOnStream(frame: Frame): readonly MuxAction[] {
+    const actions: MuxAction[] = [];
+    if (frame.isStart && (frame.flags & FrameFlag.syn) !== 0) this.#accept(frame.streamId, actions);
+    const stream = this.#streams.get(frame.streamId);
+    if (stream === undefined) {
+      if (!this.#hasBeen(frame.streamId))
+        throw protocolError('a frame is of a stream that never was');
+      // On its way when we let the stream go. Without payload there are few of those.
+      if (frame.isStart && frame.length === 0) this.#strikes.add();
+      return actions;
+    }
+    if (frame.isStart) this.#receiveHeader(stream, frame, actions);
+    if (frame.body.length > 0 && !stream.hasRemoteEnded) {
+      this.#hold(stream, frame.body.length);
+      actions.push({ type: 'deliver', stream, bytes: frame.body });
+    }
+    if (!frame.isEnd) return actions;
+    if ((frame.flags & FrameFlag.rst) !== 0) {
+      // What was opened and taken back before anybody answered costs us, and the peer next to nothing.
+      if (stream.localEnd === 'open') this.#strikes.add();
+      actions.push(this.#breakOff(stream, 'the far end reset the stream'));
+    } else if ((frame.flags & FrameFlag.fin) !== 0 && !stream.hasRemoteEnded) {
+      stream.hasRemoteEnded = true;
+      actions.push({ type: 'end', stream });
+      this.#forgetEnded(stream);
+    }
+    if (this.#heldBytes > limits.linkBudgetBytes) actions.push(this.#resetStalest());
+    return actions;
+  }
+
+  #receiveHeader(
+    stream: MuxStreamState,
+    { type, flags, length }: Frame,
+    actions: MuxAction[],
+  ): void {
+    if ((flags & FrameFlag.ack) !== 0 && !stream.isAcked) {
+      stream.isAcked = true;
+      this.#unacked -= 1;
+      actions.push({ type: 'acked' });
+    }
+    if (type === FrameType.data) {
+      if (length > stream.receiveWindow || (length > 0 && stream.hasRemoteEnded)) {
+        throw protocolError('a stream was sent more than its window, or more after its end');
+      }
+      stream.receiveWindow -= length;
+      if (length === 0 && flags === 0) this.#strikes.add();
+      return;
+    }
+    if (flags === 0 && length < USEFUL_WINDOW_BYTES) this.#strikes.add();
+    if (stream.sendWindow + length > MAX_WINDOW_BYTES) {
+      throw protocolError('a window was opened past 32 bits');
+    }
+    stream.sendWindow += length;
+    this.#offer(stream);
+  }
+
+  #accept(id: number, actions: MuxAction[]): void {
+    const isPeers = id % 2 === (this.#isClient ? 0 : 1);
+    if (!isPeers || id <= this.#lastPeerId) {
+      throw protocolError('a stream was opened with a number that is not free');
+    }
+    this.#lastPeerId = id;
+    if (this.#isDraining || this.#streams.size >= limits.linkStreams) {
+      this.#strikes.add();
+      this.#sendReset(id);
+      return;
+    }
+    const stream = new MuxStreamState(id, FrameFlag.ack);
+    stream.consumedAt = this.#receivedBytes;
+    this.#add(stream);
+    actions.push({ type: 'opened', stream });
+  }
+
+  #hasBeen(id: number): boolean {
+    if (id === 0) return false;
+    const isOurs = id % 2 === (this.#isClient ? 1 : 0);
+    return isOurs ? id < this.#nextId : id <= this.#lastPeerId;
+  }
+
+  #add(stream: MuxStreamState): void {
+    this.#streams.set(stream.id, stream);
+    this.#announcing.push(stream);
+  }
+
+  /** Puts a stream in line when it has something that may be sent. */
+  #offer(stream: MuxStreamState, hadTurn = false): void {
+    if (stream.isQueued || stream.firstFlag !== 0 || !this.#streams.has(stream.id)) return;
+    const hasData = stream.pending !== undefined;
+    if (hasData ? stream.sendWindow > 0 : stream.localEnd === 'asked') {
+      this.#schedule.add(stream, hadTurn);
+    }
+  }
+
+  #announce(stream: MuxStreamState): void {
+    if (stream.mustAnnounce) return;
+    stream.mustAnnounce = true;
+    this.#announcing.push(stream);
+  }
+
+  /** A window update with all that is owed, and with the stream's first flag. */
+  #announcement(stream: MuxStreamState): FrameHeader {
+    const flags = stream.firstFlag;
+    // A reader that keeps up may be far away from the sender: its window grows.
+    if (flags === 0 && stream.heldBytes === 0 && !this.#isTight()) {
+      const grown = Math.min(2 * stream.receiveWindowSize, limits.linkStreamWindowBytes);
+      if (this.#heldBytes * 2 <= limits.linkBudgetBytes) stream.receiveWindowSize = grown;
+    }
+    const owed = stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes;
+    stream.receiveWindow += owed;
+    stream.firstFlag = 0;
+    stream.mustAnnounce = false;
+    return this.#windowUpdate(stream.id, flags, owed);
+  }
+
+  #windowUpdate(streamId: number, flags: number, length: number): FrameHeader {
+    return { type: FrameType.windowUpdate, flags, streamId, length };
+  }
+
+  #sendReset(streamId: number): void {
+    this.#control.push(this.#windowUpdate(streamId, FrameFlag.rst, 0));
+  }
+
+  #sendControl(type: number, flags: number, length: number): void {
+    this.#control.push({ type, flags, streamId: 0, length });
+  }
+
+  #resetStalest(): MuxAction {
+    let stalest: MuxStreamState | undefined;
+    for (const stream of this.#holding) {
+      if (stalest === undefined || stream.consumedAt < stalest.consumedAt) stalest = stream;
+    }
+    if (this.#streams.has(stalest!.id)) this.#sendReset(stalest!.id);
+    return this.#breakOff(stalest!, 'nobody took what came, and the link held too much');
+  }
+
+  #breakOff(stream: MuxStreamState, why: string): MuxAction {
+    const error = stream.isAcked
+      ? new PosternError('ERR_STREAM_TRUNCATED', why)
+      : new PosternError('ERR_LINK_FAILED', 'the far end of the link refused the stream');
+    this.#hold(stream, -stream.heldBytes);
+    this.#forget(stream);
+    return { type: 'broken', stream, error };
+  }
+
+  #forgetEnded(stream: MuxStreamState): void {
+    if (stream.localEnd === 'sent' && stream.hasRemoteEnded) this.#forget(stream);
+  }
+
+  #forget(stream: MuxStreamState): void {
+    if (!this.#streams.delete(stream.id)) return;
+    if (!stream.isAcked) this.#unacked -= 1;
+    stream.pending = undefined;
+  }
+
+  #hold(stream: MuxStreamState, bytes: number): void {
+    stream.heldBytes += bytes;
+    this.#heldBytes += bytes;
+    if (stream.heldBytes > 0) this.#holding.add(stream);
+    else this.#holding.delete(stream);
+  }
+}
+
+/** A ping makes us answer: twenty a second are too many. */
+const PING_STRIKES = 10;
+
+/** A window that is opened by less is not worth a frame. */
+const USEFUL_WINDOW_BYTES = 256;
+
+const MAX_WINDOW_BYTES = 0xffff_ffff;
