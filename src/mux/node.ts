@@ -32,7 +32,8 @@ export interface MuxConnectionOptions {
 
 /**
  * A connection that carries many streams, each a plain Duplex with half-close and back-pressure in both
- * directions. It owns the connection, and is silent while nobody uses it.
+ * directions. It owns the connection, which must be done with what is written when it calls back, and
+ * is silent while nobody uses it.
  */
 export class MuxConnection implements BudgetMember {
   /** Settles, and never rejects, when the connection has ended: with what ended it, if anything did. */
@@ -54,7 +55,6 @@ export class MuxConnection implements BudgetMember {
   #isReading = false;
   #receivedBytes = 0;
   #heldBytes = 0;
-  #error: Error | undefined;
   #isOver = false;
   #settleClosed: (error: Error | undefined) => void = () => {};
   /** What the streams ask for. */
@@ -321,9 +321,12 @@ export class MuxConnection implements BudgetMember {
     });
   }
 
+  /** In another turn of the event loop: a link with much to send is not to keep the others from theirs. */
   #writeOn(): void {
-    this.#isWriting = false;
-    this.#schedulePump();
+    setImmediate(() => {
+      this.#isWriting = false;
+      this.#pump();
+    });
   }
 
   #account(): void {
@@ -357,30 +360,30 @@ export class MuxConnection implements BudgetMember {
   #finish(error?: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#error = error;
     this.#cancelHeader?.();
     for (const cancel of this.#waits) cancel();
     this.#options.budget.leave(this);
     this.#refuseOpeners();
+    // Before the streams go: that the link ends says all about them.
+    const last = Buffer.allocUnsafe(LAST_BYTES);
+    const length = this.#session.produce(last, 0, []);
     const broken = error instanceof PosternError ? error : gone(error);
     for (const stream of this.#streams.values()) stream.destroy(broken);
     this.#streams.clear();
-    this.#closeInner();
-    this.#settleClosed(this.#error);
+    this.#closeInner(last.subarray(0, length));
+    this.#settleClosed(error);
   }
 
-  #closeInner(): void {
+  #closeInner(last: Buffer): void {
     const inner = this.#inner;
-    inner.on('error', () => {});
+    inner.on('error', ignore);
     if (!inner.writable) {
       inner.destroy();
       return;
     }
-    const last = Buffer.allocUnsafe(LAST_BYTES);
-    const length = this.#session.produce(last, 0, []);
     const cancel = this.#timers.after(limits.closeLingerMs, () => inner.destroy());
     inner.once('close', cancel);
-    inner.end(last.subarray(0, length), () => inner.destroy());
+    inner.end(last, () => inner.destroy());
   }
 }
 

@@ -84,7 +84,7 @@ export interface MuxSessionOptions {
  * One side of a yamux session over one connection. Bytes in by `push` and `step`, bytes out by `produce`.
  *
  * What is received is bounded: each stream by its window, the session by `limits.linkBudgetBytes`. When
- * half of that is held, only streams that hold nothing are given window again, and none grows; at the
+ * half of that is held, only streams that hold nothing are given window again; at the
  * limit the stream that was last taken from the longest ago is reset. A peer that ignores a window,
  * or makes us work for nothing, loses the session.
  */
@@ -172,7 +172,8 @@ export class MuxSession {
 
   /** The reader took so many bytes. */
   consumed(stream: MuxStreamState, bytes: number): void {
-    this.#hold(stream, -bytes);
+    // Of a stream that broke nothing is on the books any more.
+    this.#hold(stream, -Math.min(bytes, stream.heldBytes));
     stream.consumedAt = this.#receivedBytes;
     if (!this.#streams.has(stream.id)) return;
     const owed = stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes;
@@ -404,16 +405,22 @@ export class MuxSession {
   /** A window update with all that is owed, and with the stream's first flag. */
   #announcement(stream: MuxStreamState): FrameHeader {
     const flags = stream.firstFlag;
-    // A reader that keeps up may be far away from the sender: its window grows.
-    if (flags === 0 && stream.heldBytes === 0 && !this.#isTight()) {
-      const grown = Math.min(2 * stream.receiveWindowSize, limits.linkStreamWindowBytes);
-      if (this.#heldBytes * 2 <= limits.linkBudgetBytes) stream.receiveWindowSize = grown;
-    }
-    const owed = stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes;
+    if (flags === 0) stream.receiveWindowSize = this.#windowFor(stream);
+    const owed = Math.max(stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes, 0);
     stream.receiveWindow += owed;
     stream.firstFlag = 0;
     stream.mustAnnounce = false;
     return this.#windowUpdate(stream.id, flags, owed);
+  }
+
+  /**
+   * A reader that keeps up may be far away from the sender: its window grows. Streams share half of the
+   * budget out evenly, for where readers are slower than the link the window is the share of it.
+   */
+  #windowFor({ heldBytes, receiveWindowSize: size }: MuxStreamState): number {
+    const share = Math.floor(limits.linkBudgetBytes / 2 / this.#streams.size);
+    const wanted = heldBytes > 0 || this.#isTight() ? size : 2 * size;
+    return Math.max(INITIAL_WINDOW_BYTES, Math.min(wanted, share, limits.linkStreamWindowBytes));
   }
 
   #windowUpdate(streamId: number, flags: number, length: number): FrameHeader {
