@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import { ByteBudget } from '../../src/bytes/budget.ts';
-import { PosternError } from '../../src/errors.ts';
+import type { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { MuxConnection, type MuxConnectionOptions } from '../../src/mux/node.ts';
 import { HandTimers } from '../support/hand-timers.ts';
@@ -67,7 +67,7 @@ describe('a stream', () => {
     assert.equal((await readAll(far)).toString(), 'request');
     far.end('answer after the end');
     assert.equal((await readAll(near)).toString(), 'answer after the end');
-    await Promise.all([near, far].map((end) => end.closed || once(end, 'close')));
+    for (const end of [near, far]) if (!end.closed) await once(end, 'close');
   });
 
   test('carries megabytes, in both directions at once', async () => {
