@@ -289,6 +289,16 @@ const table = {
     unit: 'ms',
     guards: 'A bridge that vanished without a word would keep its streams waiting for ever.',
   },
+  bridgeStaggerMs: {
+    value: 700,
+    unit: 'ms',
+    guards: 'A bridge that says nothing would hold up the streams that another one could carry.',
+  },
+  bridgeSpreadMs: {
+    value: 1_500,
+    unit: 'ms',
+    guards: 'The last of many bridges would get its turn late, and may be the only one that works.',
+  },
   bridgeRetryMs: {
     value: 1_000,
     unit: 'ms',

@@ -1,5 +1,6 @@
 /** Streams, circuits and links, client engine and bridge engine in one process. */
 import assert from 'node:assert/strict';
+import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
@@ -327,6 +328,33 @@ describe('bridges', () => {
     await timers.fire(2000);
     (await waiting).end();
     await client.until(isStream(1, 'succeeded'));
+  });
+
+  test('that say nothing hold nobody up while another one works', async (t) => {
+    const target = await listen(t, echo);
+    const mute = (socket: Duplex): void => void socket.resume();
+    const drip = (socket: Duplex): void => {
+      const timer = setInterval(() => socket.write('.'), 100);
+      socket.resume().once('close', () => clearInterval(timer));
+    };
+    // As a bridge that has done its handshake, and then does nothing.
+    const plain = await Promise.all([mute, mute, drip].map((serve) => listen(t, serve)));
+    const obfs4 = await Promise.all([mute, drip].map((serve) => listen(t, serve)));
+    const good = await startBridge(t);
+    const { args } = good.engine.bridgeLines[0]!;
+    const words = args.map(([key, value]) => `${key}=${value}`).join(' ');
+    const lines = [
+      ...plain.map(({ text }) => `Bridge ${text}\n`),
+      ...obfs4.map(({ text }) => `Bridge obfs4 ${text} ${words}\n`),
+      `Bridge ${formatEndpoint(await closedPort())}\n`,
+    ];
+    for (let start = 0; start < 5; start += 1) {
+      const client = await startClient(t, [good], lines.join(''));
+      await Promise.all(
+        Array.from({ length: 8 }, (_, index) => echoes(client, target.endpoint, `stream ${index}`)),
+      );
+      assert.ok(!statuses(client, 'stream').includes('failed'));
+    }
   });
 
   test('that are all out of reach fail a stream after each was tried once more', async (t) => {

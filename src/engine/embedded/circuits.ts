@@ -47,6 +47,8 @@ export class Circuits {
   readonly #built = new Set<BuiltCircuit>();
   #settings: CircuitSettings = { bridges: [], hops: 1, maxDirtinessMs: 0 };
   #building: Promise<BuiltCircuit> | undefined;
+  /** Bridges that a circuit is being extended to, and that have not answered. */
+  readonly #trying = new Set<Bridge>();
   #lastId = 0;
   /** Those who wait for a bridge to come back. */
   readonly #waiters = new Set<() => void>();
@@ -137,12 +139,62 @@ export class Circuits {
     this.bridgesChanged();
   }
 
-  /** One circuit at a time: who comes meanwhile takes that one. */
+  /** Who comes while circuits are being built takes the first that stands. */
   #build(): Promise<BuiltCircuit> {
-    this.#building ??= this.#extend(this.#choosePath()!).finally(() => {
+    this.#building ??= this.#tryPaths().finally(() => {
       this.#building = undefined;
     });
     return this.#building;
+  }
+
+  /**
+   * Tries one path after the other, and does not wait long for any: a bridge may accept a connection and
+   * then say nothing for a minute. The first that stands wins; one that comes in later stays in reserve.
+   *
+   * @throws what the last one failed with, when none is left
+   */
+  #tryPaths(): Promise<BuiltCircuit> {
+    return new Promise((resolve, reject) => {
+      let running = 0;
+      let failure: unknown;
+      let cancelNext: (() => void) | undefined;
+      const settle = (settlement: () => void): void => {
+        cancelNext?.();
+        this.#waiters.delete(tryLater);
+        settlement();
+      };
+      // A bridge that comes, or comes back, is tried too.
+      const tryLater = (): void => {
+        cancelNext ??= this.#options.timers.after(this.#staggerMs(), tryNext);
+      };
+      const tryNext = (): void => {
+        cancelNext?.();
+        cancelNext = undefined;
+        const path = this.#choosePath();
+        if (path === undefined) {
+          if (running === 0) settle(() => reject(failure ?? unreachable(this.#settings.bridges)));
+          return;
+        }
+        running += 1;
+        this.#extend(path).then(
+          (circuit) => settle(() => resolve(circuit)),
+          (error: unknown) => {
+            running -= 1;
+            failure = error;
+            if (this.#waiters.has(tryLater)) tryNext();
+          },
+        );
+        tryLater();
+      };
+      this.#waiters.add(tryLater);
+      tryNext();
+    });
+  }
+
+  /** However many bridges there are, the last of them gets its turn soon. */
+  #staggerMs(): number {
+    const { length } = this.#settings.bridges;
+    return Math.min(limits.bridgeStaggerMs, limits.bridgeSpreadMs / length);
   }
 
   /** Launches a circuit and extends it, hop by hop. */
@@ -151,10 +203,12 @@ export class Circuits {
     const id = (this.#lastId += 1);
     const used: { readonly link: Link; readonly release: () => void }[] = [];
     this.#tell('launched', id, []);
+    for (const bridge of path) this.#trying.add(bridge);
     try {
       for (let hops = 1; hops <= path.length; hops += 1) {
         const link = await links.get(path.slice(0, hops));
         used.push({ link, release: links.use(link) });
+        this.#trying.delete(path[hops - 1]!);
         this.#tell('extended', id, path.slice(0, hops));
       }
       if (used.some(({ link }) => !link.isOpen)) {
@@ -164,6 +218,8 @@ export class Circuits {
       this.#tell('failed', id, path.slice(0, used.length));
       for (const { release } of used) release();
       throw error;
+    } finally {
+      for (const bridge of path) this.#trying.delete(bridge);
     }
     const circuit = new BuiltCircuit(id, path, used.at(-1)!.link, {
       afterDirtiness: (callback) =>
@@ -182,10 +238,13 @@ export class Circuits {
     return circuit;
   }
 
-  /** Bridges by chance, none twice; undefined when too few are up. */
+  /**
+   * Bridges by chance, none twice, those that have been reached before those that never were; undefined
+   * when too few are up and not being tried already.
+   */
   #choosePath(): readonly Bridge[] | undefined {
     const { bridges, hops } = this.#settings;
-    const usable = bridges.filter(({ isUp }) => isUp);
+    const usable = bridges.filter((bridge) => bridge.isUp && !this.#trying.has(bridge));
     // From the end: the last hops are the ones that not every bridge can be.
     const path: Bridge[] = [];
     while (path.length < hops) {
@@ -197,7 +256,9 @@ export class Circuits {
       // A program's bridge can only come first: leave the others for behind it.
       const direct = candidates.filter(({ route }) => route.through === undefined);
       const choice = isFirst && hops > 1 && direct.length > 0 ? direct : candidates;
-      path.unshift(choice[randomInteger(this.#options.rng, 0, choice.length - 1)]!);
+      const known = choice.filter(({ wasReached }) => wasReached);
+      const ranked = known.length > 0 ? known : choice;
+      path.unshift(ranked[randomInteger(this.#options.rng, 0, ranked.length - 1)]!);
     }
     return path;
   }
