@@ -128,18 +128,11 @@ describe('SIGUSR1 is answered with a line, and opens no port', onLinux, () => {
     cpSync(join(packageRoot, 'bin'), join(folder, 'bin'), { recursive: true });
     cpSync(join(packageRoot, 'package.json'), join(folder, 'package.json'));
     mkdirSync(join(folder, 'dist', 'src', 'cli'), { recursive: true });
-    // Stands where the command would be, and goes on loading for ever.
+    // Stands where the command would be. With a listener, Node leaves the signal alone.
     writeFileSync(
       join(folder, 'dist', 'src', 'cli', 'main.js'),
-      `process.on('SIGUSR2', () => process.stdout.write('here\\n'));
-       process.stdout.write('loading\\n');
-       await new Promise(() => setInterval(() => {}, 1e6));`,
+      `process.stdout.write('listeners: ' + process.listenerCount('SIGUSR1'));`,
     );
-    const loading = start(t, [], {}, join(folder, 'bin', 'postern'));
-    await loading.output.match(/loading/);
-    loading.process.kill('SIGUSR1');
-    loading.process.kill('SIGUSR2');
-    await loading.output.match(/here/);
-    assert.deepEqual(listeningPorts(loading.process.pid!), []);
+    await start(t, [], {}, join(folder, 'bin', 'postern')).output.match(/listeners: 1/);
   });
 });
