@@ -1,20 +1,37 @@
 /**
  * npm's `prepare`: builds, in a clone and when npm installs from git.
  *
- * npm fetches what the build needs before, but not for `npm install --global` from git: it hands
- * `--global` on to that step, which then installs elsewhere.
+ * From git, npm makes a clone of its own, installs there what the build needs, and packs it. With
+ * `--global` it hands that option on to the step in the middle, which then fetches nothing and links the
+ * clone into the place where the package is going to be. Both are mended here.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-const root = join(import.meta.dirname, '..');
+const root = realpathSync(join(import.meta.dirname, '..'));
+
 if (!existsSync(join(root, 'node_modules', 'typescript'))) {
   npm('ci', '--global=false', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund');
 }
 npm('run', '--silent', 'build');
+// npm's mark for its own clones, not for `npm install --global .`, whose link is wanted.
+if (process.env._PACOTE_NO_PREPARE_ && process.env.npm_config_global === 'true') unlink();
+
+function unlink() {
+  const [folder] = npmOutput('root', '--global').split('\n');
+  const link = join(folder, 'postern');
+  const isLink = lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (isLink && realpathSync(link) === root) rmSync(link);
+}
 
 function npm(...args) {
-  const npmCli = process.env.npm_execpath;
-  execFileSync(process.execPath, [npmCli, ...args], { cwd: root, stdio: 'inherit' });
+  execFileSync(process.execPath, [process.env.npm_execpath, ...args], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+}
+
+function npmOutput(...args) {
+  return execFileSync(process.execPath, [process.env.npm_execpath, ...args], { encoding: 'utf8' });
 }
