@@ -14,6 +14,14 @@ export interface NodeLine {
   readonly path: string;
 }
 
+const { engines } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+  engines: { node: string };
+};
+const [, floor = '', oldestMajor = ''] = /((\d+)\.\d+)/.exec(engines.node) ?? [];
+
+/** The oldest Node that Postern runs on, like `20.19`. */
+export const oldestNode: string = floor;
+
 const folder = join(packageRoot, '.ci', 'nodes');
 const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
@@ -29,6 +37,10 @@ const pinned: readonly NodeLine[] = Object.entries(dependencies)
   .sort((one, other) => one.major - other.major);
 
 /** Those on which Postern runs, and everything is tried. */
-export const lines: readonly NodeLine[] = pinned.filter(({ major }) => major >= 20);
+export const lines: readonly NodeLine[] = pinned.filter(
+  ({ major }) => major >= Number(oldestMajor),
+);
 /** Those that are too old, and have to be told so. */
-export const oldLines: readonly NodeLine[] = pinned.filter(({ major }) => major < 20);
+export const oldLines: readonly NodeLine[] = pinned.filter(
+  ({ major }) => major < Number(oldestMajor),
+);

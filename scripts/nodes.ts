@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { nameOf, type Pairing, runPairing } from '../test/support/pairings.ts';
 import type { PtProgram } from '../test/support/pt-programs.ts';
-import { type NodeLine, lines, oldLines } from './lines.ts';
+import { type NodeLine, lines, oldestNode, oldLines } from './lines.ts';
 import { buildRoot, packageRoot } from './paths.ts';
 
 const isShort = process.argv.includes('--short');
@@ -38,7 +38,7 @@ if (failures.length > 0) {
 
 /** A Node that is too old: a sentence for a person, a line for a parent. */
 function refuseOn({ version, path }: NodeLine): void {
-  const sentence = `postern needs Node 20.19 or later; this is Node ${version}\n`;
+  const sentence = `postern needs Node ${oldestNode} or later; this is Node ${version}\n`;
   const asked = (env: NodeJS.ProcessEnv): string => {
     const { status, stdout, stderr } = spawnSync(path, [bin], { env, encoding: 'utf8' });
     return JSON.stringify({ status, stdout, stderr });

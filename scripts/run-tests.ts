@@ -38,8 +38,9 @@ if (files.length === 0) {
   }
   const options = [
     '--test',
-    // A test that hangs is a failure, not a run without an end.
-    '--test-timeout=120000',
+    // A test that hangs is a failure, not a run without an end. This is the only clock that a test has: far
+    // beyond what any needs, so that it fails none on a machine that is slow or has much else to do.
+    '--test-timeout=1200000',
     // Node itself would leave a core to nobody: tests wait for programs as often as they compute.
     `--test-concurrency=${availableParallelism()}`,
     ...reporters,

@@ -12,7 +12,7 @@ const ROT_BY_N = join(packageRoot, 'examples', 'rot-by-n.mjs');
 
 test(
   'tor gets a bridge’s descriptor through rot_by_N, loaded by --plugin on both sides',
-  { skip: torMissing, timeout: 60_000 },
+  { skip: torMissing },
   async (t) => {
     const address = formatEndpoint(await closedPort());
     const serverPlugin = await createPlugin(t);
