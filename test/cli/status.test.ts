@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { packageRoot } from '../../scripts/paths.ts';
@@ -79,6 +79,13 @@ describe('SIGUSR1 is answered with a line, and opens no port', onLinux, () => {
     const demo = start(t, ['demo', '--mb', '1']);
     await demo.output.match(/Running until Ctrl-C/);
     await demandStatus(demo);
+    const { pid } = demo.process;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+    for (const child of children) process.kill(Number(child), 'SIGUSR1');
+    for (const name of ['bridge', 'client']) {
+      await demo.output.match(new RegExp(`${name} -> parent   LOG .*"${STATUS.source}"`));
+    }
+    for (const child of children) assert.ok(!listeningPorts(Number(child)).includes(DEBUGGER_PORT));
   });
 
   test('postern run', async (t) => {
