@@ -1,5 +1,6 @@
 /** `postern bridge`: a server transport without a parent, which forwards to one place. */
 import type { Duplex } from 'node:stream';
+import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listen, type Listening } from '../index.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { relay } from '../net/relay.ts';
@@ -58,6 +59,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   context.stdout.write(`${bridge.bridgeLine}\n`);
   const { warning } = builtinTransports.get(options.transport);
   if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
+  if (slowSecretboxNotice !== undefined) say(context, `Note: ${slowSecretboxNotice}`);
   if (isWildcard(bridge.address.host)) {
     say(
       context,

@@ -1,6 +1,7 @@
 /** `postern client`: local connections go, disguised, to where a bridge forwards. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { PosternError } from '../errors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
@@ -62,6 +63,10 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
   } catch (error) {
     await outlet.close();
     return reportError(context, error, `cannot listen on ${entrance.text}`);
+  }
+  // Another program's boxes are its own.
+  if (slowSecretboxNotice !== undefined && options.pt === undefined) {
+    say(context, `Note: ${slowSecretboxNotice}`);
   }
   const clients = entrance.isSocks ? 'SOCKS' : 'TCP';
   say(context, `Listening on ${formatEndpoint(listener.endpoint)} for ${clients} clients.`);

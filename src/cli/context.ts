@@ -12,12 +12,14 @@ export interface CommandContext {
   readonly stop: StopRequests;
   /** The process ID of whoever started us, at this moment. */
   readonly parentPid: () => number;
-  /** Listens for a signal that only a daemon gives a meaning to. @returns ends that */
-  readonly onSignal: (signal: DaemonSignal, listener: () => void) => () => void;
+  /** What starts this program once more, without arguments. */
+  readonly ownCommand: readonly [string, ...string[]];
+  /** Listens for a signal that asks for something else than the end. @returns ends that */
+  readonly onSignal: (signal: RequestSignal, listener: () => void) => () => void;
 }
 
-/** Signals that end a process which does not listen for them. */
-export type DaemonSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
+/** SIGUSR1 asks every verb for its status; the others end a process that does not listen for them. */
+export type RequestSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
 
 /** The two ways of being asked to end. */
 export interface StopRequests {

@@ -1,5 +1,4 @@
 /** `postern demo`: a bridge, a client and their parent on this machine, and a verified transfer. */
-import { fileURLToPath } from 'node:url';
 import { PosternError } from '../errors.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createPtDialer } from '../parent/dial.ts';
@@ -97,7 +96,7 @@ function parseMegabytes(text: string): number {
 /** Launches this very program as a managed proxy, and shows what is said between it and us. */
 function startChild<L extends LaunchConfiguration>(
   name: string,
-  { env, stop }: CommandContext,
+  { env, stop, ownCommand }: CommandContext,
   display: Display,
   configuration: L,
 ): Promise<Child<MethodOf<L>>> {
@@ -105,7 +104,7 @@ function startChild<L extends LaunchConfiguration>(
     display.line(`parent -> ${name}   ${key}=${value}`);
   }
   return launch({
-    command: [process.execPath, fileURLToPath(new URL('main.js', import.meta.url))],
+    command: ownCommand,
     configuration,
     env,
     signal: stop.drain,

@@ -1,11 +1,14 @@
 /** The process: hands the world to the command and keeps its exit code. */
 import './small-heap.ts';
+import { ExitCode } from './context.ts';
 import { runCommand } from './program.ts';
 import { stopRequestsOf } from './stop-requests.ts';
 
 // That nobody reads what is said is no reason to stop serving.
 process.stderr.on('error', () => {});
 
+// What stands if the verb never ends, and yet nothing is left that could go on.
+process.exitCode = ExitCode.failed;
 process.exitCode = await runCommand({
   args: process.argv.slice(2),
   env: process.env,
@@ -14,6 +17,7 @@ process.exitCode = await runCommand({
   stderr: process.stderr,
   stop: stopRequestsOf(process, process.stdout),
   parentPid: () => process.ppid,
+  ownCommand: [process.execPath, process.argv[1]!],
   onSignal: (signal, listener) => {
     process.on(signal, listener);
     return () => void process.off(signal, listener);

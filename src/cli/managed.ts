@@ -4,6 +4,7 @@ import { runManagedProxy } from '../proxy/run.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import type { CommandContext } from './context.ts';
 import { UsageError } from './report-error.ts';
+import { describeProcess } from './status.ts';
 
 /** The options of the managed proxy, as torrc's `exec` line gives them. */
 export interface ManagedOptions {
@@ -14,7 +15,7 @@ export interface ManagedOptions {
 }
 
 export function run(context: CommandContext, options: ManagedOptions): Promise<number> {
-  const { env, stdin, stdout, stop, parentPid } = context;
+  const { env, stdin, stdout, stop, parentPid, onSignal } = context;
   const logFile = options.logFile ?? (options.enableLogging && 'postern.log');
   return runManagedProxy({
     env,
@@ -23,6 +24,7 @@ export function run(context: CommandContext, options: ManagedOptions): Promise<n
     ...stop,
     parentPid,
     registry: builtinTransports,
+    onStatusRequest: (log) => onSignal('SIGUSR1', () => log(describeProcess())),
     ...(options.logLevel !== undefined && { logLevel: parseLogLevel(options.logLevel) }),
     ...(logFile !== undefined && { logFile }),
     unsafeLogging: options.unsafeLogging ?? false,

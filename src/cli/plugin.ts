@@ -8,7 +8,7 @@ import { UsageError } from './report-error.ts';
 /**
  * Loads every transport that a module exports.
  *
- * @param specifier a path (`./rot-by-n.js`, from the working directory), or the name of a package that
+ * @param specifier a path (`./rot-by-n.mjs`, from the working directory), or the name of a package that
  *   is installed where this one is
  * @throws UsageError when the module cannot be loaded, or exports no transport
  */

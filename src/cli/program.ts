@@ -5,12 +5,13 @@ import type { ClientOptions } from './client.ts';
 import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
-import { type CommandContext, EXIT_CODES_HELP, ExitCode } from './context.ts';
+import { type CommandContext, EXIT_CODES_HELP, ExitCode, say } from './context.ts';
 import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
 import type { ManagedOptions } from './managed.ts';
 import { reportError, UsageError } from './report-error.ts';
 import type { RunOptions } from './run.ts';
+import { describeProcess } from './status.ts';
 
 /** Runs `postern` with the context's arguments; never throws. */
 export async function runCommand(context: CommandContext): Promise<number> {
@@ -80,7 +81,8 @@ function buildProgram(
     .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
     .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
     .allowExcessArguments()
-    .hook('preAction', async () => {
+    .hook('preAction', async (_, action) => {
+      if (action !== program && action.name() !== 'run') answerStatusRequests(context, action);
       const { plugin = [] } = program.opts<{ plugin?: readonly string[] }>();
       for (const specifier of plugin) await addPlugin(specifier);
     })
@@ -177,6 +179,11 @@ function buildProgram(
     });
   }
   return program;
+}
+
+/** A daemon and a managed proxy answer in their logs; everything else answers here. */
+function answerStatusRequests(context: CommandContext, verb: Command): void {
+  context.onSignal('SIGUSR1', () => say(context, `postern ${verb.name()}: ${describeProcess()}`));
 }
 
 function withSubcommands(command: Command): readonly Command[] {

@@ -1,13 +1,12 @@
 /** `postern run`: the daemon that a torrc describes, controlled over TC and by signals. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { localDefaults, torrcFile } from '../config/node.ts';
 import type { Signal } from '../control/messages.ts';
 import { startDaemon, verifyDaemon } from '../engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
-import { type CommandContext, type DaemonSignal, ExitCode, say } from './context.ts';
+import { type CommandContext, ExitCode, type RequestSignal, say } from './context.ts';
 import { reportError } from './report-error.ts';
 
 /** The options of `postern run`. */
@@ -29,7 +28,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     env,
     stdout,
     stderr,
-    ownCommand: [process.execPath, fileURLToPath(new URL('main.js', import.meta.url))],
+    ownCommand: context.ownCommand,
   };
   let daemon: Daemon;
   try {
@@ -67,7 +66,7 @@ function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => 
   if (stop.now.aborted) halt();
   else if (stop.drain.aborted) shutDown();
   const ends = Object.entries(signals).map(([name, signal]) =>
-    onSignal(name as DaemonSignal, send(signal)),
+    onSignal(name as RequestSignal, send(signal)),
   );
   return () => {
     for (const end of ends) end();
@@ -76,7 +75,7 @@ function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => 
   };
 }
 
-const signals: Readonly<Record<DaemonSignal, Signal>> = {
+const signals: Readonly<Record<RequestSignal, Signal>> = {
   SIGHUP: 'reload',
   SIGUSR1: 'dump',
   SIGUSR2: 'debug',

@@ -56,8 +56,13 @@ export function createNobleSecretbox(): Secretbox {
 
 const fastest = sodium === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodium);
 
-/** What computes the boxes here; a start-up log line says so when it is not sodium-native. */
+/** What computes the boxes here. */
 export const secretboxBackend: Secretbox['name'] = fastest.name;
+/** What a log says once, at the start, of boxes that are slow; undefined when they are not. */
+export const slowSecretboxNotice: string | undefined =
+  sodium === undefined
+    ? 'sodium-native has no library for this system: encryption runs in JavaScript, ten times slower'
+    : undefined;
 /** Writes the box of `message` into all of `box`, which is `BOX_OVERHEAD` longer. */
 export const seal: Secretbox['seal'] = fastest.seal;
 /** Writes the message of `box` into all of `message`; false, and nothing written, if forged. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
+import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listenTcp } from '../net/listener.ts';
 import { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 import type { LogSeverity } from '../pt/messages.ts';
@@ -34,6 +35,8 @@ export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 
   readonly logFile?: string;
   /** Whether addresses stay in log lines. */
   readonly unsafeLogging?: boolean;
+  /** Is given a way to log a line whenever somebody asks for the status. @returns ends that */
+  readonly onStatusRequest?: (log: (line: string) => void) => () => void;
   readonly rng?: Rng;
   readonly clock?: Clock;
   /** How client transports listen. */
@@ -91,7 +94,9 @@ async function run(
     await reporter.flush();
     return 1;
   }
+  if (slowSecretboxNotice !== undefined) logger.notice(slowSecretboxNotice);
   reporter.startLogging();
+  const ignoreStatusRequests = options.onStatusRequest?.(logger.notice);
 
   // Step 6, until step 7.
   if (!ends.now.aborted && !ends.drain.aborted) {
@@ -102,6 +107,7 @@ async function run(
     await Promise.race([once(ends.now, 'abort'), proxy.drain()]);
   }
   const why = ends.now.aborted ? (ends.now.reason as Error).message : 'the last connection ended';
+  ignoreStatusRequests?.();
   logger.notice(`ends: ${why}`);
   await proxy.close();
   await logFile?.idle();

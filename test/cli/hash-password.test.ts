@@ -5,6 +5,7 @@ import { ExitCode } from '../../src/cli/context.ts';
 import { runCommand } from '../../src/cli/program.ts';
 import { parsePassphraseHash, verifyPassphrase } from '../../src/crypto/passphrase.ts';
 import { Output } from '../support/command.ts';
+import { postern } from '../support/pt-programs.ts';
 
 /** Runs `postern hash-password` with this on stdin, typed at a terminal or piped. */
 async function hash(
@@ -24,6 +25,7 @@ async function hash(
     stderr: err,
     stop: { drain: never, now: never },
     parentPid: () => 1,
+    ownCommand: postern.command,
     onSignal: () => () => {},
   });
   return { code, out, err };

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { buildRoot } from '../../scripts/paths.ts';
+import { packageRoot } from '../../scripts/paths.ts';
 import { ExitCode } from '../../src/cli/context.ts';
 import { loadPlugin } from '../../src/cli/plugin.ts';
 import { PosternError } from '../../src/errors.ts';
@@ -15,7 +15,7 @@ import { startPtClient, startPtServer, postern } from '../support/pt-programs.ts
 import { seededRng } from '../support/rng.ts';
 import { dial, echo, listen, readAll } from '../support/sockets.ts';
 
-const ROT_BY_N = join(buildRoot, 'examples', 'rot-by-n.js');
+const ROT_BY_N = join(packageRoot, 'examples', 'rot-by-n.mjs');
 const folder = mkdtempSync(join(tmpdir(), 'postern-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 

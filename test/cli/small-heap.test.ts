@@ -13,3 +13,10 @@ test('the young generation does not grow with what is allocated', () => {
   const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
   assert.ok(young!.space_size <= 8 * 2 ** 20, `${young!.space_size} bytes`);
 });
+
+test('a few bytes that are kept keep little of Node’s pool', () => {
+  // The pool that Node began with is used up first.
+  Array.from({ length: 100 }, () => Buffer.allocUnsafe(2000));
+  const { byteLength } = Buffer.allocUnsafe(1).buffer;
+  assert.ok(byteLength < 9000, `${byteLength} bytes`);
+});

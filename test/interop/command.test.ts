@@ -48,7 +48,7 @@ describe(
     const curl = peerProgram('curl');
     test(
       'curl, by SOCKS and by a forwarded port',
-      { skip: curl === undefined && 'curl is not installed', timeout: 60_000 },
+      { skip: curl === undefined && 'curl is not installed' },
       async (t) => {
         const page = randomBytes(2_000_000).toString('base64');
         const web = createServer((request, response) => {
@@ -97,7 +97,6 @@ describe(
         skip:
           (ssh === undefined || sshd === undefined || keygen === undefined) &&
           'ssh and sshd are not installed',
-        timeout: 60_000,
       },
       async (t) => {
         const folder = temporaryDirectory(t);
@@ -162,7 +161,7 @@ describe(
 );
 
 describe('other people’s transports by postern client --pt', { concurrency: true }, () => {
-  test('obfs4proxy carries bytes', { skip: obfs4proxyMissing, timeout: 60_000 }, async (t) => {
+  test('obfs4proxy carries bytes', { skip: obfs4proxyMissing }, async (t) => {
     const service = await listen(t, (socket) => void serveExchange(socket));
     const [obfs4, obfs3] = await Promise.all([
       startBridge(t, service.text),
@@ -181,7 +180,7 @@ describe('other people’s transports by postern client --pt', { concurrency: tr
   const snowflake = peerProgram('snowflake-client');
   test(
     'snowflake-client starts, is reported and ends with us',
-    { skip: snowflake === undefined && 'snowflake-client is not installed', timeout: 60_000 },
+    { skip: snowflake === undefined && 'snowflake-client is not installed' },
     async (t) => {
       // Its broker is out of reach: nothing is dialled, since nobody connects.
       const line = 'snowflake 192.0.2.3:80 url=https://broker.invalid/';

@@ -69,7 +69,7 @@ const flightBytes: Readonly<Record<Transport, Record<'client' | 'server', [numbe
 
 describe('what an observer sees', { skip: obfs4proxyMissing, concurrency: true }, () => {
   for (const transport of ['obfs4', 'obfs3'] as const) {
-    test(`${transport}: first writes of the same sizes`, { timeout: 60_000 }, async (t) => {
+    test(`${transport}: first writes of the same sizes`, async (t) => {
       const sizes = new Map<PtProgram, Record<'client' | 'server', number[]>>(
         programs.map((program) => [program, { client: [], server: [] }]),
       );
@@ -103,30 +103,26 @@ describe('what an observer sees', { skip: obfs4proxyMissing, concurrency: true }
     });
   }
 
-  test(
-    'obfs4: bursts of the lengths that the bridge’s seed gives',
-    { timeout: 60_000 },
-    async (t) => {
-      const samples = await Promise.all(
-        programs.map(async (program) => {
-          const { relay, dial } = await observe(t, 'obfs4', program, program);
-          const stream = await dial(relay.endpoint);
-          return burstSizes(relay, stream, BURSTS);
-        }),
-      );
-      for (const side of ['client', 'server'] as const) {
-        const [ours, theirs] = samples.map((sample) => sample[side]);
-        assert.equal(ours!.length, BURSTS, 'one write for each burst');
-        assert.ok(areAlike(ours!, theirs!), `${side}: ${String(ours)} and ${String(theirs)}`);
-        // The seed gives 100 lengths. Whoever drew from others would add many.
-        assert.ok(new Set([...ours!, ...theirs!]).size <= 100);
-      }
-    },
-  );
+  test('obfs4: bursts of the lengths that the bridge’s seed gives', async (t) => {
+    const samples = await Promise.all(
+      programs.map(async (program) => {
+        const { relay, dial } = await observe(t, 'obfs4', program, program);
+        const stream = await dial(relay.endpoint);
+        return burstSizes(relay, stream, BURSTS);
+      }),
+    );
+    for (const side of ['client', 'server'] as const) {
+      const [ours, theirs] = samples.map((sample) => sample[side]);
+      assert.equal(ours!.length, BURSTS, 'one write for each burst');
+      assert.ok(areAlike(ours!, theirs!), `${side}: ${String(ours)} and ${String(theirs)}`);
+      // The seed gives 100 lengths. Whoever drew from others would add many.
+      assert.ok(new Set([...ours!, ...theirs!]).size <= 100);
+    }
+  });
 
   test(
     'keep-alive as Go has it',
-    { skip: process.platform !== 'linux' && 'reads /proc/net/tcp', timeout: 60_000 },
+    { skip: process.platform !== 'linux' && 'reads /proc/net/tcp' },
     async (t) => {
       for (const program of programs) {
         const { relay, dial } = await observe(t, 'obfs4', program, program);
@@ -167,28 +163,24 @@ describe('what a prober gets', { skip: obfs4proxyMissing, concurrency: true }, (
 
   const silence: ProbeAnswer = { spoke: false, endedFirst: false, atEnd: 'FIN' };
 
-  test('obfs4: silence for garbage of any length', { timeout: 60_000 }, async (t) => {
+  test('obfs4: silence for garbage of any length', async (t) => {
     const lengths = [0, 1, 141, 8192, 8193, 50_000];
     await compare(t, 'obfs4', async () => lengths.map((length) => randomBytes(length)), silence);
   });
 
-  test(
-    'obfs4: silence for a replayed handshake and for that of another bridge',
-    { timeout: 60_000 },
-    async (t) => {
-      await compare(
-        t,
-        'obfs4',
-        async ({ relay, dial }) => {
-          (await dial(relay.endpoint)).destroy();
-          const [first] = relay.records[0]!.events;
-          assert.ok(first?.type === 'data' && first.from === 'client');
-          return [first.bytes, await otherBridgesHandshake(t)];
-        },
-        silence,
-      );
-    },
-  );
+  test('obfs4: silence for a replayed handshake and for that of another bridge', async (t) => {
+    await compare(
+      t,
+      'obfs4',
+      async ({ relay, dial }) => {
+        (await dial(relay.endpoint)).destroy();
+        const [first] = relay.records[0]!.events;
+        assert.ok(first?.type === 'data' && first.from === 'client');
+        return [first.bytes, await otherBridgesHandshake(t)];
+      },
+      silence,
+    );
+  });
 
   /** A client's whole handshake with a bridge of another identity. */
   async function otherBridgesHandshake(t: TestContext): Promise<Uint8Array> {
@@ -211,14 +203,14 @@ describe('what a prober gets', { skip: obfs4proxyMissing, concurrency: true }, (
     return bytes;
   }
 
-  test('obfs3: its key for anything, which tells it apart', { timeout: 60_000 }, async (t) => {
+  test('obfs3: its key for anything, which tells it apart', async (t) => {
     await compare(t, 'obfs3', async () => [0, 1, 192, 8192].map((length) => randomBytes(length)), {
       ...silence,
       spoke: true,
     });
   });
 
-  test('obfs3: garbage without end does not end the server', { timeout: 60_000 }, async (t) => {
+  test('obfs3: garbage without end does not end the server', async (t) => {
     const { server, relay, dial } = await observe(t, 'obfs3', postern, postern);
     for (const length of [8418, 8419, 100_000]) {
       await probe(server, randomBytes(length), async () => {
@@ -230,32 +222,28 @@ describe('what a prober gets', { skip: obfs4proxyMissing, concurrency: true }, (
 
 describe('what an altered byte does', { skip: obfs4proxyMissing, concurrency: true }, () => {
   for (const victim of ['client', 'server'] as const) {
-    test(
-      `obfs4: the ${victim} ends that connection, and no other`,
-      { timeout: 60_000 },
-      async (t) => {
-        for (const program of programs) {
-          let altering = false;
-          const [client, server] =
-            victim === 'client' ? [program, obfs4proxy] : [obfs4proxy, program];
-          const { relay, dial } = await observe(t, 'obfs4', client, server, (from, chunk) => {
-            if (altering && from !== victim) chunk[5]! ^= 1;
-          });
-          const stream = await dial(relay.endpoint);
-          stream.on('error', () => {}).resume();
-          altering = true;
-          stream.write('x');
-          await once(stream, 'end').catch(() => {});
-          altering = false;
-          const ends = relay.records[0]!.events.filter(({ type }) => type !== 'data');
-          assert.deepEqual(ends[0], { from: victim, type: 'end' }, program.name);
-          stream.destroy();
-          const next = await dial(relay.endpoint);
-          next.write('x');
-          assert.equal(String((await once(next, 'data'))[0]), 'x');
-          next.destroy();
-        }
-      },
-    );
+    test(`obfs4: the ${victim} ends that connection, and no other`, async (t) => {
+      for (const program of programs) {
+        let altering = false;
+        const [client, server] =
+          victim === 'client' ? [program, obfs4proxy] : [obfs4proxy, program];
+        const { relay, dial } = await observe(t, 'obfs4', client, server, (from, chunk) => {
+          if (altering && from !== victim) chunk[5]! ^= 1;
+        });
+        const stream = await dial(relay.endpoint);
+        stream.on('error', () => {}).resume();
+        altering = true;
+        stream.write('x');
+        await once(stream, 'end').catch(() => {});
+        altering = false;
+        const ends = relay.records[0]!.events.filter(({ type }) => type !== 'data');
+        assert.deepEqual(ends[0], { from: victim, type: 'end' }, program.name);
+        stream.destroy();
+        const next = await dial(relay.endpoint);
+        next.write('x');
+        assert.equal(String((await once(next, 'data'))[0]), 'x');
+        next.destroy();
+      }
+    });
   }
 });

@@ -14,7 +14,7 @@ const HANDSHAKES = 20;
 
 describe('pairings with obfs4proxy', { skip: obfs4proxyMissing, concurrency: true }, () => {
   for (const pairing of pairings) {
-    test(nameOf(pairing), { timeout: 60_000 }, async (t) => {
+    test(nameOf(pairing), async (t) => {
       const bytes = (pairing.iatMode ?? 0) === 0 ? BYTES : SHAPED_BYTES;
       const { failures } = await runPairing(t, pairing, { bytes, handshakes: HANDSHAKES });
       assert.deepEqual(failures, []);

@@ -20,7 +20,7 @@ describe(
       [obfs4proxy, postern],
       [postern, obfs4proxy],
     ] as const) {
-      test(`from ${maker.name} to ${heir.name}, and back`, { timeout: 60_000 }, async (t) => {
+      test(`from ${maker.name} to ${heir.name}, and back`, async (t) => {
         const target = await listen(t, (socket) => void serveExchange(socket));
         const options = {
           transport: 'obfs4',

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { buildRoot } from '../../scripts/paths.ts';
+import { packageRoot } from '../../scripts/paths.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { closedPort } from '../support/sockets.ts';
 import { createPlugin, Tor, torMissing } from '../support/tor.ts';
 
-const ROT_BY_N = join(buildRoot, 'examples', 'rot-by-n.js');
+const ROT_BY_N = join(packageRoot, 'examples', 'rot-by-n.mjs');
 
 test(
   'tor gets a bridge’s descriptor through rot_by_N, loaded by --plugin on both sides',
-  { skip: torMissing, timeout: 60_000 },
+  { skip: torMissing },
   async (t) => {
     const address = formatEndpoint(await closedPort());
     const serverPlugin = await createPlugin(t);

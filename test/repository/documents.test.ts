@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { buildRoot, packageRoot } from '../../scripts/paths.ts';
 import { startEngine } from '../support/engine.ts';
@@ -30,12 +29,13 @@ function fencesOf(text: string): { language: string; mark: string; code: string 
   }));
 }
 
-test('every TypeScript block of the documents is a whole file of examples/', () => {
-  const examples = new Map(sourceFiles('examples', '.ts').map(({ path, text }) => [path, text]));
+test('every JavaScript block of the documents is a whole file of examples/, and says its name', () => {
+  const examples = new Map(sourceFiles('examples', '.mjs').map(({ path, text }) => [path, text]));
   for (const { path, text } of pages) {
     for (const { language, mark, code } of fencesOf(text)) {
       if (!['ts', 'js', 'typescript', 'javascript'].includes(language)) continue;
       assert.equal(code, examples.get(mark), `${path}: a block marked "${mark}"`);
+      assert.ok(code.startsWith(`// ${basename(mark)}: `), `${path}: how is it to be saved?`);
     }
   }
 });
@@ -58,29 +58,21 @@ test('every command of the documents that is marked to be run works', async () =
 });
 
 describe('examples', () => {
-  /** A compiled example that imports this build instead of the installed package. */
-  function prepare(name: string): string {
-    const entries = (
-      JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
-        exports: Record<string, string>;
-      }
-    ).exports;
-    const code = readFileSync(join(buildRoot, 'examples', `${name}.js`), 'utf8')
-      .replace(/'postern(\/[a-z-]+)?'/g, (_, subpath: string | undefined) =>
-        JSON.stringify(
-          pathToFileURL(join(buildRoot, entries[`.${subpath ?? ''}`]!.replace('./dist/', ''))),
-        ),
-      )
-      .replace(/'\.\/([a-z-]+)\.js'/g, (_, other: string) =>
-        JSON.stringify(pathToFileURL(prepare(other))),
-      );
-    const file = join(folder, `${name}.mjs`);
-    writeFileSync(file, code);
-    return file;
+  // As a newcomer has it: saved under its name beside what `npm init -y` and `npm install` make.
+  writeFileSync(join(folder, 'package.json'), '{ "name": "mine", "type": "commonjs" }');
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(packageRoot, join(folder, 'node_modules', 'postern'));
+  for (const { path, text } of sourceFiles('examples', '.mjs')) {
+    writeFileSync(join(folder, basename(path)), text);
   }
 
-  test('server.ts, client.ts and run-any-pt.ts talk to each other', async () => {
-    const server = spawn(process.execPath, [prepare('server')], {
+  /** The path of an example. */
+  function saved(name: string): string {
+    return join(folder, `${name}.mjs`);
+  }
+
+  test('server.mjs, client.mjs and run-any-pt.mjs talk to each other', async () => {
+    const server = spawn(process.execPath, [saved('server')], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -91,9 +83,9 @@ describe('examples', () => {
         once(lines, 'close'),
       ])) as [string?];
       assert.match(bridgeLine, /^obfs4 127\.0\.0\.1:\d+ cert=\S+ iat-mode=0$/);
-      const { stdout } = await run(process.execPath, [prepare('client'), bridgeLine]);
+      const { stdout } = await run(process.execPath, [saved('client'), bridgeLine]);
       assert.equal(stdout, 'Hello through the bridge\n');
-      const other = [prepare('run-any-pt'), bridgeLine, process.execPath, main];
+      const other = [saved('run-any-pt'), bridgeLine, process.execPath, main];
       assert.deepEqual(
         (await run(process.execPath, other, { cwd: folder })).stdout,
         'Hello through another program\n',
@@ -103,22 +95,22 @@ describe('examples', () => {
     }
   });
 
-  test('control.ts changes an option of a daemon and hears of it', async (t) => {
+  test('control.mjs changes an option of a daemon and hears of it', async (t) => {
     const { engine } = await startEngine(t, 'ControlPort auto\nNickname gate\n');
     const { port } = engine.endpoints.control[0]!;
-    const { stdout } = await run(process.execPath, [prepare('control'), String(port)]);
+    const { stdout } = await run(process.execPath, [saved('control'), String(port)]);
     assert.equal(stdout, 'BandwidthRate 1048576\nNickname gate\n0 links, 0 circuits, 0 streams\n');
   });
 
-  test('tor-control.ts asks a Tor and hears of it', { skip: torMissing }, async (t) => {
+  test('tor-control.mjs asks a Tor and hears of it', { skip: torMissing }, async (t) => {
     const { port } = await startControlledTor(t);
-    const { stdout } = await run(process.execPath, [prepare('tor-control'), String(port)]);
+    const { stdout } = await run(process.execPath, [saved('tor-control'), String(port)]);
     assert.match(stdout, /^Tor 0\.4\.\S+\nMaxCircuitDirtiness 300\nsignal CLEARDNSCACHE\n$/);
   });
 
-  test('keep-tor-control.ts follows a Tor', { skip: torMissing }, async (t) => {
+  test('keep-tor-control.mjs follows a Tor', { skip: torMissing }, async (t) => {
     const { tor, port } = await startControlledTor(t);
-    const example = spawn(process.execPath, [prepare('keep-tor-control'), String(port)], {
+    const example = spawn(process.execPath, [saved('keep-tor-control'), String(port)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     t.after(() => void example.kill());
@@ -130,14 +122,14 @@ describe('examples', () => {
     assert.match(String(value), /^disconnected, trying again in \d+ ms$/);
   });
 
-  test('own-transport.ts carries a line and ends', async () => {
-    const { stdout } = await run(process.execPath, [prepare('own-transport')], { cwd: folder });
+  test('own-transport.mjs carries a line and ends', async () => {
+    const { stdout } = await run(process.execPath, [saved('own-transport')], { cwd: folder });
     assert.equal(stdout, 'Hello through my own transport\n');
   });
 
-  test('check-transport.ts finds nothing broken', async () => {
+  test('check-transport.mjs finds nothing broken', async () => {
     // A runner of its own: as a part of this one it would report to it instead of by its exit code.
     const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
-    await run(process.execPath, [prepare('check-transport')], { env });
+    await run(process.execPath, [saved('check-transport')], { env });
   });
 });

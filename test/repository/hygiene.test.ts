@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { lines } from '../../scripts/lines.ts';
 import { packageRoot } from '../../scripts/paths.ts';
 import { version } from '../../src/version.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
@@ -13,7 +14,9 @@ const code = ['src', 'test', 'scripts', 'bench', 'examples']
 const pages = [readSource('README.md'), readSource('CHANGELOG.md'), ...sourceFiles('docs', '.md')];
 const manifest = JSON.parse(readSource('package.json').text) as {
   version: string;
+  engines: { node: string };
   dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
 };
 
 test('no unfinished work is left in the code', () => {
@@ -35,6 +38,12 @@ test('no test is switched off or singled out', () => {
   }
 });
 
+test('no test has a clock of its own, by which it would fail on a slow machine', () => {
+  for (const { path, text } of sourceFiles('test', '.test.ts')) {
+    assert.doesNotMatch(text, /\b(?:test|it|describe)\((?:(?!=>)[^])*?\btimeout:/, path);
+  }
+});
+
 test('CHANGELOG.md has an entry for the version in package.json', () => {
   const heading = `## ${manifest.version}`;
   assert.ok(
@@ -48,6 +57,26 @@ test('the version that the command prints is that of package.json', () => {
   assert.equal(version, manifest.version);
 });
 
+test('package.json alone says which Nodes are supported: pages, CI and types follow it', () => {
+  const supported = /^\^(\d+\.\d+)\.0 \|\| >=((\d+)\.\d+)\.0$/.exec(manifest.engines.node);
+  const [, oldest, next, nextMajor] = supported ?? assert.fail(manifest.engines.node);
+  const sentence = `Node ${oldest} or later (of Node ${nextMajor}: ${next} or later)`;
+  for (const { path, text } of pages.filter((page) => page.path !== 'CHANGELOG.md')) {
+    for (const [named] of text.matchAll(/\bNode \d+(?:\.\d+)* or later(?: \(.*?\))?/g)) {
+      assert.equal(named, sentence, path);
+    }
+  }
+  assert.ok(readSource('README.md').text.includes(sentence));
+  // The oldest line is tried in its first version, of the others the newest are.
+  assert.equal(lines[0]!.version, `${oldest}.0`);
+  const names = [oldest, ...lines.slice(1).map(({ major }) => String(major))];
+  const list = `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  for (const page of ['README.md', 'docs/testing.md']) {
+    assert.ok(readSource(page).text.includes(`Node ${list}`), page);
+  }
+  assert.match(manifest.devDependencies['@types/node']!, new RegExp(`^\\^${oldest}\\.`));
+});
+
 test('README.md gives the reason for every dependency', () => {
   const readme = readSource('README.md').text;
   for (const name of Object.keys(manifest.dependencies)) {
@@ -56,7 +85,9 @@ test('README.md gives the reason for every dependency', () => {
 });
 
 test('package-lock.json names no registry, so that any mirror serves', () => {
-  assert.doesNotMatch(readSource('package-lock.json').text, /"resolved"/);
+  for (const folder of ['', '.ci/nodes/']) {
+    assert.doesNotMatch(readSource(`${folder}package-lock.json`).text, /"resolved"/);
+  }
 });
 
 test('every relative link in the documents leads to a file', () => {

@@ -1,8 +1,9 @@
 /** The command, run inside the test's own process. */
 import { EventEmitter, once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import type { DaemonSignal } from '../../src/cli/context.ts';
+import type { RequestSignal } from '../../src/cli/context.ts';
 import { runCommand } from '../../src/cli/program.ts';
+import { postern } from './pt-programs.ts';
 
 /** A command that runs, or that has run. */
 export interface RunningCommand {
@@ -13,8 +14,8 @@ export interface RunningCommand {
   drain(): void;
   /** SIGTERM, or the second Ctrl-C. */
   stop(): void;
-  /** A signal that only a daemon gives a meaning to. */
-  send(signal: DaemonSignal): void;
+  /** A signal that asks for something else than the end. */
+  send(signal: RequestSignal): void;
 }
 
 /** Starts `postern` with arguments; nothing of the test's environment is passed on but what is given. */
@@ -35,6 +36,7 @@ export function startCommand(
     stderr,
     stop: { drain: drain.signal, now: now.signal },
     parentPid: () => 1,
+    ownCommand: postern.command,
     onSignal: (signal, listener) => {
       signals.on(signal, listener);
       return () => void signals.off(signal, listener);

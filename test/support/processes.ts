@@ -1,7 +1,7 @@
 /** The processes of this machine, as Linux shows them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /** A process that was seen. */
@@ -32,4 +32,23 @@ export function processesOf(directory: string): readonly SeenProcess[] {
 export async function processGone(pid: number): Promise<void> {
   const tail = spawn('tail', ['-f', '/dev/null', '-s', '0.05', '--pid', String(pid)]);
   await once(tail, 'exit');
+}
+
+/** The TCP ports on which a process listens, in order. */
+export function listeningPorts(pid: number): readonly number[] {
+  const sockets = new Set(
+    readdirSync(`/proc/${pid}/fd`).map((descriptor) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${descriptor}`);
+      } catch {
+        return ''; // it has just been closed
+      }
+    }),
+  );
+  return ['tcp', 'tcp6']
+    .flatMap((table) => readFileSync(`/proc/${pid}/net/${table}`, 'latin1').split('\n').slice(1))
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === '0A' && sockets.has(`socket:[${inode}]`))
+    .map(([, local]) => Number.parseInt(local!.split(':')[1]!, 16))
+    .sort((one, other) => one - other);
 }

@@ -6,6 +6,7 @@ import { AddressMap } from '../../control/address-map.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
+import { slowSecretboxNotice } from '../../crypto/secretbox.ts';
 import { openStateDirectory } from '../../state/state-directory.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { type BridgeLine } from '../../pt/bridge-line.ts';
@@ -79,6 +80,7 @@ export class EmbeddedEngine implements Daemon {
     try {
       // The log before all others: they have something to say.
       (await engine.#log.prepare(values)).commit();
+      if (slowSecretboxNotice !== undefined) engine.#log.write('notice', slowSecretboxNotice);
       (await prepareAll(engine.#parts, values)).commit();
     } catch (error) {
       await engine.close();

@@ -97,6 +97,20 @@ describe('the compliance suite', () => {
     });
   });
 
+  test('judges `memory` alike whatever pool Node cuts small buffers from', async () => {
+    const { poolSize } = Buffer;
+    try {
+      // Up to Node 22, from Node 24 on, and none.
+      for (Buffer.poolSize of [8192, 65_536, 0]) {
+        const chosen = Buffer.poolSize;
+        assert.deepEqual(await run(createFaulty(), ['memory']), { memory: 'holds' });
+        assert.equal(Buffer.poolSize, chosen);
+      }
+    } finally {
+      Buffer.poolSize = poolSize;
+    }
+  });
+
   test('never rejects: whatever a transport throws is its own fault', async () => {
     const throwing: Transport = {
       ...createFaulty(),

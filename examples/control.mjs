@@ -1,4 +1,4 @@
-// Changes an option of a daemon, reads it back, and prints what the daemon does.
+// control.mjs: changes an option of a daemon, reads it back, and prints what the daemon does.
 // Argument: the port that stands behind ControlPort.
 import { connectControl } from 'postern/control';
 

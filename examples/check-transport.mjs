@@ -1,8 +1,8 @@
-// Runs a transport through the checks that every transport has to pass.
+// check-transport.mjs: runs a transport through the checks that every transport has to pass.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkTransport } from 'postern/compliance';
-import { rotByN } from './rot-by-n.ts';
+import { rotByN } from './rot-by-n.mjs';
 
 test('rot_by_N keeps to the contract', async () => {
   const results = await checkTransport(rotByN, {

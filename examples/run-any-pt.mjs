@@ -1,4 +1,4 @@
-// Runs somebody's transport program and connects through it.
+// run-any-pt.mjs: runs somebody's transport program and connects through it.
 // Arguments: a bridge line, and the program with its own arguments.
 import { createPtDialer, launch } from 'postern/parent';
 import { parseBridgeLine } from 'postern/pt';

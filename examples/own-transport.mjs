@@ -1,7 +1,7 @@
-// A bridge and a client that use a transport of one's own.
+// own-transport.mjs: a bridge and a client that use a transport of one's own.
 import { connect, listen } from 'postern';
 import { builtinTransports } from 'postern/transports';
-import { rotByN } from './rot-by-n.ts';
+import { rotByN } from './rot-by-n.mjs';
 
 // Once it is registered it is a transport like any other.
 builtinTransports.register(rotByN);

@@ -1,4 +1,4 @@
-// Asks a running Tor for its version, changes an option, and prints what Tor does.
+// tor-control.mjs: asks a running Tor for its version, changes an option, and prints what Tor does.
 // Argument: the port that stands behind ControlPort.
 import { connectTorControl } from 'postern/tor-control';
 

@@ -1,4 +1,4 @@
-// A bridge that sends everything back. It prints the line that its clients need.
+// server.mjs: a bridge that sends everything back. It prints the line that its clients need.
 import { listen } from 'postern';
 
 const bridge = await listen(

@@ -1,4 +1,4 @@
-// Takes the bridge line as its argument, says something, and prints what comes back.
+// client.mjs: takes the bridge line as its argument, says something, and prints what comes back.
 import { connect } from 'postern';
 
 const stream = await connect(process.argv[2] ?? '');

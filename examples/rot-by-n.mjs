@@ -1,8 +1,8 @@
-// The transport of the specification's own examples: adds N to every byte. It hides nothing.
+// rot-by-n.mjs: the transport of the specification's own examples: adds N to every byte. It hides nothing.
 import { PosternError } from 'postern';
-import type { KeyValues, Session, Transport } from 'postern/transports';
 
-export const rotByN: Transport = {
+/** @type {import('postern/transports').Transport} */
+export const rotByN = {
   name: 'rot_by_N',
   summary: 'adds N to every byte; hides nothing from anyone',
   client(args) {
@@ -20,13 +20,18 @@ export const rotByN: Transport = {
   },
 };
 
-function readN(args: KeyValues): number {
+/** @param {import('postern/transports').KeyValues} args */
+function readN(args) {
   const n = Number(args.find(([key]) => key === 'N')?.[1] ?? 13);
   if (Number.isInteger(n) && n >= 1 && n <= 255) return n;
   throw new PosternError('ERR_TRANSPORT_ARGUMENT', 'rot_by_N: N must be a number of 1..255');
 }
 
-function createSession(n: number): Session {
+/**
+ * @param {number} n
+ * @returns {import('postern/transports').Session}
+ */
+function createSession(n) {
   return {
     start: () => [{ type: 'established' }],
     receive: (chunk) => [{ type: 'deliver', bytes: chunk.map((byte) => byte - n) }],

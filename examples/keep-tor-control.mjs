@@ -1,4 +1,4 @@
-// Follows a Tor, also through its restarts, until Ctrl-C.
+// keep-tor-control.mjs: follows a Tor, also through its restarts, until Ctrl-C.
 // Argument: the port that stands behind ControlPort.
 import { keepTorControl, parseBootstrapPhase } from 'postern/tor-control';
 
