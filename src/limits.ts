@@ -102,10 +102,15 @@ const table = {
     unit: 'count',
     guards: 'Log lines that the parent or the disk does not take would fill the memory.',
   },
-  finalLogFlushMs: {
-    value: 1_000,
+  finalFlushMs: {
+    value: 500,
     unit: 'ms',
-    guards: 'A parent that does not read would keep its ending child waiting.',
+    guards: 'Output that nobody reads would keep a process that is to end.',
+  },
+  lastResortMs: {
+    value: 2_000,
+    unit: 'ms',
+    guards: 'Whatever hangs, such as a disk that is gone, would keep a process that is to end.',
   },
   parentPollMs: {
     value: 1_000,

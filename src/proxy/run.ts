@@ -23,7 +23,10 @@ import type { RoleContext, RunningProxy } from './role.ts';
 import { startServer } from './server.ts';
 
 /** The world as the program sees it: everything it would otherwise reach for is handed in. */
-export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 'parentPid'> {
+export interface ManagedProxyOptions extends Pick<
+  EndSources,
+  'drain' | 'now' | 'onEndNow' | 'parentPid'
+> {
   readonly env: Environment;
   readonly stdin: Readable;
   readonly stdout: Writable;
@@ -41,8 +44,8 @@ export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 
 }
 
 /**
- * Runs a managed proxy from its environment to its end. Every line on stdout is out when it
- * resolves, and no socket, timer or file of its own is left to keep the process alive.
+ * Runs a managed proxy from its environment to its end. Every line on stdout that the parent reads is out
+ * when it resolves, and no socket, timer or file of its own is left to keep the process alive.
  *
  * @returns the exit code: 0 after a graceful end, 1 after VERSION-ERROR, ENV-ERROR or PROXY-ERROR
  */
@@ -55,7 +58,7 @@ export async function runManagedProxy(options: ManagedProxyOptions): Promise<num
     if (message.kind !== 'LOG') reporter.report(message);
   }
   if (configuration === undefined) {
-    await reporter.flush();
+    await reporter.flush(options.now);
     return 1;
   }
 
@@ -81,14 +84,23 @@ async function run(
   const state = openStateDirectory(configuration.stateLocation);
   const { logger, logFile } = openLog(options, reporter, state, clock);
   const context = { registry, environment: { rng, clock, state }, reporter, logger, listen };
+  const finish = async (): Promise<void> => {
+    await logFile?.idle();
+    await state.close();
+    await reporter.flush(ends.now);
+  };
 
   let proxy: RunningProxy;
   try {
-    proxy = await startRole(configuration, context, state, options.logFile);
+    proxy = await startRole(
+      configuration,
+      { ...context, state, signal: ends.now },
+      options.logFile,
+    );
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
     reporter.report({ kind: 'ENV-ERROR', text: describeError(error) });
-    await reporter.flush();
+    await finish();
     return 1;
   }
   reporter.startLogging();
@@ -100,21 +112,18 @@ async function run(
   if (!ends.now.aborted) {
     logger.notice('no new connections from now on; ends when the last one has ended');
     await Promise.race([once(ends.now, 'abort'), proxy.drain()]);
+    ends.endNow('the last connection ended');
   }
-  const why = ends.now.aborted ? (ends.now.reason as Error).message : 'the last connection ended';
-  logger.notice(`ends: ${why}`);
+  logger.notice(`ends: ${(ends.now.reason as Error).message}`);
   await proxy.close();
-  await logFile?.idle();
-  await state.close();
-  await reporter.flush();
+  await finish();
   return 0;
 }
 
 /** Step 5. @throws PosternError for what is still wrong with the environment */
 async function startRole(
   configuration: ProxyConfiguration,
-  context: RoleContext,
-  state: StateDirectory,
+  context: RoleContext & { readonly state: StateDirectory; readonly signal: AbortSignal },
   logFile: string | undefined,
 ): Promise<RunningProxy> {
   if (logFile !== undefined && !isPlainFileName(logFile)) {
@@ -122,8 +131,8 @@ async function startRole(
     throw new PosternError('ERR_PT_ENVIRONMENT', 'the log file must be a name without directories');
   }
   if (configuration.role === 'client') return startClient(configuration, context);
-  const destination = await openDestination(configuration, context.environment.rng);
-  return startServer(configuration, { ...context, state, destination });
+  const destination = await openDestination(configuration, context.environment.rng, context.signal);
+  return startServer(configuration, { ...context, destination });
 }
 
 function openLog(

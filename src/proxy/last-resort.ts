@@ -1,0 +1,39 @@
+/** What stands behind every shutdown: a process that was told to end now is gone in time, whatever hangs. */
+import { limits } from '../limits.ts';
+
+/**
+ * Arms the last resort of this process: `limits.lastResortMs` after `now` is aborted it kills itself, and
+ * says on stderr that it had to and what was still open.
+ *
+ * It keeps no process alive that could end by itself. It needs an event loop that turns.
+ *
+ * @param now aborted when the process is to end now, with an Error that says why
+ */
+export function armLastResort(now: AbortSignal): void {
+  const arm = (): void => {
+    setTimeout(endByForce, limits.lastResortMs, now.reason).unref();
+  };
+  if (now.aborted) arm();
+  else now.addEventListener('abort', arm, { once: true });
+}
+
+function endByForce(why: Error): void {
+  const seconds = limits.lastResortMs / 1000;
+  process.stderr.write(
+    `postern: still there ${seconds} s after it was to end (${why.message}), so it kills itself. ` +
+      `Please report it. Still open: ${openResources()}\n`,
+  );
+  // `process.exit` alone waits for file operations and name lookups, for ever on a dead disk. Others
+  // who listen for the exit, such as whoever has children to take along, are heard before.
+  process.once('exit', () => process.kill(process.pid, 'SIGKILL'));
+  process.exit();
+}
+
+/** Kinds and numbers of what keeps the event loop going, as `TCPSocketWrap 2, FSReqPromise 1`. */
+function openResources(): string {
+  const counts = new Map<string, number>();
+  for (const kind of process.getActiveResourcesInfo()) {
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].map(([kind, count]) => `${kind} ${count}`).join(', ');
+}
