@@ -135,6 +135,11 @@ const table = {
     unit: 'ms',
     guards: 'A PT program that ignores SIGTERM would never be stopped.',
   },
+  childHurryMs: {
+    value: 600,
+    unit: 'ms',
+    guards: 'A PT program that does not stop would hold up the end of a command, twice this long.',
+  },
   childDrainMs: {
     value: 1_000,
     unit: 'ms',

@@ -81,6 +81,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
     await listener.close();
     await Promise.race([connections.drained(), untilAborted(context.stop.now), outlet.lost]);
   }
+  context.stop.endNow(new Error('the last connection ended'));
   listener.abort();
   await outlet.close();
   return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');

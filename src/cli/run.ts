@@ -46,8 +46,9 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   }
   const ignoreSignals = obeySignals(context, daemon);
   const reason = await daemon.ended;
-  await daemon.close();
   ignoreSignals();
+  context.stop.endNow(new Error('the daemon has ended'));
+  await daemon.close();
   return reason === undefined ? ExitCode.ok : reportError(context, reason, path);
 }
 

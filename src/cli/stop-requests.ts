@@ -1,4 +1,6 @@
 import { type EventEmitter, setMaxListeners } from 'node:events';
+import { limits } from '../limits.ts';
+import type { StopWaits } from '../parent/terminate.ts';
 import type { StopRequests } from './context.ts';
 
 /**
@@ -31,6 +33,12 @@ export function stopRequestsOf(signals: EventEmitter, stdout: EventEmitter): Sto
   stdout.on('error', () => endNow(new Error('nobody reads its output any more')));
   return { drain: drain.signal, now: now.signal, endNow };
 }
+
+/** How patient a command is with its own children: together less than it has itself. */
+export const childStopWaits: StopWaits = {
+  stdinWaitMs: limits.childHurryMs,
+  termWaitMs: limits.childHurryMs,
+};
 
 /** Resolves when the signal is aborted. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
