@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { KEEP_ALIVE_IDLE_MS } from './direct-dialer.ts';
+import { keepAlive } from './keep-alive.ts';
 
 /** A TCP listener that runs. */
 export interface Listener {
@@ -31,21 +31,14 @@ export async function listenTcp(
   function forget(this: Socket): void {
     accepted.delete(this);
   }
-  const server = createServer(
-    {
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
-    },
-    (socket) => {
-      // A reset before anyone listens must not end the process; the stream's users see 'close'.
-      socket.on('error', ignore);
-      accepted.add(socket);
-      socket.on('close', forget);
-      onConnection(socket);
-    },
-  );
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    // A reset before anyone listens must not end the process; the stream's users see 'close'.
+    socket.on('error', ignore);
+    keepAlive(socket);
+    accepted.add(socket);
+    socket.on('close', forget);
+    onConnection(socket);
+  });
   server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
   try {
     await once(server, 'listening');
