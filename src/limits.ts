@@ -54,6 +54,17 @@ const table = {
   },
 
   // src/net
+  descriptorReserve: {
+    value: 64,
+    unit: 'count',
+    guards:
+      'Accepted connections would leave no file descriptor for others; they get half of what is left beside these.',
+  },
+  descriptorCheckMs: {
+    value: 5_000,
+    unit: 'ms',
+    guards: 'An operator would never hear that file descriptors run out.',
+  },
   httpConnectHeadBytes: {
     value: 16_384,
     unit: 'bytes',

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { type BridgeLine, parseBridgeLine } from '../pt/bridge-line.ts';
@@ -72,6 +73,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
       : 'Their connections go to where the bridge forwards.',
   );
 
+  watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const lost = await Promise.race([untilAborted(context.stop.drain), outlet.lost]);
   if (lost === undefined && !context.stop.now.aborted) {
     say(

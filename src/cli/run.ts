@@ -7,6 +7,7 @@ import type { Signal } from '../control/messages.ts';
 import { startDaemon, verifyDaemon } from '../engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { type CommandContext, type DaemonSignal, ExitCode, say } from './context.ts';
 import { reportError } from './report-error.ts';
 
@@ -45,6 +46,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     return reportError(context, error, path);
   }
   const ignoreSignals = obeySignals(context, daemon);
+  watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const reason = await daemon.ended;
   ignoreSignals();
   context.stop.endNow(new Error('the daemon has ended'));

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { listenTcp } from '../net/listener.ts';
 import { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 import type { LogSeverity } from '../pt/messages.ts';
@@ -104,6 +105,7 @@ async function run(
     return 1;
   }
   reporter.startLogging();
+  watchDescriptors((text) => logger.warning(text), ends.now);
 
   // Step 6, until step 7.
   if (!ends.now.aborted && !ends.drain.aborted) {
