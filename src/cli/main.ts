@@ -1,7 +1,6 @@
 /** The process: hands the world to the command and keeps its exit code. */
 import './small-heap.ts';
-import { limits } from '../limits.ts';
-import { armLastResort } from '../proxy/last-resort.ts';
+import { armLastResort, giveUpUnreadOutput } from '../proxy/last-resort.ts';
 import { runCommand } from './program.ts';
 import { stopRequestsOf } from './stop-requests.ts';
 
@@ -29,9 +28,5 @@ process.exitCode = await runCommand({
 
 if (stop.drain.aborted) {
   stop.endNow(new Error('the command is over'));
-  // Output that nobody reads keeps the process for a moment only. Anything else that does is a fault, which
-  // the last resort tells of.
-  setTimeout(() => {
-    if (stdout.writableLength + stderr.writableLength > 0) process.exit();
-  }, limits.finalFlushMs).unref();
+  giveUpUnreadOutput();
 }

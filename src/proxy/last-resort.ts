@@ -17,11 +17,22 @@ export function armLastResort(now: AbortSignal): void {
   else now.addEventListener('abort', arm, { once: true });
 }
 
+/**
+ * Ends this process, which has nothing left to do, when output that nobody reads keeps it for longer than a
+ * moment. Anything else that keeps it is a fault, and left to the last resort, which tells of it.
+ */
+export function giveUpUnreadOutput(): void {
+  const { stdout, stderr } = process;
+  setTimeout(() => {
+    if (stdout.writableLength + stderr.writableLength > 0) process.exit();
+  }, limits.finalFlushMs).unref();
+}
+
 function endByForce(why: Error): void {
   const seconds = limits.lastResortMs / 1000;
   process.stderr.write(
     `postern: still there ${seconds} s after it was to end (${why.message}), so it kills itself. ` +
-      `Please report it. Still open: ${openResources()}\n`,
+      `Still open: ${openResources()}\n`,
   );
   // `process.exit` alone waits for file operations and name lookups, for ever on a dead disk. Others
   // who listen for the exit, such as whoever has children to take along, are heard before.
