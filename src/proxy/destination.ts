@@ -28,7 +28,7 @@ export type Destination = (transport: string, wire: Socket) => Promise<Duplex | 
  * @throws PosternError `ERR_EXTOR_COOKIE` when the cookie file is unreadable or malformed now
  */
 export async function openDestination(
-  { orPort, extendedOrPort }: ServerConfiguration,
+  { orPort, extendedOrPort }: Pick<ServerConfiguration, 'orPort' | 'extendedOrPort'>,
   rng: Rng,
   signal: AbortSignal,
 ): Promise<Destination | undefined> {

@@ -108,17 +108,34 @@ describe('the end of a verb', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  test('the last resort takes along a program that does not stop', async (t) => {
-    const folder = temporaryDirectory(t);
-    const script = join(folder, 'stubborn');
-    writeFileSync(script, `#!/bin/sh\nexec ${shell(stubborn(folder))}\n`, { mode: 0o700 });
-    const daemon = await runDaemon(t, `SocksPort 0\n${asClient(`exec ${script}`)}`);
-    const [, pid] = await daemon.match(/stubborn runs as process (\d+)/);
+  test('SIGHUP has a daemon read its torrc again, and nothing else', async (t) => {
+    const daemon = await runDaemon(t, 'SocksPort auto\n');
+    daemon.send('SIGHUP');
+    await daemon.match(/The torrc is loaded again/);
+    daemon.send('SIGUSR1');
+    await daemon.match(/0 links, 0 circuits/);
     daemon.send('SIGTERM');
-    assert.deepEqual(await endOf(daemon), { exitCode: null, signal: 'SIGKILL' });
-    assert.match(daemon.printed, /kills itself.*ProcessWrap 1/);
-    await processGone(Number(pid));
+    await endsWell(daemon);
   });
+
+  for (const way of ['SIGTERM', 'a controller']) {
+    test(`the last resort takes along a program that does not stop, told by ${way}`, async (t) => {
+      const folder = temporaryDirectory(t);
+      const script = join(folder, 'stubborn');
+      writeFileSync(script, `#!/bin/sh\nexec ${shell(stubborn(folder))}\n`, { mode: 0o700 });
+      const daemon = await runDaemon(
+        t,
+        `SocksPort 0\nControlPort auto\n${asClient(`exec ${script}`)}`,
+      );
+      const [, pid] = await daemon.match(/stubborn runs as process (\d+)/);
+      const [, control] = await daemon.match(/Controllers connect to (\S+)/);
+      if (way === 'SIGTERM') daemon.send('SIGTERM');
+      else await startVerb(t, ['ctl', '--control', control!, 'signal', 'halt']).ended;
+      assert.deepEqual(await endOf(daemon), { exitCode: null, signal: 'SIGKILL' });
+      assert.match(daemon.printed, /kills itself.*ProcessWrap 1/);
+      await processGone(Number(pid));
+    });
+  }
 });
 
 /** A PT program that neither a closed stdin nor SIGTERM ends; `mark` stands among its arguments. */

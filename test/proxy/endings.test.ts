@@ -22,8 +22,8 @@ const postern = [process.execPath, join(buildRoot, '..', 'bin', 'postern')];
 /** A proxy in one of its states. */
 interface Scene {
   readonly child: ParentedChild;
-  /** Ends the one connection that a drain waits for. */
-  readonly endConnection?: () => void;
+  /** Ends the connections that a drain waits for. */
+  readonly endConnections?: () => void;
   /** Whether its stdout can still be read. */
   readonly isRead?: false;
   readonly logFile?: string;
@@ -53,17 +53,29 @@ const scenes: Readonly<Record<string, (t: TestContext, start: Start) => Promise<
   async 'onward pending'(t, start) {
     const cookie = join(temporaryDirectory(t), 'cookie');
     writeFileSync(cookie, `! Extended ORPort Auth Cookie !\n${'x'.repeat(32)}`);
-    let accept: (socket: Socket) => void;
-    const accepted = new Promise<Socket>((resolve) => (accept = resolve));
-    const silent = await listen(t, (socket) => accept(socket));
+    const onward: Socket[] = [];
+    let wake = (): void => {};
+    const silent = await listen(t, (socket) => {
+      onward.push(socket);
+      wake();
+    });
     const { child, bridgeLine } = await start({
       TOR_PT_EXTENDED_SERVER_PORT: silent.text,
       TOR_PT_AUTH_COOKIE_FILE: cookie,
     });
-    const stream = (await connect(bridgeLine)).on('error', () => {});
-    t.after(() => void stream.destroy());
-    const onward = await accepted;
-    return { child, endConnection: () => void onward.destroy() };
+    // More than a signal takes listeners without a warning, by default.
+    for (let count = 1; count <= 12; count += 1) {
+      const accepted = new Promise<void>((resolve) => (wake = resolve));
+      const stream = (await connect(bridgeLine)).on('error', () => {});
+      t.after(() => void stream.destroy());
+      await accepted;
+    }
+    return {
+      child,
+      endConnections() {
+        for (const socket of onward) socket.destroy();
+      },
+    };
   },
 
   async 'log backlog'(_t, start) {
@@ -99,12 +111,12 @@ describe(
           const exitOnStdinClose = name === 'parent killed' ? '0' : '1';
           const start: Start = (extra, args) =>
             startServer(t, { TOR_PT_EXIT_ON_STDIN_CLOSE: exitOnStdinClose, ...extra }, args);
-          const { child, endConnection, isRead = true, logFile } = await open(t, start);
+          const { child, endConnections, isRead = true, logFile } = await open(t, start);
           tell(child);
-          if (name === 'SIGINT' && endConnection !== undefined) {
+          if (name === 'SIGINT' && endConnections !== undefined) {
             await child.match(/no new connections from now on/);
             assert.ok(!child.stdout.includes('ends:'));
-            endConnection();
+            endConnections();
           }
           const end = await endOf(child);
           assert.equal(child.stderr, '');
