@@ -16,51 +16,36 @@ import type { ServerConfiguration } from '../pt/proxy-environment.ts';
  *
  * @param transport the PT name that the client came through
  * @param wire the client's own connection, for its address
- * @returns undefined when it was called off because the proxy ends
  */
-export type Destination = (transport: string, wire: Socket) => Promise<Duplex | undefined>;
+export type Destination = (transport: string, wire: Socket) => Promise<Duplex>;
 
 /**
  * The destination that the configuration names; a non-empty Extended ORPort wins over the plain one
  * [PT-3.2.3-18]. Undefined when there is none: connections are closed then [PT-3.2.3-16].
  *
- * @param signal aborted when the proxy ends: what is being connected is called off
  * @throws PosternError `ERR_EXTOR_COOKIE` when the cookie file is unreadable or malformed now
  */
 export async function openDestination(
-  { orPort, extendedOrPort }: Pick<ServerConfiguration, 'orPort' | 'extendedOrPort'>,
+  { orPort, extendedOrPort }: ServerConfiguration,
   rng: Rng,
-  signal: AbortSignal,
 ): Promise<Destination | undefined> {
   const dial = createDirectDialer();
   if (extendedOrPort !== undefined) {
     const { endpoint, cookieFile } = extendedOrPort;
     await readCookie(cookieFile);
-    return unlessAborted(signal, async (transport, wire) => {
+    return async (transport, wire) => {
       // Read again each time: a parent makes a new cookie when it restarts (tor bug 15240).
       const cookie = await readCookie(cookieFile);
       const userAddr = clientAddress(wire);
-      const stream = await dial(endpoint, { signal });
+      const stream = await dial(endpoint);
       const metadata = { cookie, rng, transport, ...(userAddr !== undefined && { userAddr }) };
-      await runClientHandshake(stream, createExtOrClient(metadata), { signal });
+      await runClientHandshake(stream, createExtOrClient(metadata));
       return stream;
-    });
+    };
   }
   if (orPort === undefined) return undefined;
   // PT 3.2.3 [PT-3.2.3-17]: payload and nothing else.
-  return unlessAborted(signal, () => dial(orPort, { signal }));
-}
-
-/** An end that was asked for is no failure, and nothing that a log should warn of. */
-function unlessAborted(signal: AbortSignal, connect: Destination): Destination {
-  return async (transport, wire) => {
-    try {
-      return await connect(transport, wire);
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      throw error;
-    }
-  };
+  return () => dial(orPort);
 }
 
 async function readCookie(file: string): Promise<Buffer> {

@@ -93,11 +93,7 @@ async function run(
 
   let proxy: RunningProxy;
   try {
-    proxy = await startRole(
-      configuration,
-      { ...context, state, signal: ends.now },
-      options.logFile,
-    );
+    proxy = await startRole(configuration, context, state, options.logFile);
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
     reporter.report({ kind: 'ENV-ERROR', text: describeError(error) });
@@ -125,7 +121,8 @@ async function run(
 /** Step 5. @throws PosternError for what is still wrong with the environment */
 async function startRole(
   configuration: ProxyConfiguration,
-  context: RoleContext & { readonly state: StateDirectory; readonly signal: AbortSignal },
+  context: RoleContext,
+  state: StateDirectory,
   logFile: string | undefined,
 ): Promise<RunningProxy> {
   if (logFile !== undefined && !isPlainFileName(logFile)) {
@@ -133,8 +130,8 @@ async function startRole(
     throw new PosternError('ERR_PT_ENVIRONMENT', 'the log file must be a name without directories');
   }
   if (configuration.role === 'client') return startClient(configuration, context);
-  const destination = await openDestination(configuration, context.environment.rng, context.signal);
-  return startServer(configuration, { ...context, destination });
+  const destination = await openDestination(configuration, context.environment.rng);
+  return startServer(configuration, { ...context, state, destination });
 }
 
 function openLog(

@@ -10,7 +10,6 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import { encodeCookieFile } from '../../src/extor/cookie-file.ts';
 import { createExtOrServer, type ExtOrMetadata } from '../../src/extor/server.ts';
 import { limits } from '../../src/limits.ts';
-import { openDestination } from '../../src/proxy/destination.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import {
   clientEnv,
@@ -226,19 +225,4 @@ test('an extended port that never answers: the client may leave, and the proxy e
   assert.equal(await server.stop(), 0);
   await closed;
   other.destroy();
-});
-
-test('once the proxy ends nothing more is connected onward, and that is no failure', async (t) => {
-  let connections = 0;
-  const { endpoint } = await listen(t, () => (connections += 1));
-  const cookieFile = join(temporaryDirectory(t), 'cookie');
-  writeFileSync(cookieFile, encodeCookieFile(cookieA));
-  const over = AbortSignal.abort();
-  for (const onward of [{ orPort: endpoint }, { extendedOrPort: { endpoint, cookieFile } }]) {
-    const destination = await openDestination(onward, systemRng, over);
-    const wire = await dial((await listen(t, () => {})).endpoint);
-    t.after(() => void wire.destroy());
-    assert.equal(await destination!('rot', wire as Socket), undefined);
-  }
-  assert.equal(connections, 0);
 });
