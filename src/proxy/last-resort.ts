@@ -1,17 +1,21 @@
 /** What stands behind every shutdown: a process that was told to end now is gone in time, whatever hangs. */
+import { Worker } from 'node:worker_threads';
 import { limits } from '../limits.ts';
 
 /**
  * Arms the last resort of this process: `limits.lastResortMs` after `now` is aborted it kills itself, and
- * says on stderr that it had to and what was still open.
- *
- * It keeps no process alive that could end by itself. It needs an event loop that turns.
+ * says on stderr that it had to and what was still open. It keeps no process alive that could end by itself.
  *
  * @param now aborted when the process is to end now, with an Error that says why
  */
 export function armLastResort(now: AbortSignal): void {
   const arm = (): void => {
-    setTimeout(endByForce, limits.lastResortMs, now.reason).unref();
+    const { message } = now.reason as Error;
+    const sentence =
+      `postern: still there ${limits.lastResortMs / 1000} s after it was to end (${message}), ` +
+      'so it kills itself.';
+    setTimeout(endByForce, limits.lastResortMs, sentence).unref();
+    watchEventLoop(`${sentence} Its event loop does not turn.\n`);
   };
   if (now.aborted) arm();
   else now.addEventListener('abort', arm, { once: true });
@@ -28,12 +32,8 @@ export function giveUpUnreadOutput(): void {
   }, limits.finalFlushMs).unref();
 }
 
-function endByForce(why: Error): void {
-  const seconds = limits.lastResortMs / 1000;
-  process.stderr.write(
-    `postern: still there ${seconds} s after it was to end (${why.message}), so it kills itself. ` +
-      `Still open: ${openResources()}\n`,
-  );
+function endByForce(sentence: string): void {
+  process.stderr.write(`${sentence} Still open: ${openResources()}\n`);
   // `process.exit` alone waits for file operations and name lookups, for ever on a dead disk. Others
   // who listen for the exit, such as whoever has children to take along, are heard before.
   process.once('exit', () => process.kill(process.pid, 'SIGKILL'));
@@ -48,3 +48,22 @@ function openResources(): string {
   }
   return [...counts].map(([kind, count]) => `${kind} ${count}`).join(', ');
 }
+
+/**
+ * Where the event loop does not turn, because of a loop without an end or a terminal that was stopped, no
+ * timer of it runs: a thread kills the process then, a little later.
+ */
+function watchEventLoop(lastWords: string): void {
+  const options = { eval: true, workerData: { lastWords, afterMs: limits.lastResortMs + 250 } };
+  new Worker(WATCHER, options).on('error', () => {}).unref();
+}
+
+const WATCHER = `
+  const { workerData } = require('node:worker_threads');
+  const kill = () => process.kill(process.pid, 'SIGKILL');
+  setTimeout(() => {
+    // Neither whoever does not read it nor a full disk is waited for.
+    require('node:fs').write(2, workerData.lastWords, kill);
+    setTimeout(kill, 250);
+  }, workerData.afterMs);
+`;

@@ -144,6 +144,28 @@ test('the last resort: what hangs on a dead disk is gone all the same, and says 
   assert.match(child.stderr, /^postern: .*\(the parent closed stdin\).*kills itself.*FSReq/);
 });
 
+test('the last resort: an event loop that does not turn any more is no way to stay', async (t) => {
+  const plugin = join(temporaryDirectory(t), 'plugin.mjs');
+  writeFileSync(
+    plugin,
+    `export const loop = {
+      name: 'loop',
+      summary: 'never lets go',
+      client() {},
+      server: async () => ({ clientArguments: [], close() { for (;;); } }),
+    };`,
+  );
+  const env = serverEnv(temporaryDirectory(t), {
+    TOR_PT_SERVER_TRANSPORTS: 'loop',
+    TOR_PT_SERVER_BINDADDR: 'loop-127.0.0.1:0',
+  });
+  const child = await ParentedChild.start(t, [...postern, '--plugin', plugin], env);
+  await child.match(/^SMETHODS DONE$/m);
+  child.send('SIGTERM');
+  assert.deepEqual(await endOf(child), { exitCode: null, signal: 'SIGKILL' });
+  assert.match(child.stderr, /^postern: .*kills itself. Its event loop does not turn/);
+});
+
 async function startServer(
   t: TestContext,
   extra: Readonly<Record<string, string>>,
