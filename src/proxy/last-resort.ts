@@ -15,6 +15,9 @@ export function armLastResort(now: AbortSignal): void {
       `postern: still there ${limits.lastResortMs / 1000} s after it was to end (${message}), ` +
       'so it kills itself.';
     setTimeout(endByForce, limits.lastResortMs, sentence).unref();
+    // Nothing is left that could go on. What Node does by itself behind this never ends where a socket was
+    // reset in the middle of its end. Without an exit code the program has not come to its own end either.
+    process.once('beforeExit', () => process.exit(process.exitCode ?? 1));
     watchEventLoop(`${sentence} Its event loop does not turn.\n`);
   };
   if (now.aborted) arm();

@@ -145,26 +145,46 @@ test('the last resort: what hangs on a dead disk is gone all the same, and says 
 });
 
 test('the last resort: an event loop that does not turn any more is no way to stay', async (t) => {
-  const plugin = join(temporaryDirectory(t), 'plugin.mjs');
-  writeFileSync(
-    plugin,
-    `export const loop = {
-      name: 'loop',
-      summary: 'never lets go',
-      client() {},
-      server: async () => ({ clientArguments: [], close() { for (;;); } }),
-    };`,
-  );
-  const env = serverEnv(temporaryDirectory(t), {
-    TOR_PT_SERVER_TRANSPORTS: 'loop',
-    TOR_PT_SERVER_BINDADDR: 'loop-127.0.0.1:0',
-  });
-  const child = await ParentedChild.start(t, [...postern, '--plugin', plugin], env);
-  await child.match(/^SMETHODS DONE$/m);
+  const child = await startPlugin(t, 'for (;;);');
   child.send('SIGTERM');
   assert.deepEqual(await endOf(child), { exitCode: null, signal: 'SIGKILL' });
   assert.match(child.stderr, /^postern: .*kills itself. Its event loop does not turn/);
 });
+
+test('a socket that Node cannot close any more does not keep the process', async (t) => {
+  const child = await startPlugin(t, 'socket.end(); socket.resetAndDestroy();');
+  child.send('SIGTERM');
+  assert.deepEqual(await endOf(child), { exitCode: 0, signal: null });
+  assert.equal(child.stderr, '');
+});
+
+/** A server with a transport that does something at its end, where it has a connected `socket`. */
+async function startPlugin(t: TestContext, atItsEnd: string): Promise<ParentedChild> {
+  const { endpoint } = await listen(t, () => {});
+  const plugin = join(temporaryDirectory(t), 'plugin.mjs');
+  writeFileSync(
+    plugin,
+    `import { once } from 'node:events';
+    import { connect } from 'node:net';
+    export const ending = {
+      name: 'ending',
+      summary: 'does something at its end',
+      client() {},
+      async server() {
+        const socket = connect(${endpoint.port}, '127.0.0.1').pause();
+        await once(socket.on('error', () => {}), 'connect');
+        return { clientArguments: [], async close() { ${atItsEnd} } };
+      },
+    };`,
+  );
+  const env = serverEnv(temporaryDirectory(t), {
+    TOR_PT_SERVER_TRANSPORTS: 'ending',
+    TOR_PT_SERVER_BINDADDR: 'ending-127.0.0.1:0',
+  });
+  const child = await ParentedChild.start(t, [...postern, '--plugin', plugin], env);
+  await child.match(/^SMETHODS DONE$/m);
+  return child;
+}
 
 async function startServer(
   t: TestContext,
