@@ -54,6 +54,17 @@ const table = {
   },
 
   // src/net
+  descriptorReserve: {
+    value: 64,
+    unit: 'count',
+    guards:
+      'Accepted connections would leave no file descriptor for others; they get half of what is left beside these.',
+  },
+  descriptorCheckMs: {
+    value: 5_000,
+    unit: 'ms',
+    guards: 'An operator would never hear that file descriptors run out.',
+  },
   httpConnectHeadBytes: {
     value: 16_384,
     unit: 'bytes',
@@ -102,10 +113,15 @@ const table = {
     unit: 'count',
     guards: 'Log lines that the parent or the disk does not take would fill the memory.',
   },
-  finalLogFlushMs: {
-    value: 1_000,
+  finalFlushMs: {
+    value: 500,
     unit: 'ms',
-    guards: 'A parent that does not read would keep its ending child waiting.',
+    guards: 'Output that nobody reads would keep a process that is to end.',
+  },
+  lastResortMs: {
+    value: 2_000,
+    unit: 'ms',
+    guards: 'Whatever hangs, such as a disk that is gone, would keep a process that is to end.',
   },
   parentPollMs: {
     value: 1_000,
@@ -129,6 +145,11 @@ const table = {
     value: 5_000,
     unit: 'ms',
     guards: 'A PT program that ignores SIGTERM would never be stopped.',
+  },
+  childHurryMs: {
+    value: 600,
+    unit: 'ms',
+    guards: 'A PT program that does not stop would hold up the end of a command, twice this long.',
   },
   childDrainMs: {
     value: 1_000,

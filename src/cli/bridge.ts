@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listen, type Listening } from '../index.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { relay } from '../net/relay.ts';
 import { builtinTransports } from '../transports/registry.ts';
@@ -72,6 +73,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   );
   say(context, 'Clients use the line above: postern client BRIDGE-LINE --socks 127.0.0.1:1080');
 
+  watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   await untilAborted(context.stop.drain);
   say(context, 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.');
   const closed = bridge.close();

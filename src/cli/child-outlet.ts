@@ -10,6 +10,7 @@ import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
 import { parseCommand } from './arguments.ts';
 import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';
+import { childStopWaits } from './stop-requests.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 /**
@@ -43,6 +44,7 @@ export async function openChildOutlet(
         ...(upstreamProxy !== undefined && { upstreamProxy }),
       },
       env: context.env,
+      stopWaits: childStopWaits,
       signal,
       onEvent: (event) => tellEvent(context, command[0], event),
     });

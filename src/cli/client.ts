@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { PosternError } from '../errors.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { type BridgeLine, parseBridgeLine } from '../pt/bridge-line.ts';
@@ -77,6 +78,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
       : 'Their connections go to where the bridge forwards.',
   );
 
+  watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const lost = await Promise.race([untilAborted(context.stop.drain), outlet.lost]);
   if (lost === undefined && !context.stop.now.aborted) {
     say(
@@ -86,6 +88,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
     await listener.close();
     await Promise.race([connections.drained(), untilAborted(context.stop.now), outlet.lost]);
   }
+  context.stop.endNow(new Error('the last connection ended'));
   listener.abort();
   await outlet.close();
   return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');

@@ -25,8 +25,13 @@ export type RequestSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
 export interface StopRequests {
   /** Aborted by the first Ctrl-C (SIGINT): take no new connections, let those that stand finish. */
   readonly drain: AbortSignal;
-  /** Aborted by SIGTERM, and by the second Ctrl-C: end now. Aborts `drain` as well. */
+  /**
+   * Aborted by SIGTERM, by the second Ctrl-C and by `endNow`, with an Error that says why: end now. `drain`
+   * is aborted then as well. The process is gone soon after, whatever hangs (`armLastResort`).
+   */
   readonly now: AbortSignal;
+  /** For what else means that the end has come, such as a drain that is through. */
+  endNow(why: Error): void;
 }
 
 /** What `postern` exits with; every verb's help lists these. */

@@ -7,6 +7,7 @@ import { startDaemon, verifyDaemon } from '../engine/daemon.ts';
 import type { Daemon, DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
 import { type CommandContext, ExitCode, type RequestSignal, say } from './context.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { reportError } from './report-error.ts';
 
 /** The options of `postern run`. */
@@ -44,9 +45,11 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     return reportError(context, error, path);
   }
   const ignoreSignals = obeySignals(context, daemon);
+  watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const reason = await daemon.ended;
-  await daemon.close();
   ignoreSignals();
+  context.stop.endNow(new Error('the daemon has ended'));
+  await daemon.close();
   return reason === undefined ? ExitCode.ok : reportError(context, reason, path);
 }
 

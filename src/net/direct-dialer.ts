@@ -5,6 +5,7 @@ import { PosternError, type ErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { Dialer, DialOptions } from './dialer.ts';
+import { keepAlive } from './keep-alive.ts';
 
 /** What a direct dialer may be given. */
 export interface DirectDialerOptions {
@@ -19,8 +20,8 @@ export interface DirectDialerOptions {
 /**
  * TCP straight to the target; the system's resolver for host names, every address in its order.
  *
- * The sockets have what Go's have, which is what obfs4proxy's look like on the wire: no Nagle delay,
- * keep-alive probes after 15 idle seconds.
+ * The sockets have what Go's have, which is what obfs4proxy's look like on the wire: no Nagle delay, and
+ * keep-alive as near as it gets.
  *
  * @throws (from the dialer) PosternError `ERR_DIAL_*`
  */
@@ -38,9 +39,6 @@ export function createDirectDialer(options: DirectDialerOptions = {}): Dialer {
     throw failure;
   };
 }
-
-/** TCP keep-alive of Go's `net.Dialer` and `net.Listener`. */
-export const KEEP_ALIVE_IDLE_MS = 15_000;
 
 async function resolve(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
@@ -65,8 +63,6 @@ function connectTcp(
       ...target,
       ...(localAddress !== undefined && { localAddress }),
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
       allowHalfOpen: true,
     });
     const deadline = setTimeout(() => {
@@ -91,6 +87,7 @@ function connectTcp(
     socket.once('error', onError);
     socket.once('connect', () => {
       socket.off('error', onError);
+      keepAlive(socket);
       settle(() => resolve(socket));
     });
   });

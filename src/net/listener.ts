@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { KEEP_ALIVE_IDLE_MS } from './direct-dialer.ts';
+import { admitAccepted, releaseAccepted } from './descriptors.ts';
+import { keepAlive } from './keep-alive.ts';
 
 /** A TCP listener that runs. */
 export interface Listener {
@@ -29,30 +30,29 @@ export async function listenTcp(
   const accepted = new Set<Socket>();
   // One function for all sockets, as `ignore` is: a closure each would be half a kilobyte.
   function forget(this: Socket): void {
+    releaseAccepted();
     accepted.delete(this);
   }
-  const server = createServer(
-    {
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_IDLE_MS,
-    },
-    (socket) => {
-      // A reset before anyone listens must not end the process; the stream's users see 'close'.
-      socket.on('error', ignore);
-      accepted.add(socket);
-      socket.on('close', forget);
-      onConnection(socket);
-    },
-  );
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    // A reset before anyone listens must not end the process; the stream's users see 'close'.
+    socket.on('error', ignore);
+    if (!admitAccepted()) {
+      socket.destroy();
+      return;
+    }
+    keepAlive(socket);
+    accepted.add(socket);
+    socket.on('close', forget);
+    onConnection(socket);
+  });
   server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
   try {
     await once(server, 'listening');
   } catch (error) {
     throw listenError(error as NodeJS.ErrnoException);
   }
-  // Out of file descriptors is passing: the listener stays, and the connections wait in the backlog.
+  // What goes wrong with one connection leaves the listener as it is. Being out of descriptors does not
+  // even show here (`descriptors.ts`).
   server.on('error', () => {});
   const { address, port } = server.address() as AddressInfo;
   return {

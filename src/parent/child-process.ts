@@ -96,8 +96,12 @@ export function startProcess(
   const stderrLines = keepLastLines(child, handlers.onStderr);
   const pipesClosed = Promise.all([closed(child.stdout), closed(child.stderr)]);
 
+  running.add(child);
   const exited = new Promise<ProcessEnd>((resolve) => {
-    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
+    child.once('exit', (exitCode, signal) => {
+      running.delete(child);
+      resolve({ exitCode, signal });
+    });
   });
   return {
     pid: child.pid,
@@ -117,6 +121,14 @@ export function startProcess(
     kill: (signal) => void child.kill(signal),
   };
 }
+
+/** Every child that has not ended yet. */
+const running = new Set<ChildProcess>();
+
+// Where our own end does not wait for theirs, as after an uncaught exception, none of them stays behind.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** A process that never was: it has ended, with the reason. */
 function failedProcess(child: ChildProcess): RunningProcess {

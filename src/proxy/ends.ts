@@ -1,4 +1,5 @@
 /** The ways in which a parent tells its child to end, or stops being there (PT 3.4). */
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { limits } from '../limits.ts';
 
@@ -8,6 +9,8 @@ export interface EndSources {
   readonly drain: AbortSignal;
   /** Aborted by SIGTERM and by a second SIGINT. */
   readonly now: AbortSignal;
+  /** Told once, with the reason, when the end has come, whatever brought it: arms a last resort. */
+  readonly onEndNow?: (why: Error) => void;
   readonly stdin: Readable;
   /** Whether the end of stdin counts: TOR_PT_EXIT_ON_STDIN_CLOSE is exactly "1" (PT 3.2.1). */
   readonly exitOnStdinClose: boolean;
@@ -23,16 +26,24 @@ export interface Ends extends Disposable {
   readonly drain: AbortSignal;
   /** End at once. Its reason is an Error whose message says what happened. */
   readonly now: AbortSignal;
+  /** The end has come from inside. Without effect when it has come already. */
+  readonly endNow: (why: string) => void;
 }
 
 /** Watches until it is disposed of; what it set up does not keep the process alive after that. */
 export function watchEnds(sources: EndSources): Ends {
   const { stdin, exitOnStdinClose, parentPid, stdoutBroken } = sources;
   const now = new AbortController();
-  const end = (why: string) => (): void => now.abort(new Error(why));
-  const onSignal = end('told so by a signal');
-  const onStdinClose = end('the parent closed stdin');
-  const parentGone = end('the parent has gone');
+  // Every connection that is being made listens to it.
+  setMaxListeners(0, now.signal);
+  const endNow = (why: string): void => {
+    if (now.signal.aborted) return;
+    now.abort(new Error(why));
+    sources.onEndNow?.(now.signal.reason as Error);
+  };
+  const onSignal = (): void => endNow('told so by a signal');
+  const onStdinClose = (): void => endNow('the parent closed stdin');
+  const parentGone = (): void => endNow('the parent has gone');
 
   if (sources.now.aborted) onSignal();
   sources.now.addEventListener('abort', onSignal);
@@ -55,6 +66,7 @@ export function watchEnds(sources: EndSources): Ends {
   return {
     drain: sources.drain,
     now: now.signal,
+    endNow,
     [Symbol.dispose]() {
       clearInterval(poll);
       sources.now.removeEventListener('abort', onSignal);

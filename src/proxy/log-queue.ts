@@ -10,20 +10,20 @@ export interface LogEntry {
 /**
  * Log entries on their way to something slow: a parent that may not read, a disk that may be full.
  *
- * One entry is written at a time, and past the limit new ones are dropped and counted: a log must
- * never hold up traffic, nor grow without end (a parent that does not drain its child's stdout has
- * stalled whole proxies: tor bug 26360).
+ * What has gathered while one write was under way goes out in the next, and past the limit new entries
+ * are dropped and counted: a log must never hold up traffic, nor grow without end (a parent that does
+ * not drain its child's stdout has stalled whole proxies: tor bug 26360).
  */
 export class LogQueue {
-  readonly #write: (entry: LogEntry) => Promise<void>;
-  readonly #entries: LogEntry[] = [];
+  readonly #write: (entries: readonly LogEntry[]) => Promise<void>;
+  #entries: LogEntry[] = [];
   #dropped = 0;
   #isOpen = false;
   #isWriting = false;
   #running: Promise<void> = Promise.resolve();
 
-  /** @param write hands one entry on; may not reject */
-  constructor(write: (entry: LogEntry) => Promise<void>) {
+  /** @param write hands entries on, at least one; may not reject */
+  constructor(write: (entries: readonly LogEntry[]) => Promise<void>) {
     this.#write = write;
   }
 
@@ -46,26 +46,26 @@ export class LogQueue {
   }
 
   #pump(): void {
-    if (!this.#isOpen || this.#isWriting) return;
+    if (!this.#isOpen || this.#isWriting || this.#entries.length === 0) return;
     this.#isWriting = true;
     this.#running = this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
-    for (;;) {
-      const entry = this.#entries.shift() ?? this.#takeDropped();
-      if (entry === undefined) break;
-      await this.#write(entry);
-    }
+    while (this.#entries.length > 0) await this.#write(this.#take());
     // In the same turn as the look at the empty list: no entry can slip in between.
     this.#isWriting = false;
   }
 
-  /** The entry that tells how many there would have been. */
-  #takeDropped(): LogEntry | undefined {
-    if (this.#dropped === 0) return undefined;
-    const text = `${this.#dropped} log lines were dropped because nobody took them`;
-    this.#dropped = 0;
-    return { severity: 'warning', text };
+  /** All that waits, and how many more there would have been. */
+  #take(): readonly LogEntry[] {
+    const entries = this.#entries;
+    this.#entries = [];
+    if (this.#dropped > 0) {
+      const text = `${this.#dropped} log lines were dropped because nobody took them`;
+      entries.push({ severity: 'warning', text });
+      this.#dropped = 0;
+    }
+    return entries;
   }
 }

@@ -41,11 +41,12 @@ export function createLogFile(
   onFailure: (error: unknown) => void,
 ): LogQueue {
   let isGivenUp = false;
-  const queue = new LogQueue(async ({ severity, text }) => {
+  const queue = new LogQueue(async (entries) => {
     if (isGivenUp) return;
-    const line = `${new Date(clock.epochMs()).toISOString()} [${severity}] ${toOneLine(text)}\n`;
+    const time = new Date(clock.epochMs()).toISOString();
+    const lines = entries.map(({ severity, text }) => `${time} [${severity}] ${toOneLine(text)}\n`);
     try {
-      await state.append(file, Buffer.from(line));
+      await state.append(file, Buffer.from(lines.join('')));
     } catch (error) {
       isGivenUp = true;
       onFailure(error);

@@ -5,7 +5,8 @@ import type { Message } from '../pt/messages.ts';
 import { LogQueue, type LogEntry } from './log-queue.ts';
 
 /**
- * What the parent hears: one write for each line, each line whole (PT 3.3).
+ * What the parent hears, in whole lines (PT 3.3): one write for each protocol line, and one for all the
+ * LOG lines that wait.
  *
  * Protocol lines are never dropped. LOG lines wait until the start-up is reported, so that it stays
  * the sequence that the specification gives, and yield when the parent does not read.
@@ -17,7 +18,9 @@ export class Reporter {
 
   constructor(stdout: Writable) {
     this.#stdout = stdout;
-    this.#logs = new LogQueue((entry) => this.#write({ kind: 'LOG', ...entry }));
+    this.#logs = new LogQueue((entries) =>
+      this.#write(...entries.map((entry) => ({ kind: 'LOG', ...entry }) as const)),
+    );
     stdout.on('error', () => this.#broken.abort());
   }
 
@@ -46,29 +49,27 @@ export class Reporter {
   }
 
   /**
-   * Resolves when every protocol line is out, and the LOG lines too unless the parent is slow to
-   * read. The process must not be ended by force before this.
+   * Resolves when every line is out; once `now` is aborted, a parent that does not read gets a moment and
+   * no more. Before that the process must not be ended.
    */
-  async flush(): Promise<void> {
+  async flush(now: AbortSignal): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limits.finalLogFlushMs);
+    const impatient = new Promise<void>((resolve) => {
+      const wait = (): void => void (timer = setTimeout(resolve, limits.finalFlushMs));
+      if (now.aborted) wait();
+      else now.addEventListener('abort', wait, { once: true });
     });
-    await Promise.race([this.#logs.idle(), patience]);
-    clearTimeout(timer);
-    if (this.#stdout.writable) await new Promise<void>((resolve) => this.#whenWritten(resolve));
-  }
-
-  #whenWritten(resolve: () => void): void {
     // The callback of a write comes after those of all writes before it, also when it failed.
-    this.#stdout.write('', () => resolve());
+    await Promise.race([this.#logs.idle().then(() => this.#writeText('')), impatient]);
+    clearTimeout(timer);
   }
 
-  #write(message: Message): Promise<void> {
-    const line = `${formatMessage(message)}\n`;
+  #write(...messages: readonly Message[]): Promise<void> {
+    return this.#writeText(messages.map((message) => `${formatMessage(message)}\n`).join(''));
+  }
+
+  #writeText(text: string): Promise<void> {
     if (!this.#stdout.writable) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#stdout.write(line, () => resolve());
-    });
+    return new Promise((resolve) => void this.#stdout.write(text, () => resolve()));
   }
 }

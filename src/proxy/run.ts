@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
+import { watchDescriptors } from '../net/descriptors.ts';
 import { listenTcp } from '../net/listener.ts';
 import { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 import type { LogSeverity } from '../pt/messages.ts';
@@ -24,7 +25,10 @@ import type { RoleContext, RunningProxy } from './role.ts';
 import { startServer } from './server.ts';
 
 /** The world as the program sees it: everything it would otherwise reach for is handed in. */
-export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 'parentPid'> {
+export interface ManagedProxyOptions extends Pick<
+  EndSources,
+  'drain' | 'now' | 'onEndNow' | 'parentPid'
+> {
   readonly env: Environment;
   readonly stdin: Readable;
   readonly stdout: Writable;
@@ -44,8 +48,8 @@ export interface ManagedProxyOptions extends Pick<EndSources, 'drain' | 'now' | 
 }
 
 /**
- * Runs a managed proxy from its environment to its end. Every line on stdout is out when it
- * resolves, and no socket, timer or file of its own is left to keep the process alive.
+ * Runs a managed proxy from its environment to its end. Every line on stdout that the parent reads is out
+ * when it resolves, and no socket, timer or file of its own is left to keep the process alive.
  *
  * @returns the exit code: 0 after a graceful end, 1 after VERSION-ERROR, ENV-ERROR or PROXY-ERROR
  */
@@ -58,7 +62,7 @@ export async function runManagedProxy(options: ManagedProxyOptions): Promise<num
     if (message.kind !== 'LOG') reporter.report(message);
   }
   if (configuration === undefined) {
-    await reporter.flush();
+    await reporter.flush(options.now);
     return 1;
   }
 
@@ -84,6 +88,11 @@ async function run(
   const state = openStateDirectory(configuration.stateLocation);
   const { logger, logFile } = openLog(options, reporter, state, clock);
   const context = { registry, environment: { rng, clock, state }, reporter, logger, listen };
+  const finish = async (): Promise<void> => {
+    await logFile?.idle();
+    await state.close();
+    await reporter.flush(ends.now);
+  };
 
   let proxy: RunningProxy;
   try {
@@ -91,12 +100,13 @@ async function run(
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
     reporter.report({ kind: 'ENV-ERROR', text: describeError(error) });
-    await reporter.flush();
+    await finish();
     return 1;
   }
   if (slowSecretboxNotice !== undefined) logger.notice(slowSecretboxNotice);
   reporter.startLogging();
   const ignoreStatusRequests = options.onStatusRequest?.(logger.notice);
+  watchDescriptors((text) => logger.warning(text), ends.now);
 
   // Step 6, until step 7.
   if (!ends.now.aborted && !ends.drain.aborted) {
@@ -105,14 +115,12 @@ async function run(
   if (!ends.now.aborted) {
     logger.notice('no new connections from now on; ends when the last one has ended');
     await Promise.race([once(ends.now, 'abort'), proxy.drain()]);
+    ends.endNow('the last connection ended');
   }
-  const why = ends.now.aborted ? (ends.now.reason as Error).message : 'the last connection ended';
   ignoreStatusRequests?.();
-  logger.notice(`ends: ${why}`);
+  logger.notice(`ends: ${(ends.now.reason as Error).message}`);
   await proxy.close();
-  await logFile?.idle();
-  await state.close();
-  await reporter.flush();
+  await finish();
   return 0;
 }
 

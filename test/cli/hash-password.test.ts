@@ -23,7 +23,7 @@ async function hash(
     stdin,
     stdout: out,
     stderr: err,
-    stop: { drain: never, now: never },
+    stop: { drain: never, now: never, endNow: () => {} },
     parentPid: () => 1,
     ownCommand: postern.command,
     onSignal: () => () => {},

@@ -23,7 +23,9 @@ const clock = { epochMs: () => 0 };
 
 test('entries wait until the queue is open, then come in order', async () => {
   const written: string[] = [];
-  const queue = new LogQueue(async ({ text }) => void written.push(text));
+  const queue = new LogQueue(async (entries) => {
+    written.push(...entries.map(({ text }) => text));
+  });
   queue.push({ severity: 'notice', text: 'a' });
   queue.push({ severity: 'notice', text: 'b' });
   await queue.idle();
@@ -35,11 +37,11 @@ test('entries wait until the queue is open, then come in order', async () => {
   assert.deepEqual(written, ['a', 'b', 'c']);
 });
 
-test('what a reader does not take is dropped past the limit, and counted', async () => {
-  const written: LogEntry[] = [];
+test('what waits goes out in one write; what a reader does not take is dropped past the limit, and counted', async () => {
+  const written: (readonly LogEntry[])[] = [];
   const held: (() => void)[] = [];
-  const queue = new LogQueue((entry) => {
-    written.push(entry);
+  const queue = new LogQueue((entries) => {
+    written.push(entries);
     return new Promise((resolve) => void held.push(resolve));
   });
   queue.open();
@@ -47,15 +49,51 @@ test('what a reader does not take is dropped past the limit, and counted', async
     queue.push({ severity: 'info', text: String(index) });
   }
   const idle = queue.idle();
-  for (let index = 0; index < limits.logBacklogLines + 2; index += 1) {
-    held[index]!();
+  held[0]!();
+  await new Promise(setImmediate);
+  // One was on its way, the limit's worth waited, ten were too many.
+  assert.deepEqual(
+    written.map((entries) => entries.length),
+    [1, limits.logBacklogLines + 1],
+  );
+  assert.equal(written[1]!.at(-2)?.text, String(limits.logBacklogLines));
+  assert.match(written[1]!.at(-1)!.text, /^10 log lines were dropped/);
+  held[1]!();
+  await idle;
+});
+
+test('a flush waits for a slow reader; once told to end, for a moment only', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const isSettled = async (work: Promise<void>): Promise<boolean> => {
+    let settled = false;
+    void work.then(() => (settled = true));
+    await new Promise(setImmediate);
+    return settled;
+  };
+  const held: (() => void)[] = [];
+  const slow = new Writable({ write: (_chunk, _encoding, callback) => void held.push(callback) });
+  const reporter = new Reporter(slow);
+  const now = new AbortController();
+  reporter.startLogging();
+  reporter.report({ kind: 'CMETHODS DONE' });
+  reporter.log({ severity: 'notice', text: 'a' });
+  const early = reporter.flush(now.signal);
+  t.mock.timers.tick(100 * limits.finalFlushMs);
+  assert.equal(await isSettled(early), false);
+  now.abort();
+  t.mock.timers.tick(limits.finalFlushMs - 1);
+  assert.equal(await isSettled(early), false);
+  t.mock.timers.tick(1);
+  assert.equal(await isSettled(early), true);
+
+  // Read at last: no need to wait for the moment to pass.
+  const late = reporter.flush(now.signal);
+  assert.equal(await isSettled(late), false);
+  while (held.length > 0) {
+    held.shift()!();
     await new Promise(setImmediate);
   }
-  await idle;
-  // One was on its way, the limit's worth waited, ten were too many.
-  assert.equal(written.length, limits.logBacklogLines + 2);
-  assert.equal(written.at(-2)?.text, String(limits.logBacklogLines));
-  assert.match(written.at(-1)!.text, /^10 log lines were dropped/);
+  assert.equal(await isSettled(late), true);
 });
 
 test('protocol lines pass a parent that does not read LOG lines; memory stays bounded', async () => {
@@ -83,7 +121,7 @@ test('a line is one write, and LOG lines wait until the start-up is reported', a
   reporter.report({ kind: 'VERSION', version: '1' });
   reporter.report({ kind: 'CMETHODS DONE' });
   reporter.startLogging();
-  await reporter.flush();
+  await reporter.flush(new AbortController().signal);
   assert.deepEqual(
     writes.filter((text) => text !== ''),
     ['VERSION 1\n', 'CMETHODS DONE\n', 'LOG SEVERITY=warning MESSAGE="say \\"hi\\"\\nand more"\n'],
@@ -124,6 +162,20 @@ test('the log file: one line each, in the state directory; a failure is told onc
   assert.equal(
     readFileSync(join(path, 'a.log'), 'utf8'),
     '1970-01-01T00:00:00.000Z [notice] two | lines\n',
+  );
+  const appended: string[] = [];
+  const slow = {
+    ...state,
+    async append(_file: string, content: Uint8Array) {
+      appended.push(Buffer.from(content).toString());
+    },
+  };
+  const busy = createLogFile(slow, 'c.log', clock, (error) => void failures.push(error));
+  for (const text of ['a', 'b', 'c', 'd']) busy.push({ severity: 'notice', text });
+  await busy.idle();
+  assert.deepEqual(
+    appended.map((text) => text.split('\n').length - 1),
+    [1, 3],
   );
   const full = { ...state, append: () => Promise.reject(new Error('ENOSPC')) };
   const failing = createLogFile(full, 'b.log', clock, (error) => void failures.push(error));

@@ -34,7 +34,7 @@ export function startCommand(
     stdin: new PassThrough(),
     stdout,
     stderr,
-    stop: { drain: drain.signal, now: now.signal },
+    stop: { drain: drain.signal, now: now.signal, endNow: (why) => now.abort(why) },
     parentPid: () => 1,
     ownCommand: postern.command,
     onSignal: (signal, listener) => {

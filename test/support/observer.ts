@@ -1,7 +1,7 @@
 /** What someone who watches or probes can measure. */
 import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { RecordingRelay, WireRecord } from './recording-relay.ts';
 import { dial } from './sockets.ts';
@@ -88,6 +88,9 @@ export async function probe(
   socket.destroy();
   return { spoke, endedFirst, atEnd: end! };
 }
+
+/** When our first keep-alive probe is due: with Go's, where Node takes an interval and a count as well. */
+export const firstProbeSeconds: number = Socket.prototype.setKeepAlive.length < 4 ? 140 : 15;
 
 /** What the kernel says of a connection of this machine: the whole seconds until its keep-alive probe. */
 export async function keepAliveSeconds(far: Socket): Promise<number> {

@@ -1,21 +1,35 @@
 /** The command as a process of its own, as a person would start it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { ProcessEnd } from './logged-process.ts';
 import { postern, type Cleanup } from './pt-programs.ts';
 
 /** A command that runs. */
 export interface RunningVerb {
-  /** The first match in what it has printed, on stdout or stderr, as soon as it is there. */
+  readonly pid: number;
+  /** All that it has printed so far, on stdout and stderr. */
+  readonly printed: string;
+  /** Resolves when it has ended and its pipes are at their end. */
+  readonly ended: Promise<ProcessEnd>;
+  /** The first match in what it has printed, as soon as it is there. */
   match(pattern: RegExp): Promise<RegExpExecArray>;
+  send(signal: NodeJS.Signals): void;
   /** Sends SIGTERM, and resolves with the exit code. */
   stop(): Promise<number | null>;
 }
 
 /** Starts `postern` with arguments, until the test has ended. */
-export function startVerb(t: Cleanup, args: readonly string[]): RunningVerb {
+export function startVerb(
+  t: Cleanup,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): RunningVerb {
   const [file, ...first] = postern.command;
-  const child = spawn(file, [...first, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const closed = once(child, 'close') as Promise<[number | null]>;
+  const child = spawn(file, [...first, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close').then(([exitCode, signal]): ProcessEnd => ({
+    exitCode: exitCode as number | null,
+    signal: signal as NodeJS.Signals | null,
+  }));
   let printed = '';
   const add = (text: Buffer): void => {
     printed += String(text);
@@ -25,19 +39,24 @@ export function startVerb(t: Cleanup, args: readonly string[]): RunningVerb {
   child.stderr.on('data', add);
   const stop = async (): Promise<number | null> => {
     child.kill('SIGTERM');
-    const [exitCode] = await closed;
-    return exitCode;
+    return (await ended).exitCode;
   };
   t.after(async () => void (await stop()));
   return {
+    pid: child.pid!,
+    get printed() {
+      return printed;
+    },
+    ended,
     stop,
+    send: (signal) => void child.kill(signal),
     async match(pattern) {
       for (;;) {
         const found = pattern.exec(printed);
         if (found !== null) return found;
         if (child.exitCode !== null)
           throw new Error(`ended without ${String(pattern)}: ${printed}`);
-        await Promise.race([once(child, 'printed'), closed]);
+        await Promise.race([once(child, 'printed'), ended]);
       }
     },
   };

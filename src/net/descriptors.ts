@@ -1,0 +1,89 @@
+/**
+ * The file descriptors of this process. When there are none left, Node closes every further connection
+ * right after accepting it and tells nobody: no event, no error. So it must not come to that, and the
+ * operator must hear of it in time.
+ */
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { limits } from '../limits.ts';
+import { unawaited } from '../unawaited.ts';
+
+/** RLIMIT_NOFILE, which Node raises as far as it may; undefined where the system does not tell. */
+const descriptorLimit: number | undefined = readLimit();
+
+/**
+ * How many accepted connections may stand at a time, all listeners together: each may need another one
+ * onward, and some descriptors are for files and programs.
+ */
+const acceptedLimit: number =
+  descriptorLimit === undefined
+    ? Infinity
+    : Math.max(1, Math.floor((descriptorLimit - limits.descriptorReserve) / 2));
+
+let accepted = 0;
+let turnedAway = 0;
+
+/** Whether there is room for one more accepted connection, which then counts until `releaseAccepted`. */
+export function admitAccepted(): boolean {
+  if (accepted >= acceptedLimit) {
+    turnedAway += 1;
+    return false;
+  }
+  accepted += 1;
+  return true;
+}
+
+/** An admitted connection is closed. */
+export function releaseAccepted(): void {
+  accepted -= 1;
+}
+
+/**
+ * Tells when four fifths of the descriptors are in use, and when connections were turned away; again only
+ * after it has become better in between. Keeps no process alive.
+ *
+ * @param tell is given a sentence that says what to raise
+ * @param until ends it when it is aborted
+ */
+export function watchDescriptors(tell: (text: string) => void, until: AbortSignal): void {
+  if (descriptorLimit === undefined) return;
+  const limit = descriptorLimit;
+  let isTold = false;
+  let known = turnedAway;
+  const look = async (): Promise<void> => {
+    const open = await countOpen();
+    const isFull = turnedAway > known;
+    known = turnedAway;
+    if (!isFull && open < limit * BETTER) isTold = false;
+    if (isTold || !(isFull || open >= limit * TELLING)) return;
+    isTold = true;
+    tell(
+      `${open} of ${limit} file descriptors are in use, and ${accepted} connections stand of the ` +
+        `${acceptedLimit} that this allows; more are closed at once. Raise the limit on open files, by ` +
+        'LimitNOFILE= in the systemd unit of whoever starts it or by ulimit -n',
+    );
+  };
+  const timer = setInterval(() => unawaited(look), limits.descriptorCheckMs).unref();
+  until.addEventListener('abort', () => clearInterval(timer));
+}
+
+const TELLING = 0.8;
+const BETTER = 0.7;
+
+/** Where even this needs more than there are, that is the answer. */
+async function countOpen(): Promise<number> {
+  try {
+    return (await readdir('/proc/self/fd')).length;
+  } catch {
+    return descriptorLimit ?? 0;
+  }
+}
+
+function readLimit(): number | undefined {
+  try {
+    const match = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
+    return match === null ? undefined : Number(match[1]);
+  } catch {
+    return undefined;
+  }
+}
