@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { seededRng } from '../support/rng.ts';
 import { createExtOrClient } from '../../src/extor/client.ts';
 import { decodeCookieFile } from '../../src/extor/cookie-file.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import {
   listenExtOr,
   type ExtOrListener,
@@ -59,7 +59,7 @@ async function handshake(socket: Socket, listener: ExtOrListener): Promise<void>
     userAddr,
     rng: seededRng('extor'),
   });
-  await runClientHandshake(socket, client);
+  await runExchange(socket, client);
 }
 
 describe('an Extended ORPort for server PT programs', () => {
@@ -125,7 +125,7 @@ describe('an Extended ORPort for server PT programs', () => {
       rng: seededRng('x'),
     });
     let failed = next();
-    await assert.rejects(runClientHandshake(wrong, client), { code: 'ERR_EXTOR_AUTH' });
+    await assert.rejects(runExchange(wrong, client), { code: 'ERR_EXTOR_AUTH' });
     // The client notices first and closes: what the listener sees is an early end.
     await failed;
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../../src/errors.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { listenTcp, type Listener } from '../../src/net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
@@ -39,7 +39,7 @@ export async function socksConnect(proxy: Endpoint, target: Endpoint, args = '')
   const stream = await dial(proxy);
   const credentials = args === '' ? undefined : splitForUserPass(Buffer.from(args));
   const options = { version: 'socks5', target, ...(credentials && { credentials }) } as const;
-  await runClientHandshake(stream, createSocksClient(options));
+  await runExchange(stream, createSocksClient(options));
   return stream;
 }
 
