@@ -100,6 +100,7 @@ async function connectApplication(
   socket.once('close', onClose);
   if (socket.destroyed) onClose();
   try {
+    left.signal.throwIfAborted();
     const stream = await dial({ signal: left.signal });
     application.succeed();
     return stream;

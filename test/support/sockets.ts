@@ -29,6 +29,16 @@ export async function listen(
   return { ...listener, text: formatEndpoint(listener.endpoint) };
 }
 
+/** Two connected sockets, the dialled one first, until the test has ended. */
+export async function socketPair(t: Cleanup): Promise<[near: Socket, far: Socket]> {
+  let onAccept!: (socket: Socket) => void;
+  const far = new Promise<Socket>((resolve) => (onAccept = resolve));
+  const { endpoint } = await listen(t, (socket) => onAccept(socket));
+  const near = (await dial(endpoint)) as Socket;
+  t.after(() => void near.destroy());
+  return [near, await far];
+}
+
 /** Sends back what it gets; ends when the peer ends. */
 export function echo(socket: Duplex): void {
   socket.pipe(socket);
