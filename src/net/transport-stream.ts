@@ -4,6 +4,7 @@ import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Action, Session, SessionFactory } from '../transports/contract.ts';
 import { abortable } from './abortable.ts';
+import { onCleanEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
 import { FineTimer } from './fine-timer.ts';
 
@@ -104,7 +105,7 @@ class TransportStream extends Duplex {
   begin(): void {
     const wire = this.#wire;
     wire.on('data', (chunk: Buffer) => this.#tell((session) => session.receive(chunk)));
-    wire.on('end', () => this.#tell((session) => session.receiveEnd()));
+    onCleanEnd(wire, () => this.#tell((session) => session.receiveEnd()));
     wire.on('drain', () => this.#continueWriting());
     wire.on('error', (error) => this.#fail(error));
     wire.on('close', () => this.#wireClosed());

@@ -7,8 +7,8 @@ import { postern, type Cleanup } from './pt-programs.ts';
 export interface RunningVerb {
   /** The first match in what it has printed, on stdout or stderr, as soon as it is there. */
   match(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Sends SIGTERM, and resolves with the exit code. */
-  stop(): Promise<number | null>;
+  /** Sends SIGTERM, or what is asked for, and resolves with the exit code; null when that was a kill. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 /** Starts `postern` with arguments, until the test has ended. */
@@ -23,8 +23,8 @@ export function startVerb(t: Cleanup, args: readonly string[]): RunningVerb {
   };
   child.stdout.on('data', add);
   child.stderr.on('data', add);
-  const stop = async (): Promise<number | null> => {
-    child.kill('SIGTERM');
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
+    child.kill(signal);
     const [exitCode] = await closed;
     return exitCode;
   };
