@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import { connectControl, type ControlClient } from '../src/control/node/client.ts';
-import { runClientHandshake } from '../src/net/client-handshake.ts';
+import { runExchange } from '../src/net/exchange.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { parseIpEndpoint, type Endpoint } from '../src/pt/address.ts';
 import { createSocksClient } from '../src/socks/client.ts';
@@ -63,7 +63,7 @@ ${readFileSync(linesFile!, 'utf8')}${extraLines}`,
     control,
     async connect(target) {
       const stream = await dial(parseIpEndpoint(socks!)!);
-      await runClientHandshake(stream, createSocksClient({ version: 'socks5', target }));
+      await runExchange(stream, createSocksClient({ version: 'socks5', target }));
       return stream;
     },
     writeTorrc,

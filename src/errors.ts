@@ -214,8 +214,15 @@ const table = {
   ERR_EXTOR_CLOSED: {
     side: 'remote',
     retry: 'later',
-    summary: 'The other end closed the Extended ORPort connection before it said OKAY.',
-    remedy: 'Read the parent’s log.',
+    summary: 'The other end closed the Extended ORPort connection before the exchange was over.',
+    remedy: 'Read the log of the other end.',
+  },
+  ERR_EXTOR_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The other end of the Extended ORPort did not finish the exchange in time.',
+    remedy:
+      'Check that the parent is not stopped or overloaded, and that the port is its ExtORPort.',
   },
 
   // src/net
@@ -274,6 +281,13 @@ const table = {
       'The outbound address to bind to is not one of this machine’s, or is of the other family.',
     remedy: 'Set TOR_PT_OUTBOUND_BIND_ADDRESS_V4/V6 to an address that this machine has.',
     socksReply: 0x02,
+  },
+  ERR_DIAL_NO_LOCAL_PORT: {
+    side: 'local',
+    retry: 'later',
+    summary: 'This machine has no local port or address left from which to reach the target.',
+    remedy:
+      'Many connections to one target use the ports up: let some end, or widen net.ipv4.ip_local_port_range; an IPv6 target needs an IPv6 address here.',
   },
   ERR_DIAL_FAILED: {
     side: 'remote',
@@ -699,6 +713,8 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorEntry>> = table;
 export class PosternError extends Error {
   override readonly name: string = 'PosternError';
   readonly code: ErrorCode;
+  /** What the reader does about it; of its own, so that Node shows it where nobody caught the error. */
+  readonly remedy: string;
 
   /**
    * @param code a row of the table
@@ -707,6 +723,7 @@ export class PosternError extends Error {
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
+    this.remedy = errorTable[code].remedy;
   }
 
   /** Whose fault it is. */
@@ -717,11 +734,6 @@ export class PosternError extends Error {
   /** Whether the same call may succeed later without any change. */
   get retry(): 'never' | 'later' {
     return errorTable[this.code].retry;
-  }
-
-  /** What the reader does about it. */
-  get remedy(): string {
-    return errorTable[this.code].remedy;
   }
 
   /** The SOCKS5 reply code that a SOCKS client is told (RFC 1928, section 6). */

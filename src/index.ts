@@ -5,34 +5,43 @@
  */
 import type { Duplex } from 'node:stream';
 import { resolve } from 'node:path';
-import { systemClock } from './time.ts';
 import { systemRng } from './crypto/rng.ts';
 import { PosternError } from './errors.ts';
-import { openClientState } from './state/client-state.ts';
-import { createDirectDialer } from './net/direct-dialer.ts';
 import type { Dialer } from './net/dialer.ts';
-import { openStateDirectory } from './state/state-directory.ts';
-import { listenTransport } from './net/transport-listener.ts';
+import { createDirectDialer } from './net/direct-dialer.ts';
+import { startTransportServer } from './net/transport-server.ts';
 import { throughTransport } from './net/transport-stream.ts';
 import { createUpstreamDialer } from './net/upstream-dialer.ts';
 import type { Endpoint } from './pt/address.ts';
 import { type BridgeLine, formatBridgeLine, parseBridgeLine } from './pt/bridge-line.ts';
 import type { KeyValues } from './pt/key-value.ts';
 import { parseUpstreamProxy } from './pt/upstream-proxy.ts';
-import { builtinTransports } from './transports/registry.ts';
+import { openClientState } from './state/client-state.ts';
+import { openStateDirectory, type StateDirectory } from './state/state-directory.ts';
+import { systemClock } from './time.ts';
+import { builtinTransports, type TransportRegistry } from './transports/registry.ts';
 
 export { type ErrorCode, PosternError } from './errors.ts';
 export { version } from './version.ts';
 
 /** How a bridge is reached. */
 export interface BridgeDialerOptions {
-  /** `socks5://`, `socks4a://` or `http://[user[:password]@]ip:port`: the only way out, if given. */
+  /** The transports to choose from; the built-in ones by default. */
+  readonly transports?: TransportRegistry;
+  /** The only way out, if given: `dial(endpoint, { signal })` resolves with a connected `Duplex`. */
+  readonly dial?: Dialer;
+  /**
+   * `socks5://`, `socks4a://` or `http://[user[:password]@]ip:port`: what everything goes through, if given,
+   * reached by `dial`.
+   */
   readonly upstreamProxy?: string;
   /**
    * The directory that keeps what makes later connections better, such as scramblesuit's tickets; not
    * for two processes at the same time. Without it they are kept until this process ends.
    */
   readonly stateDir?: string;
+  /** How long one connection may take in all; without it, each step of it has a limit of its own. */
+  readonly timeoutMs?: number;
 }
 
 /** What `connect` may be given on top of the bridge line. */
@@ -51,12 +60,13 @@ export interface ConnectOptions extends BridgeDialerOptions {
  * @returns a plain stream; both directions end separately (half-close)
  * @throws PosternError `ERR_PT_BRIDGE_LINE`, `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_ARGUMENT`,
  *   `ERR_PT_UPSTREAM_PROXY` before anything is sent; then `ERR_DIAL_*`, `ERR_TUNNEL_*`,
- *   `ERR_HANDSHAKE_*`
+ *   `ERR_HANDSHAKE_*`, what `dial` throws, `signal.reason`
  */
 export async function connect(bridgeLine: string, options: ConnectOptions = {}): Promise<Duplex> {
+  const { signal, ...dialerOptions } = options;
   const bridge = parseBridgeLine(bridgeLine);
-  const dial = bridgeDialer(bridge, options);
-  return dial(bridge.endpoint, options.signal === undefined ? {} : { signal: options.signal });
+  const dial = bridgeDialer(bridge, dialerOptions);
+  return dial(bridge.endpoint, signal === undefined ? {} : { signal });
 }
 
 /**
@@ -64,36 +74,64 @@ export async function connect(bridgeLine: string, options: ConnectOptions = {}):
  *
  * @throws PosternError what `connect` throws before anything is sent
  */
-export function bridgeDialer(
-  bridge: BridgeLine,
-  { upstreamProxy, stateDir }: BridgeDialerOptions = {},
-): Dialer {
+export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = {}): Dialer {
+  const { transports = builtinTransports, upstreamProxy, timeoutMs } = options;
   if (bridge.transport === undefined) {
     throw new PosternError('ERR_PT_BRIDGE_LINE', 'the line names no transport');
   }
-  const environment = { rng: systemRng, clock: systemClock, state: openClientState(stateDir) };
-  const createSession = builtinTransports.get(bridge.transport).client(bridge.args, environment);
+  const environment = {
+    rng: systemRng,
+    clock: systemClock,
+    state: openClientState(options.stateDir),
+  };
+  const createSession = transports.get(bridge.transport).client(bridge.args, environment);
+  const { dial = createDirectDialer() } = options;
   const outward =
     upstreamProxy === undefined
-      ? createDirectDialer()
-      : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), createDirectDialer());
-  return throughTransport(outward, createSession);
+      ? dial
+      : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
+  const through = throughTransport(outward, createSession);
+  return timeoutMs === undefined ? through : withTimeout(through, timeoutMs);
+}
+
+/** A dialer that gives up after so long. */
+function withTimeout(dial: Dialer, timeoutMs: number): Dialer {
+  return async (target, { signal } = {}) => {
+    const overdue = new AbortController();
+    const timer = setTimeout(() => {
+      const text = `no connection through the bridge within ${timeoutMs} ms`;
+      overdue.abort(new PosternError('ERR_HANDSHAKE_TIMED_OUT', text));
+    }, timeoutMs);
+    const signals = signal === undefined ? [overdue.signal] : [overdue.signal, signal];
+    try {
+      return await dial(target, { signal: AbortSignal.any(signals) });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
 /** How a bridge is to run. */
 export interface ListenOptions {
   /** The transport's name: `obfs4`, `obfs3`. */
   readonly transport: string;
+  /** The transports to choose from; the built-in ones by default. */
+  readonly transports?: TransportRegistry;
   /** An IP address of this machine; `0.0.0.0` or `::` for all of them. */
   readonly host: string;
   /** 0 lets the system choose; `address` tells. */
   readonly port: number;
-  /** The directory that keeps the bridge's identity: without it, a restart makes its lines useless. */
-  readonly stateDir: string;
+  /**
+   * The directory that keeps the bridge's identity: without it, a restart would make its lines useless.
+   * Transports that keep nothing, such as obfs3, need none.
+   */
+  readonly stateDir?: string;
   /** Options of the transport, as `[['iat-mode', '1']]`. */
   readonly options?: KeyValues;
   /** Hears what the operator should know, such as a repaired state file; else it is a Node warning. */
   readonly onNotice?: (notice: string) => void;
+  /** Gives the start up, which rejects with `signal.reason`; later it is the same as `abort`. */
+  readonly signal?: AbortSignal;
 }
 
 /** A bridge that runs. */
@@ -104,10 +142,10 @@ export interface Listening {
   readonly address: Endpoint;
   /**
    * Takes no new connections and resolves when the last one has ended and the state is saved.
-   * Idempotent. Rejects with `ERR_TRANSPORT_STATE` when the state cannot be saved.
+   * Idempotent, and never rejects: what cannot be saved is a notice.
    */
   close(): Promise<void>;
-  /** Takes no new connections and ends those that stand. */
+  /** `close`, without waiting for anyone: ends the connections that stand. */
   abort(): void;
   /** Resolves once `close` or `abort` is through. Never rejects. */
   readonly closed: Promise<void>;
@@ -118,7 +156,8 @@ export interface Listening {
 /**
  * Runs a bridge: `onConnection` gets the undisguised stream of every client that proved itself.
  * Whoever does not is read and discarded, and learns nothing. A stream that breaks emits 'error', which
- * may be left unheard, and 'close'.
+ * may be left unheard, and 'close'. What `onConnection` throws, or the promise that it returns rejects
+ * with, costs that connection and becomes a Node warning.
  *
  * @example
  *     const bridge = await listen(
@@ -127,67 +166,66 @@ export interface Listening {
  *     );
  *     console.log(bridge.bridgeLine);
  * @throws PosternError `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`,
- *   `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
+ *   `ERR_PT_BRIDGE_LINE` for arguments that no line can carry, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`;
+ *   `signal.reason`. Nothing is left open then.
  */
 export async function listen(
   options: ListenOptions,
-  onConnection: (stream: Duplex) => void,
+  onConnection: (stream: Duplex) => unknown,
 ): Promise<Listening> {
-  const state = openStateDirectory(resolve(options.stateDir));
-  const server = await builtinTransports.get(options.transport).server(options.options ?? [], {
-    rng: systemRng,
-    clock: systemClock,
-    state,
-    notify: options.onNotice ?? ((notice) => process.emitWarning(notice, 'PosternNotice')),
-  });
-  const streams = new Set<Duplex>();
-  let closing: Promise<void> | undefined;
-  const listener = await listenTransport({ host: options.host, port: options.port }, server, {
-    onConnection(stream) {
-      // One client's broken connection is no reason to end the process.
-      stream.on('error', () => {});
-      if (closing !== undefined) {
-        stream.destroy();
-        return;
-      }
-      streams.add(stream);
-      stream.once('close', () => streams.delete(stream));
-      onConnection(stream);
-    },
-  }).catch(async (error: unknown) => {
-    await Promise.allSettled([server.close(), state.close()]);
-    throw error;
-  });
-
-  let settleClosed = (): void => {};
-  const closed = new Promise<void>((settle) => {
-    settleClosed = settle;
-  });
-  const shutDown = async (): Promise<void> => {
-    await listener.close();
-    await Promise.all(
-      [...streams].map((stream) => new Promise((ended) => void stream.once('close', ended))),
-    );
-    // What is left are peers that have not proven themselves.
-    listener.abort();
-    await server.close();
+  const { transports = builtinTransports, stateDir, host, port, signal } = options;
+  const transport = transports.get(options.transport);
+  const state = stateDir === undefined ? noState : openStateDirectory(resolve(stateDir));
+  let bridgeLine = '';
+  try {
+    const running = await startTransportServer({
+      transport,
+      endpoint: { host, port },
+      options: options.options ?? [],
+      environment: {
+        rng: systemRng,
+        clock: systemClock,
+        state,
+        notify: options.onNotice ?? ((notice) => process.emitWarning(notice, 'PosternNotice')),
+      },
+      onConnection: (stream) => onConnection(stream),
+      onListening: ({ endpoint, clientArguments: args }) => {
+        bridgeLine = formatBridgeLine({ transport: transport.name, endpoint, args });
+      },
+      signal,
+    });
+    const closed = running.closed.then(() => state.close());
+    const close = async (): Promise<void> => {
+      await running.close();
+      await closed;
+    };
+    return {
+      bridgeLine,
+      address: running.endpoint,
+      close,
+      abort: () => running.abort(),
+      closed,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
     await state.close();
-  };
-  const close = (): Promise<void> => (closing ??= shutDown().finally(settleClosed));
-  return {
-    bridgeLine: formatBridgeLine({
-      transport: options.transport,
-      endpoint: listener.endpoint,
-      args: server.clientArguments,
-    }),
-    address: listener.endpoint,
-    close,
-    abort() {
-      // Whoever wants to hear that the state could not be saved awaits `close`.
-      close().catch(() => {});
-      listener.abort();
-    },
-    closed,
-    [Symbol.asyncDispose]: close,
-  };
+    throw error;
+  }
+}
+
+/** The state of a bridge that was given no directory: it can keep none, and says so when it would have to. */
+const noState: StateDirectory = {
+  read: needsDirectory,
+  readPrevious: needsDirectory,
+  write: needsDirectory,
+  append: needsDirectory,
+  describe: (file) => file,
+  close: async () => {},
+};
+
+async function needsDirectory(): Promise<never> {
+  throw new PosternError(
+    'ERR_TRANSPORT_STATE',
+    'this transport keeps an identity: give a stateDir to keep it in',
+  );
 }

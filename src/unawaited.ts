@@ -12,12 +12,12 @@ export type OnFault = (error: unknown) => void;
  * @param onFault ends what the work was about, and says so in a log; without it the fault becomes a warning
  *   of the process
  */
-export function unawaited(work: () => unknown, onFault: OnFault = warn): void {
+export function unawaited(work: () => unknown, onFault: OnFault = warnOfFault): void {
   const fail = (error: unknown): void => {
     try {
       onFault(error);
     } catch (second) {
-      warn(second);
+      warnOfFault(second);
     }
   };
   try {
@@ -28,7 +28,7 @@ export function unawaited(work: () => unknown, onFault: OnFault = warn): void {
   }
 }
 
-/** On stderr, which is for people in every role of ours. */
-function warn(error: unknown): void {
+/** A warning of the process: on stderr, which is for people in every role of ours. */
+export function warnOfFault(error: unknown): void {
   process.emitWarning(describeError(error), 'PosternFault');
 }

@@ -51,7 +51,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
         options: transportOptions,
         onNotice: (notice) => say(context, `Note: ${notice}`),
       },
-      (stream) => void forward(stream),
+      forward,
     );
   } catch (error) {
     return reportError(context, error, `no bridge on ${options.listen}`);

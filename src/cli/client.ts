@@ -1,21 +1,22 @@
 /** `postern client`: local connections go, disguised, to where a bridge forwards. */
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { PosternError } from '../errors.ts';
+import {
+  type Application,
+  createApplication,
+  listenSocks,
+  serveApplication,
+} from '../net/applications.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { type BridgeLine, parseBridgeLine } from '../pt/bridge-line.ts';
-import { relay } from '../net/relay.ts';
 import { Connections } from '../proxy/connections.ts';
-import { closeGently, readSocksRequest } from '../proxy/socks-request.ts';
-import { SocksReply } from '../socks/messages.ts';
 import { parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
-import { openOutlet, type Outlet } from './outlet.ts';
+import { openOutlet } from './outlet.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { untilAborted } from './stop-requests.ts';
 
@@ -39,28 +40,24 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
   const connections = new Connections();
   const failures = createFailureLog(context);
 
-  const serve = async (socket: Socket): Promise<void> => {
-    let stream: Duplex;
-    try {
-      stream = await (entrance.isSocks
-        ? answerSocks(socket, outlet)
-        : outlet.dial(leaving(socket)));
-    } catch (error) {
-      // An application that left while it waited is no failure of the bridge.
-      if (!(error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED')) {
-        failures.add('cannot connect through the bridge', error);
-      }
-      if (!entrance.isSocks) socket.destroy();
-      return;
-    }
-    await relay(socket, stream);
+  const serve = (application: Application): Promise<unknown> =>
+    connections.serve(() => serveApplication(application, ({ signal }) => outlet.dial(signal)));
+  const onFailure = (error: unknown): void => {
+    // An application that left while it waited is no failure of the bridge.
+    if (error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED') return;
+    failures.add('cannot connect through the bridge', error);
   };
 
   let listener: Listener;
   try {
-    listener = await listenTcp(entrance.endpoint, (socket) => {
-      void connections.serve(() => serve(socket));
-    });
+    listener = await (entrance.isSocks
+      ? // No password protects a listener that is there for this machine alone; any is accepted.
+        listenSocks(entrance.endpoint, { accept: () => {}, serve, onFailure })
+      : listenTcp(
+          entrance.endpoint,
+          (socket) => serve(createApplication(socket, bridge.endpoint)),
+          onFailure,
+        ));
   } catch (error) {
     await outlet.close();
     return reportError(context, error, `cannot listen on ${entrance.text}`);
@@ -121,28 +118,4 @@ function parseEntrance({ socks, forwardFrom }: ClientOptions): Entrance {
     return { isSocks: false, endpoint, text: forwardFrom };
   }
   throw new UsageError('one of --socks and --forward-from is needed, and only one');
-}
-
-/** Reads the application's request, connects, and answers with what came of it. */
-async function answerSocks(socket: Socket, outlet: Outlet): Promise<Duplex> {
-  // No password protects a listener that is there for this machine alone; any is accepted.
-  const { reply } = await readSocksRequest(socket, () => {});
-  try {
-    const stream = await outlet.dial(leaving(socket));
-    socket.write(reply(SocksReply.succeeded));
-    return stream;
-  } catch (error) {
-    const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
-    closeGently(socket, reply(code));
-    throw error;
-  }
-}
-
-/** Aborted when the application leaves. */
-function leaving(socket: Socket): AbortSignal {
-  const gone = new AbortController();
-  socket.once('close', () => {
-    gone.abort(new PosternError('ERR_SOCKS_CLOSED', 'the application left while it waited'));
-  });
-  return gone.signal;
 }

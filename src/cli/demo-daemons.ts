@@ -10,7 +10,7 @@ import { torrcFile } from '../config/node.ts';
 import type { ControlEvent } from '../control/messages.ts';
 import { connectControl, type ControlClient } from '../control/node/client.ts';
 import { EmbeddedEngine } from '../engine/embedded/engine.ts';
-import { runClientHandshake } from '../net/client-handshake.ts';
+import { runExchange } from '../net/exchange.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { formatBridgeLine } from '../pt/bridge-line.ts';
@@ -154,7 +154,7 @@ async function fetchPage(display: Display, socks: Endpoint, url: string): Promis
   const { hostname, port, host, pathname } = new URL(url);
   const stream = await createDirectDialer()(socks);
   const target = { host: hostname, port: Number(port) };
-  await runClientHandshake(stream, createSocksClient({ version: 'socks5', target }));
+  await runExchange(stream, createSocksClient({ version: 'socks5', target }));
   stream.end(`GET ${pathname} HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
   let answer = '';
   stream.setEncoding('utf8').on('data', (text: string) => (answer += text));

@@ -1,9 +1,9 @@
 /** The demo once its check is through: it stays, for the reader to try it. */
 import type { Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
+import { createApplication, serveApplication } from '../net/applications.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { listenTcp } from '../net/listener.ts';
-import { relay } from '../net/relay.ts';
 import { type ChildEnd, describeEnd } from '../parent/child-error.ts';
 import type { Child } from '../parent/launch.ts';
 import { formatEndpoint } from '../pt/address.ts';
@@ -28,13 +28,15 @@ export async function serveLive(
   { dial, bridgeLine, children, tryNext: more }: LiveDemo,
 ): Promise<number> {
   const figures = new Figures();
-  const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, (socket) => {
+  const serve = (socket: Socket): Promise<unknown> => {
     figures.add(socket);
-    dial(listener.endpoint).then(
-      (stream) => relay(socket, stream),
-      () => socket.destroy(),
+    const { endpoint } = listener;
+    return serveApplication(createApplication(socket, endpoint), (options) =>
+      dial(endpoint, options),
     );
-  });
+  };
+  // A connection that came to nothing shows where it was made.
+  const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, serve, () => {});
   const url = `http://${formatEndpoint(listener.endpoint)}`;
   for (const line of tryNext(url, bridgeLine, more)) display.line(line);
 

@@ -1,5 +1,5 @@
 import { NEED_MORE, type Decoded } from '../bytes/decoded.ts';
-import type { ClientHandshake, HandshakeAction } from '../bytes/handshake.ts';
+import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { randomBytes, type Rng } from '../crypto/rng.ts';
 import { equalInConstantTime } from '../crypto/hash.ts';
@@ -24,17 +24,19 @@ export interface ExtOrClientOptions {
 /**
  * The client's side of an Extended ORPort connection: SAFE_COOKIE, USERADDR, TRANSPORT, DONE.
  *
- * `established` comes out only after OKAY, so that nothing is sent before it: tor closes a
+ * `done` comes out only after OKAY, so that nothing is sent before it: tor closes a
  * connection on which data waits behind DONE.
  *
- * It fails with `ERR_EXTOR_AUTH`, `ERR_EXTOR_DENIED`, `ERR_EXTOR_MALFORMED`, `ERR_EXTOR_CLOSED` and
- * `ERR_BYTES_OVERFLOW`.
+ * It fails with `ERR_EXTOR_AUTH`, `ERR_EXTOR_DENIED`, `ERR_EXTOR_MALFORMED`, `ERR_EXTOR_CLOSED`,
+ * `ERR_EXTOR_TIMED_OUT` and `ERR_BYTES_OVERFLOW`.
  */
-export function createExtOrClient(options: ExtOrClientOptions): ClientHandshake {
+export function createExtOrClient(options: ExtOrClientOptions): Exchange<void> {
   return new Machine(options);
 }
 
-class Machine implements ClientHandshake {
+class Machine implements Exchange<void> {
+  readonly peer = 'the Extended ORPort';
+  readonly codes = { closed: 'ERR_EXTOR_CLOSED', timedOut: 'ERR_EXTOR_TIMED_OUT' } as const;
   readonly #options: ExtOrClientOptions;
   readonly #nonce: Buffer;
   readonly #queue = new ByteQueue();
@@ -46,14 +48,14 @@ class Machine implements ClientHandshake {
     this.#nonce = randomBytes(options.rng, SECRET_BYTES);
   }
 
-  start(): readonly HandshakeAction[] {
+  start(): readonly ExchangeAction<void>[] {
     return []; // The server speaks first.
   }
 
-  receive(chunk: Uint8Array): readonly HandshakeAction[] {
+  receive(chunk: Uint8Array): readonly ExchangeAction<void>[] {
     if (this.#done) throw new PosternBug('ExtORPort client fed after its end');
     this.#queue.push(chunk);
-    const actions: HandshakeAction[] = [];
+    const actions: ExchangeAction<void>[] = [];
     try {
       while (!this.#done) {
         const step = this.#step(this.#queue.peek());
@@ -62,20 +64,13 @@ class Machine implements ClientHandshake {
       }
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      actions.push(this.#fail(error));
+      this.#done = true;
+      actions.push({ type: 'failed', error });
     }
     return actions;
   }
 
-  receiveEnd(): readonly HandshakeAction[] {
-    return [
-      this.#fail(
-        new PosternError('ERR_EXTOR_CLOSED', 'the Extended ORPort closed before it said OKAY'),
-      ),
-    ];
-  }
-
-  #step(bytes: Buffer): readonly HandshakeAction[] | typeof NEED_MORE {
+  #step(bytes: Buffer): readonly ExchangeAction<void>[] | typeof NEED_MORE {
     switch (this.#waitsFor) {
       case 'authTypes': {
         const types = decodeAuthTypes(bytes);
@@ -115,7 +110,7 @@ class Machine implements ClientHandshake {
         }
         if (message.type !== 'okay') return []; // CONTROL and unknown commands are ignored.
         this.#done = true;
-        return [{ type: 'established', leftover: this.#queue.take() }];
+        return [{ type: 'done', result: undefined, leftover: this.#queue.take() }];
       }
     }
   }
@@ -133,13 +128,8 @@ class Machine implements ClientHandshake {
     this.#queue.skip(decoded.length);
     return decoded.message;
   }
-
-  #fail(error: PosternError): HandshakeAction {
-    this.#done = true;
-    return { type: 'failed', error };
-  }
 }
 
-function send(bytes: Uint8Array): HandshakeAction {
+function send(bytes: Uint8Array): ExchangeAction<void> {
   return { type: 'send', bytes };
 }

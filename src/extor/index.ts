@@ -5,6 +5,5 @@ export {
   createExtOrServer,
   type ExtOrMetadata,
   type ExtOrServer,
-  type ExtOrServerAction,
   type ExtOrServerOptions,
 } from './server.ts';

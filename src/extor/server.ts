@@ -1,4 +1,5 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
+import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { randomBytes, type Rng } from '../crypto/rng.ts';
 import { equalInConstantTime } from '../crypto/hash.ts';
@@ -22,24 +23,12 @@ export interface ExtOrMetadata {
   readonly transport?: string;
 }
 
-/** What the server machine asks its driver to do, in order. */
-export type ExtOrServerAction =
-  /** Put bytes on the wire. */
-  | { readonly type: 'send'; readonly bytes: Uint8Array }
-  /**
-   * The PT said DONE: send `okay()` or `deny()`. `leftover`, owned, is what a hasty PT sent behind
-   * its DONE; it is the start of the payload.
-   */
-  | { readonly type: 'done'; readonly metadata: ExtOrMetadata; readonly leftover: Uint8Array }
-  /** Close once everything before this is sent. */
-  | { readonly type: 'failed'; readonly error: PosternError };
-
-/** The server's side of an Extended ORPort connection: the one that a parent listens with. */
-export interface ExtOrServer {
-  /** The connection is there. */
-  start(): readonly ExtOrServerAction[];
-  /** Bytes from the PT, borrowed for the call; not to be called after `done` or `failed`. */
-  receive(chunk: Uint8Array): readonly ExtOrServerAction[];
+/**
+ * The server's side of an Extended ORPort connection: the one that a parent listens with.
+ *
+ * Its result is what the PT said before DONE: send `okay()` or `deny()`.
+ */
+export interface ExtOrServer extends Exchange<ExtOrMetadata> {
   /** The bytes that let payload flow. */
   okay(): Uint8Array;
   /** The bytes that refuse the connection, which the driver then closes. */
@@ -55,6 +44,8 @@ export function createExtOrServer(options: ExtOrServerOptions): ExtOrServer {
 }
 
 class Machine implements ExtOrServer {
+  readonly peer = 'the PT program';
+  readonly codes = { closed: 'ERR_EXTOR_CLOSED', timedOut: 'ERR_EXTOR_TIMED_OUT' } as const;
   readonly #cookie: Uint8Array;
   readonly #nonce: Buffer;
   readonly #queue = new ByteQueue();
@@ -68,14 +59,14 @@ class Machine implements ExtOrServer {
     this.#nonce = randomBytes(rng, SECRET_BYTES);
   }
 
-  start(): readonly ExtOrServerAction[] {
+  start(): readonly ExchangeAction<ExtOrMetadata>[] {
     return [send(Buffer.of(SAFE_COOKIE, END_OF_AUTH_TYPES))];
   }
 
-  receive(chunk: Uint8Array): readonly ExtOrServerAction[] {
+  receive(chunk: Uint8Array): readonly ExchangeAction<ExtOrMetadata>[] {
     if (this.#done) throw new PosternBug('ExtORPort server fed after its end');
     this.#queue.push(chunk);
-    const actions: ExtOrServerAction[] = [];
+    const actions: ExchangeAction<ExtOrMetadata>[] = [];
     try {
       while (!this.#done) {
         const step = this.#step(this.#queue.peek());
@@ -99,7 +90,7 @@ class Machine implements ExtOrServer {
     return encodeMessage({ type: 'deny' });
   }
 
-  #step(bytes: Buffer): readonly ExtOrServerAction[] | typeof NEED_MORE {
+  #step(bytes: Buffer): readonly ExchangeAction<ExtOrMetadata>[] | typeof NEED_MORE {
     switch (this.#waitsFor) {
       case 'authType': {
         if (bytes.length < 1) return NEED_MORE;
@@ -129,7 +120,7 @@ class Machine implements ExtOrServer {
     }
   }
 
-  #message(bytes: Buffer): readonly ExtOrServerAction[] | typeof NEED_MORE {
+  #message(bytes: Buffer): readonly ExchangeAction<ExtOrMetadata>[] | typeof NEED_MORE {
     const decoded = decodeMessage(bytes);
     if (decoded === NEED_MORE) return NEED_MORE;
     this.#queue.skip(decoded.length);
@@ -143,7 +134,7 @@ class Machine implements ExtOrServer {
         return [];
       case 'done':
         this.#done = true;
-        return [{ type: 'done', metadata: this.#metadata, leftover: this.#queue.take() }];
+        return [{ type: 'done', result: this.#metadata, leftover: this.#queue.take() }];
       default:
         return []; // Unknown commands are ignored, and so are the server's own.
     }
@@ -154,6 +145,6 @@ class Machine implements ExtOrServer {
   }
 }
 
-function send(bytes: Uint8Array): ExtOrServerAction {
+function send(bytes: Uint8Array): ExchangeAction<ExtOrMetadata> {
   return { type: 'send', bytes };
 }

@@ -4,6 +4,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { PosternError, type ErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../pt/address.ts';
+import { abortable } from './abortable.ts';
 import type { Dialer, DialOptions } from './dialer.ts';
 import { keepAlive } from './keep-alive.ts';
 
@@ -21,14 +22,14 @@ export interface DirectDialerOptions {
  * TCP straight to the target; the system's resolver for host names, every address in its order.
  *
  * The sockets have what Go's have, which is what obfs4proxy's look like on the wire: no Nagle delay, and
- * keep-alive as near as it gets.
+ * keep-alive as near as it gets. They come with an error listener.
  *
  * @throws (from the dialer) PosternError `ERR_DIAL_*`
  */
 export function createDirectDialer(options: DirectDialerOptions = {}): Dialer {
   return async (target, { signal } = {}) => {
     let failure: unknown;
-    for (const address of await resolve(target.host)) {
+    for (const address of await abortable(resolve(target.host), signal)) {
       try {
         return await connectTcp({ host: address, port: target.port }, options, signal);
       } catch (error) {
@@ -82,11 +83,12 @@ function connectTcp(
       abortion?.[Symbol.dispose]();
       settlement();
     };
-    // The first settlement wins; an error after the connection stands is its new owner's to hear.
+    // The first settlement wins; an error after the connection stands is its new owner's to hear, or
+    // nobody's: it must not end the process.
     const onError = (error: Error): void => settle(() => reject(dialError(error)));
-    socket.once('error', onError);
+    socket.on('error', onError);
     socket.once('connect', () => {
-      socket.off('error', onError);
+      socket.off('error', onError).on('error', ignore);
       keepAlive(socket);
       settle(() => resolve(socket));
     });
@@ -104,13 +106,17 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'ERR_DIAL_TIMED_OUT',
   EACCES: 'ERR_DIAL_NOT_ALLOWED',
   EPERM: 'ERR_DIAL_NOT_ALLOWED',
-  EADDRNOTAVAIL: 'ERR_DIAL_BIND_FAILED',
+  EADDRNOTAVAIL: 'ERR_DIAL_NO_LOCAL_PORT',
+  EADDRINUSE: 'ERR_DIAL_NO_LOCAL_PORT',
 };
 
 /** An error of the operating system as one of ours; its text carries no address. */
 function dialError(error: NodeJS.ErrnoException): PosternError {
   const errno = error.code ?? 'unknown error';
-  return new PosternError(CODES[errno] ?? 'ERR_DIAL_FAILED', `the connection failed (${errno})`, {
-    cause: error,
-  });
+  const code =
+    error.syscall === 'bind' ? 'ERR_DIAL_BIND_FAILED' : (CODES[errno] ?? 'ERR_DIAL_FAILED');
+  return new PosternError(code, `the connection failed (${errno})`, { cause: error });
 }
+
+/** 'close' follows, and `errored` says why. */
+function ignore(): void {}

@@ -1,4 +1,4 @@
-import type { ClientHandshake, HandshakeAction } from '../bytes/handshake.ts';
+import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { PosternBug, PosternError, type ErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -20,15 +20,17 @@ export interface HttpConnectOptions {
  *
  * @throws PosternError `ERR_TUNNEL_UNENCODABLE` for a target or a user name that HTTP cannot carry
  */
-export function createHttpConnect(options: HttpConnectOptions): ClientHandshake {
+export function createHttpConnect(options: HttpConnectOptions): Exchange<void> {
   const request = encodeConnect(options);
   const queue = new ByteQueue();
   let done = false;
-  const fail = (code: ErrorCode, what: string): readonly HandshakeAction[] => {
+  const fail = (code: ErrorCode, what: string): readonly ExchangeAction<void>[] => {
     done = true;
     return [{ type: 'failed', error: new PosternError(code, what) }];
   };
   return {
+    peer: 'the HTTP proxy',
+    codes: { closed: 'ERR_TUNNEL_CLOSED', timedOut: 'ERR_TUNNEL_TIMED_OUT' },
     start: () => [{ type: 'send', bytes: request }],
     receive(chunk) {
       if (done) throw new PosternBug('HTTP CONNECT client fed after its end');
@@ -47,11 +49,9 @@ export function createHttpConnect(options: HttpConnectOptions): ClientHandshake 
         if (status >= 100 && status < 200) continue;
         if (status < 200 || status > 299) return fail(...errorFromStatus(status));
         done = true;
-        return [{ type: 'established', leftover: queue.take() }];
+        return [{ type: 'done', result: undefined, leftover: queue.take() }];
       }
     },
-    receiveEnd: () =>
-      fail('ERR_TUNNEL_CLOSED', 'the HTTP proxy closed before its response head was whole'),
   };
 }
 

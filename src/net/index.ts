@@ -1,11 +1,19 @@
-/** `postern/net`: dialers, listeners, and the driver that runs a session over a connection. */
-export { runClientHandshake } from './client-handshake.ts';
+/** `postern/net`: dialers, listeners, and the drivers that run sessions and exchanges over connections. */
+export { type Rng, systemRng } from '../crypto/rng.ts';
+export { type Clock, systemClock } from '../time.ts';
+export type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 export type { Dialer, DialOptions } from './dialer.ts';
 export { createDirectDialer, type DirectDialerOptions } from './direct-dialer.ts';
+export { type ExchangeOptions, runExchange } from './exchange.ts';
 export { type Listener, listenTcp } from './listener.ts';
 export { relay } from './relay.ts';
 export { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
-export { listenTransport, type TransportListenerHandlers } from './transport-listener.ts';
+export {
+  type Published,
+  type RunningTransport,
+  startTransportServer,
+  type TransportServerOptions,
+} from './transport-server.ts';
 export {
   openTransportStream,
   throughTransport,

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
+import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { admitAccepted, releaseAccepted } from './descriptors.ts';
 import { keepAlive } from './keep-alive.ts';
 
@@ -13,19 +14,27 @@ export interface Listener {
   close(): Promise<void>;
   /** Stops accepting, and destroys every connection that it accepted and that still stands. */
   abort(): void;
+  /** Resolves when it does not accept any more and the last connection has ended. Never rejects. */
+  readonly closed: Promise<void>;
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
  * Listens on an IP address and port (0: the system chooses).
  *
- * `onConnection` is called for each connection and never awaited. Sockets come with half-close
- * allowed, an error listener, no Nagle delay and Go's keep-alive, as obfs4proxy's have.
+ * Sockets come with half-close allowed, an error listener, no Nagle delay and Go's keep-alive, as
+ * obfs4proxy's have.
  *
+ * @param onConnection is called for each connection. It may return a promise, which nobody waits for: what
+ *   it throws, or the promise rejects with, costs this connection, and `onFault` hears of it
+ * @param onFault without it a fault becomes a warning of the process
  * @throws PosternError `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
  */
 export async function listenTcp(
   endpoint: Endpoint,
-  onConnection: (socket: Socket) => void,
+  onConnection: (socket: Socket) => unknown,
+  onFault?: OnFault,
 ): Promise<Listener> {
   const accepted = new Set<Socket>();
   // One function for all sockets, as `ignore` is: a closure each would be half a kilobyte.
@@ -43,7 +52,14 @@ export async function listenTcp(
     keepAlive(socket);
     accepted.add(socket);
     socket.on('close', forget);
-    onConnection(socket);
+    unawaited(
+      () => onConnection(socket),
+      (error) => {
+        // Unless its last words are on their way.
+        if (!socket.writableEnded) socket.destroy();
+        (onFault ?? warnOfFault)(error);
+      },
+    );
   });
   server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
   try {
@@ -55,14 +71,16 @@ export async function listenTcp(
   // even show here (`descriptors.ts`).
   server.on('error', () => {});
   const { address, port } = server.address() as AddressInfo;
+  const close = async (): Promise<void> => void server.close();
   return {
     endpoint: { host: address, port },
-    // Not awaited: `server.close` calls back only when the last connection has ended.
-    close: async () => void server.close(),
+    close,
     abort() {
       server.close();
       for (const socket of accepted) socket.destroy();
     },
+    closed: new Promise((resolve) => void server.once('close', resolve)),
+    [Symbol.asyncDispose]: close,
   };
 }
 

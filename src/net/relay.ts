@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
+import { onCleanEnd } from './clean-end.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other
@@ -40,7 +41,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
       });
       to.on('drain', () => from.resume());
       if (from.readableEnded) onEnd();
-      else from.on('end', onEnd);
+      else onCleanEnd(from, onEnd);
       if (from.closed) onClose();
       else from.on('close', onClose);
     };

@@ -3,6 +3,8 @@ import { Duplex } from 'node:stream';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Action, Session, SessionFactory } from '../transports/contract.ts';
+import { abortable } from './abortable.ts';
+import { onCleanEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
 import { FineTimer } from './fine-timer.ts';
 
@@ -20,7 +22,8 @@ export interface TransportStreamOptions {
  * @param wire a connected stream, from which nothing has been read
  * @returns the application's end of the session, once the handshake is done; like our sockets it comes
  *   with an error listener
- * @throws PosternError what the session failed with; `ERR_HANDSHAKE_CLOSED` when the wire broke
+ * @throws PosternError what the session failed with, also in the chunk that ended its handshake;
+ *   `ERR_HANDSHAKE_CLOSED` when the wire broke
  */
 export function openTransportStream(
   wire: Duplex,
@@ -29,17 +32,20 @@ export function openTransportStream(
 ): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const stream = new TransportStream(wire, session, options.rejectAfterMs ?? 0);
+    const { signal } = options;
     const abortion =
-      options.signal &&
-      addAbortListener(options.signal, () => {
-        stream.destroy(options.signal!.reason);
+      signal &&
+      addAbortListener(signal, () => {
+        // Not by `destroy`: whatever the reason is, it need not be an error.
+        reject(signal.reason);
+        stream.destroy();
       });
     const onClose = (): void => {
       abortion?.[Symbol.dispose]();
       reject(stream.errored ?? new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY));
     };
-    // It may fail before whoever awaits us gets to listen, even in the chunk that establishes it: as
-    // with our sockets, that must not end the process, and the stream's users see 'close'.
+    // It may fail before whoever awaits us gets to listen: as with our sockets, that must not end the
+    // process, and the stream's users see 'close'.
     stream.on('error', () => {});
     stream.once('close', onClose);
     stream.once('established', () => {
@@ -54,7 +60,7 @@ export function openTransportStream(
 /** A dialer that reaches its targets through a transport, whose other end decides what they mean. */
 export function throughTransport(dial: Dialer, createSession: SessionFactory): Dialer {
   return async (target, options = {}) => {
-    await createSession.ready;
+    if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
     const session = createSession(target);
     return openTransportStream(await dial(target, options), session, options);
@@ -99,7 +105,7 @@ class TransportStream extends Duplex {
   begin(): void {
     const wire = this.#wire;
     wire.on('data', (chunk: Buffer) => this.#tell((session) => session.receive(chunk)));
-    wire.on('end', () => this.#tell((session) => session.receiveEnd()));
+    onCleanEnd(wire, () => this.#tell((session) => session.receiveEnd()));
     wire.on('drain', () => this.#continueWriting());
     wire.on('error', (error) => this.#fail(error));
     wire.on('close', () => this.#wireClosed());
@@ -133,12 +139,15 @@ class TransportStream extends Duplex {
   /** Tells the session of an event and does what it asks for. */
   #tell(event: (session: Session) => readonly Action[]): void {
     if (this.#over) return;
+    const wasEstablished = this.#established;
     try {
       this.#perform(event(this.#session));
     } catch (error) {
       // A defect of a transport costs this connection and no other.
       this.#fail(new PosternBug('the transport’s session threw', { cause: error }));
     }
+    // Not before all that came together is seen to: a stream that has failed already is of no use.
+    if (this.#established && !wasEstablished && !this.destroyed) this.emit('established');
   }
 
   #perform(actions: readonly Action[]): void {
@@ -160,7 +169,6 @@ class TransportStream extends Duplex {
           break;
         case 'established':
           this.#established = true;
-          this.emit('established');
           break;
         case 'setTimer':
           this.#timer.set(action.delayMs, () => {

@@ -1,10 +1,10 @@
-import type { ClientHandshake } from '../bytes/handshake.ts';
+import type { Exchange } from '../bytes/exchange.ts';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { UpstreamProxy } from '../pt/upstream-proxy.ts';
 import { createSocksClient } from '../socks/client.ts';
-import { runClientHandshake } from './client-handshake.ts';
 import type { Dialer } from './dialer.ts';
+import { runExchange } from './exchange.ts';
 import { createHttpConnect } from './http-connect.ts';
 
 /**
@@ -16,9 +16,9 @@ import { createHttpConnect } from './http-connect.ts';
  */
 export function createUpstreamDialer(proxy: UpstreamProxy, dial: Dialer): Dialer {
   return async (target, options = {}) => {
-    const handshake = createHandshake(proxy, target);
+    const exchange = createExchange(proxy, target);
     const stream = await dialProxy(proxy, dial, options);
-    await runClientHandshake(stream, handshake, options);
+    await runExchange(stream, exchange, options);
     return stream;
   };
 }
@@ -39,7 +39,7 @@ async function dialProxy(
   }
 }
 
-function createHandshake(proxy: UpstreamProxy, target: Endpoint): ClientHandshake {
+function createExchange(proxy: UpstreamProxy, target: Endpoint): Exchange<void> {
   const { type, username, password } = proxy;
   switch (type) {
     case 'http':

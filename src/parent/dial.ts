@@ -1,7 +1,7 @@
 import { PosternError } from '../errors.ts';
-import { runClientHandshake } from '../net/client-handshake.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
+import { runExchange } from '../net/exchange.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { CmethodMessage } from '../pt/messages.ts';
 import { encodeSocksArguments, splitForUserPass } from '../pt/socks-arguments.ts';
@@ -20,7 +20,7 @@ export function createPtDialer(method: CmethodMessage, args: KeyValues): Dialer 
   const dial = createDirectDialer();
   return async (target, options = {}) => {
     // Refuses what the version of SOCKS cannot say, before there is a connection.
-    const handshake = createSocksClient({ ...identification, target });
+    const exchange = createSocksClient({ ...identification, target });
     const stream = await dial(method.endpoint, options).catch((error: unknown) => {
       options.signal?.throwIfAborted();
       throw new PosternError(
@@ -31,7 +31,7 @@ export function createPtDialer(method: CmethodMessage, args: KeyValues): Dialer 
         },
       );
     });
-    await runClientHandshake(stream, handshake, options);
+    await runExchange(stream, exchange, options);
     return stream;
   };
 }

@@ -2,7 +2,7 @@
  * An Extended ORPort: what a parent listens with, so that a server PT program can say who is connecting and
  * through which transport, before the first byte of payload.
  */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -10,9 +10,14 @@ import { randomBytes, systemRng, type Rng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { encodeCookieFile } from '../extor/cookie-file.ts';
 import { SECRET_BYTES } from '../extor/messages.ts';
-import { createExtOrServer, type ExtOrMetadata, type ExtOrServerAction } from '../extor/server.ts';
+import { createExtOrServer, type ExtOrMetadata } from '../extor/server.ts';
 import { limits } from '../limits.ts';
+import { abortable } from '../net/abortable.ts';
+import { closeGently } from '../net/close-gently.ts';
+import { runExchange } from '../net/exchange.ts';
 import { listenTcp, type Listener } from '../net/listener.ts';
+import { replaceFile } from '../state/replace-file.ts';
+import { unawaited } from '../unawaited.ts';
 
 /** What an Extended ORPort is opened with. */
 export interface ExtOrListenOptions {
@@ -20,11 +25,17 @@ export interface ExtOrListenOptions {
   readonly cookieFile: string;
   /** A port of 127.0.0.1; by default the system chooses. */
   readonly port?: number;
-  /** Says whether a client may connect; everyone may by default. A rejection denies as well. */
+  /**
+   * Says whether a client may connect; everyone may by default. A rejection denies as well, and who takes too
+   * long has the client closed.
+   */
   readonly admit?: (metadata: ExtOrMetadata) => boolean | Promise<boolean>;
-  /** An admitted connection: `stream` starts at the first byte of payload. */
-  readonly onConnection: (stream: Duplex, metadata: ExtOrMetadata) => void;
-  /** A connection that came to nothing: a wrong cookie, a broken protocol, silence, a denial. */
+  /**
+   * An admitted connection: `stream` starts at the first byte of payload. It may return a promise; what it
+   * throws, or the promise rejects with, costs this connection.
+   */
+  readonly onConnection: (stream: Duplex, metadata: ExtOrMetadata) => unknown;
+  /** A connection that came to nothing: a wrong cookie, a broken protocol, silence, a denial, a fault. */
   readonly onFailure?: (error: unknown) => void;
   readonly rng?: Rng;
 }
@@ -36,45 +47,49 @@ export interface ExtOrListener extends Listener {
 }
 
 /**
- * Writes a fresh cookie and listens on loopback. `close` removes the cookie.
+ * Writes a fresh cookie and listens on loopback. `close` and `abort` remove the cookie.
  *
  * @throws PosternError `ERR_EXTOR_COOKIE` when the cookie cannot be written, `ERR_LISTEN_*`
  */
 export async function listenExtOr(options: ExtOrListenOptions): Promise<ExtOrListener> {
-  const { cookieFile, port = 0, rng = systemRng } = options;
+  const { cookieFile, port = 0, rng = systemRng, onConnection, onFailure = () => {} } = options;
   const cookie = randomBytes(rng, SECRET_BYTES);
-  await writeCookie(cookieFile, encodeCookieFile(cookie));
+  const content = encodeCookieFile(cookie);
+  await writeCookie(cookieFile, content);
   let pending = 0;
+  const serve = async (socket: Socket): Promise<void> => {
+    if (pending >= limits.extorPendingConnections) {
+      socket.destroy();
+      return;
+    }
+    pending += 1;
+    const metadata = await authenticate(socket, cookie, rng, options).finally(() => (pending -= 1));
+    await onConnection(socket, metadata);
+  };
   let listener: Listener;
   try {
-    listener = await listenTcp({ host: '127.0.0.1', port }, (socket) => {
-      if (pending >= limits.extorPendingConnections) {
-        socket.destroy();
-        return;
-      }
-      pending += 1;
-      authenticate(socket, cookie, rng, options)
-        .finally(() => (pending -= 1))
-        .then(
-          (metadata) => options.onConnection(socket, metadata),
-          options.onFailure ?? (() => {}),
-        );
-    });
+    listener = await listenTcp({ host: '127.0.0.1', port }, serve, onFailure);
   } catch (error) {
-    await rm(cookieFile, { force: true });
+    await removeCookie(cookieFile, content);
     throw error;
   }
+  const close = async (): Promise<void> => {
+    await listener.close();
+    await removeCookie(cookieFile, content);
+  };
   return {
     ...listener,
     cookieFile,
-    async close() {
-      await listener.close();
-      await rm(cookieFile, { force: true });
+    close,
+    abort() {
+      listener.abort();
+      unawaited(close);
     },
+    [Symbol.asyncDispose]: close,
   };
 }
 
-/** Resolves once payload may flow; rejects when the connection is of no use, which it closes. */
+/** Resolves once payload may flow; rejects when the connection is of no use. */
 async function authenticate(
   socket: Socket,
   cookie: Uint8Array,
@@ -82,76 +97,46 @@ async function authenticate(
   { admit = () => true }: ExtOrListenOptions,
 ): Promise<ExtOrMetadata> {
   const machine = createExtOrServer({ cookie, rng });
-  const deadline = setTimeout(() => socket.destroy(), limits.extorHandshakeMs);
+  const timeoutMs = limits.extorHandshakeMs;
+  const overdue = new AbortController();
+  const deadline = setTimeout(() => {
+    const text = `the connection was not admitted within ${timeoutMs} ms`;
+    overdue.abort(new PosternError('ERR_EXTOR_TIMED_OUT', text));
+  }, timeoutMs);
   try {
-    const { metadata, leftover } = await exchange(socket, (chunk) =>
-      chunk === undefined ? machine.start() : machine.receive(chunk),
-    );
-    const denial = await denialOf(metadata, admit);
+    const metadata = await runExchange(socket, machine, { signal: overdue.signal });
+    const denial = await denialOf(metadata, admit, overdue.signal);
     if (denial !== undefined) {
-      socket.write(machine.deny());
+      closeGently(socket, machine.deny());
       throw denial;
     }
-    if (socket.destroyed) throw closedEarly();
+    if (socket.destroyed) {
+      throw new PosternError('ERR_EXTOR_CLOSED', 'the connection ended before it was admitted');
+    }
     socket.write(machine.okay());
-    if (leftover.length > 0) socket.unshift(leftover);
     return metadata;
-  } catch (error) {
-    // What was answered goes out first.
-    socket.end(() => socket.destroy());
-    throw error;
   } finally {
     clearTimeout(deadline);
   }
 }
 
-/** Why a client is denied; undefined when it is not. A hook that fails denies. */
+/**
+ * Why a client is denied; undefined when it is not. A hook that fails denies.
+ *
+ * @throws `signal.reason`
+ */
 async function denialOf(
   metadata: ExtOrMetadata,
   admit: NonNullable<ExtOrListenOptions['admit']>,
+  signal: AbortSignal,
 ): Promise<PosternError | undefined> {
   try {
-    if (await admit(metadata)) return undefined;
+    if (await abortable(Promise.resolve(admit(metadata)), signal)) return undefined;
     return new PosternError('ERR_EXTOR_DENIED', 'the connection was denied');
   } catch (cause) {
+    signal.throwIfAborted();
     return new PosternError('ERR_EXTOR_DENIED', 'the hook that admits clients failed', { cause });
   }
-}
-
-function closedEarly(): PosternError {
-  return new PosternError('ERR_EXTOR_CLOSED', 'the connection ended before it was admitted');
-}
-
-type Done = Extract<ExtOrServerAction, { type: 'done' }>;
-
-/** Runs the machine over the socket up to DONE; the socket is then as if nobody had read from it. */
-function exchange(
-  socket: Socket,
-  step: (chunk?: Uint8Array) => readonly ExtOrServerAction[],
-): Promise<Done> {
-  return new Promise((resolve, reject) => {
-    let isSettled = false;
-    const settle = (settlement: () => void): void => {
-      isSettled = true;
-      socket.off('readable', onReadable).off('end', onClose).off('close', onClose);
-      settlement();
-    };
-    const run = (actions: readonly ExtOrServerAction[]): void => {
-      for (const action of actions) {
-        if (action.type === 'send') socket.write(action.bytes);
-        else if (action.type === 'failed') settle(() => reject(action.error));
-        else settle(() => resolve(action));
-      }
-    };
-    // 'readable' and not 'data': the stream's next reader may then be of any kind.
-    const onReadable = (): void => {
-      let chunk: Buffer | null;
-      while (!isSettled && (chunk = socket.read() as Buffer | null) !== null) run(step(chunk));
-    };
-    const onClose = (): void => settle(() => reject(closedEarly()));
-    socket.on('readable', onReadable).on('end', onClose).on('close', onClose);
-    run(step());
-  });
 }
 
 /** Writes the cookie in one step, readable for us alone from its first byte on. */
@@ -159,22 +144,19 @@ async function writeCookie(path: string, content: Uint8Array): Promise<void> {
   if (!isAbsolute(path)) {
     throw new PosternError('ERR_EXTOR_COOKIE', 'the path of the cookie file is not absolute');
   }
-  const temporary = `${path}.new`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await rm(temporary, { force: true });
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    await replaceFile(path, content);
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     throw new PosternError('ERR_EXTOR_COOKIE', `the cookie file cannot be written (${errno})`, {
       cause: error,
     });
   }
+}
+
+/** Removes our cookie, and not that of whoever has taken the place since. */
+async function removeCookie(path: string, content: Uint8Array): Promise<void> {
+  const present = await readFile(path).catch(() => undefined);
+  if (present?.equals(content) === true) await rm(path, { force: true });
 }

@@ -16,6 +16,7 @@ import { startProcess, type RunningProcess } from './child-process.ts';
 import { ChildMachine, type ChildAction } from './machine.ts';
 import { terminate, type StopWaits } from './terminate.ts';
 import { systemTimers, type Timers } from '../time.ts';
+import { unawaited } from '../unawaited.ts';
 
 /** What to launch, and how. */
 export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfiguration> {
@@ -179,7 +180,8 @@ class Start {
       signal,
       stderrLines: this.#process.stderrLines,
     }));
-    void this.#process.exited.then(({ spawnError }) => {
+    unawaited(async () => {
+      const { spawnError } = await this.#process.exited;
       if (spawnError !== undefined) this.fail(spawnFailure(spawnError));
     });
   }
@@ -234,7 +236,8 @@ class Start {
   }
 
   #tell(event: ChildEvent): void {
-    this.#options.onEvent?.(event);
+    // A fault of whoever listens is none of the program's.
+    unawaited(() => this.#options.onEvent?.(event));
   }
 }
 

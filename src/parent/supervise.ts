@@ -8,6 +8,7 @@ import { limits } from '../limits.ts';
 import { retryDelayMs } from '../net/retry-delay.ts';
 import { ChildError, type ChildEnd } from './child-error.ts';
 import { systemTimers, type Timers } from '../time.ts';
+import { unawaited } from '../unawaited.ts';
 
 /** A program that runs: a `Child` of `launch`, or anything else that ends and can be stopped. */
 export interface Supervised {
@@ -15,6 +16,8 @@ export interface Supervised {
   readonly closed: Promise<ChildEnd>;
   /** Stops it. Idempotent. */
   close(): Promise<unknown>;
+  /** Kills it now. */
+  abort?(): void;
 }
 
 /** How to start, and how patient to be. */
@@ -53,6 +56,9 @@ export interface Supervisor<C extends Supervised> {
   readonly closed: Promise<unknown>;
   /** Stops the child and the supervision. Idempotent. */
   close(): Promise<void>;
+  /** `close`, which kills a child that can be killed and waits for nothing. */
+  abort(): void;
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -87,6 +93,11 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     await this.closed;
   }
 
+  abort(): void {
+    this.#child?.abort?.();
+    unawaited(() => this.close());
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -102,11 +113,11 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
       // A faulty configuration stays faulty: more starts would only fill the log.
       const isFinal = error instanceof PosternError && error.retry === 'never';
       if (isFinal || failures >= maxFailures) {
-        this.#options.onEvent?.({ type: 'gaveUp', error });
+        this.#tell({ type: 'gaveUp', error });
         return this.#finish(error, error);
       }
       const delayMs = this.#delayAfter(failures);
-      this.#options.onEvent?.({ type: 'waiting', error, delayMs });
+      this.#tell({ type: 'waiting', error, delayMs });
       await this.#wait(delayMs);
       if (this.#stop.signal.aborted) return this.#finish(this.#stop.signal.reason, undefined);
     }
@@ -114,7 +125,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
 
   /** Resolves when the program has ended, or could not be started. */
   async #live(): Promise<{ readonly error: unknown; readonly wasStable: boolean }> {
-    const { start, stableMs = 60_000, onEvent } = this.#options;
+    const { start, stableMs = 60_000 } = this.#options;
     let child: C;
     try {
       child = await start(this.#stop.signal);
@@ -123,10 +134,10 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     }
     let wasStable = false;
     const cancel = this.#timers.after(stableMs, () => (wasStable = true));
-    const stopChild = (): void => void child.close();
+    const stopChild = (): void => unawaited(() => child.close());
     this.#stop.signal.addEventListener('abort', stopChild);
     if (this.#stop.signal.aborted) stopChild();
-    else this.#announce(child, onEvent);
+    else this.#announce(child);
     const end = await child.closed;
     this.#child = undefined;
     this.#stop.signal.removeEventListener('abort', stopChild);
@@ -137,10 +148,15 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     };
   }
 
-  #announce(child: C, onEvent: SuperviseOptions<C>['onEvent']): void {
+  #announce(child: C): void {
     this.#child = child;
     for (const waiter of this.#takeWaiters()) waiter.resolve(child);
-    onEvent?.({ type: 'running', child });
+    this.#tell({ type: 'running', child });
+  }
+
+  /** Whoever listens may have a fault of its own, and the program is to be kept running all the same. */
+  #tell(event: SupervisorEvent<C>): void {
+    unawaited(() => this.#options.onEvent?.(event));
   }
 
   #finish(reason: unknown, error: unknown): unknown {

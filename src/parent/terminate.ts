@@ -1,5 +1,6 @@
 import { limits } from '../limits.ts';
 import { systemTimers, type Timers } from '../time.ts';
+import { unawaited } from '../unawaited.ts';
 
 /** What the ladder needs of a process. */
 export interface Stoppable {
@@ -37,7 +38,8 @@ export async function terminate(
 function isGoneWithin(process: Stoppable, waitMs: number, timers: Timers): Promise<boolean> {
   return new Promise((resolve) => {
     const cancel = timers.after(waitMs, () => resolve(false));
-    void process.exited.then(() => {
+    unawaited(async () => {
+      await process.exited;
       cancel();
       resolve(true);
     });

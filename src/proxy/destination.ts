@@ -6,8 +6,10 @@ import type { Rng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { createExtOrClient } from '../extor/client.ts';
 import { decodeCookieFile } from '../extor/cookie-file.ts';
-import { runClientHandshake } from '../net/client-handshake.ts';
+import { abortable } from '../net/abortable.ts';
+import type { DialOptions } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
+import { runExchange } from '../net/exchange.ts';
 import { bytesToIp, ipToBytes, type Endpoint } from '../pt/address.ts';
 import type { ServerConfiguration } from '../pt/proxy-environment.ts';
 
@@ -17,7 +19,11 @@ import type { ServerConfiguration } from '../pt/proxy-environment.ts';
  * @param transport the PT name that the client came through
  * @param wire the client's own connection, for its address
  */
-export type Destination = (transport: string, wire: Socket) => Promise<Duplex>;
+export type Destination = (
+  transport: string,
+  wire: Socket,
+  options: DialOptions,
+) => Promise<Duplex>;
 
 /**
  * The destination that the configuration names; a non-empty Extended ORPort wins over the plain one
@@ -33,19 +39,19 @@ export async function openDestination(
   if (extendedOrPort !== undefined) {
     const { endpoint, cookieFile } = extendedOrPort;
     await readCookie(cookieFile);
-    return async (transport, wire) => {
+    return async (transport, wire, options) => {
       // Read again each time: a parent makes a new cookie when it restarts (tor bug 15240).
-      const cookie = await readCookie(cookieFile);
+      const cookie = await abortable(readCookie(cookieFile), options.signal);
       const userAddr = clientAddress(wire);
-      const stream = await dial(endpoint);
+      const stream = await dial(endpoint, options);
       const metadata = { cookie, rng, transport, ...(userAddr !== undefined && { userAddr }) };
-      await runClientHandshake(stream, createExtOrClient(metadata));
+      await runExchange(stream, createExtOrClient(metadata), options);
       return stream;
     };
   }
   if (orPort === undefined) return undefined;
   // PT 3.2.3 [PT-3.2.3-17]: payload and nothing else.
-  return () => dial(orPort);
+  return (_transport, _wire, options) => dial(orPort, options);
 }
 
 async function readCookie(file: string): Promise<Buffer> {

@@ -1,15 +1,13 @@
 /** The reverse proxy: a listener for each transport (PT 3, steps 5 and 6; PT 3.3.3). */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Listener } from '../net/listener.ts';
-import { relay } from '../net/relay.ts';
-import type { StateDirectory } from '../state/state-directory.ts';
-import { listenTransport } from '../net/transport-listener.ts';
-import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
-import type { Transport, TransportServer } from '../transports/contract.ts';
-import { Connections } from './connections.ts';
-import type { Destination } from './destination.ts';
 import { describeError } from '../errors.ts';
+import { relay } from '../net/relay.ts';
+import { type RunningTransport, startTransportServer } from '../net/transport-server.ts';
+import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
+import type { StateDirectory } from '../state/state-directory.ts';
+import type { Transport } from '../transports/contract.ts';
+import type { Destination } from './destination.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
 
 /** What a server is given on top. */
@@ -49,8 +47,8 @@ export async function startServer(
 
 class ReverseProxy implements RunningProxy {
   readonly #context: ServerContext;
-  readonly #connections = new Connections();
-  readonly #started: { readonly listener: Listener; readonly server: TransportServer }[] = [];
+  readonly #ending = new AbortController();
+  readonly #started: RunningTransport[] = [];
 
   constructor(context: ServerContext) {
     this.#context = context;
@@ -60,38 +58,36 @@ class ReverseProxy implements RunningProxy {
   async start(transport: Transport, { bindAddress, options }: RequestedServer): Promise<void> {
     const { environment, state, logger, reporter } = this.#context;
     const { name } = transport;
-    const notify = (notice: string): void => logger.notice(`${name}: ${notice}`);
-    const server = await transport.server(options, { ...environment, state, notify });
-    let listener: Listener | undefined;
-    try {
-      listener = await listenTransport(bindAddress ?? ANY_ADDRESS, server, {
-        onConnection: (stream, wire) => {
-          void this.#connections.serve(() => this.#forward(name, stream, wire));
-        },
-        // A probe or a scan, most of the time; not worth a line of tor's log.
-        onFailedHandshake: (error) => logger.info(`${name}: ${describeError(error)}`),
-      });
-      const { endpoint } = listener;
-      reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args: server.clientArguments });
-      this.#started.push({ listener, server });
-    } catch (error) {
-      listener?.abort();
-      await server.close();
-      throw error;
-    }
+    const running = await startTransportServer({
+      transport,
+      endpoint: bindAddress ?? ANY_ADDRESS,
+      options,
+      environment: {
+        ...environment,
+        state,
+        notify: (notice) => logger.notice(`${name}: ${notice}`),
+      },
+      onConnection: (stream, wire) => this.#forward(name, stream, wire),
+      // A probe or a scan, most of the time; not worth a line of tor's log.
+      onFailedHandshake: (error) => logger.info(`${name}: ${describeError(error)}`),
+      onFault: (error) => logger.error(`${name}: ${describeError(error)}`),
+      onListening: ({ endpoint, clientArguments: args }) =>
+        reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args }),
+      signal: this.#ending.signal,
+    });
+    this.#started.push(running);
   }
 
   async drain(): Promise<void> {
-    for (const { listener } of this.#started) await listener.close();
-    await this.#connections.drained();
+    await Promise.all(this.#started.map((running) => running.close()));
   }
 
   async close(): Promise<void> {
-    for (const { listener } of this.#started) listener.abort();
-    for (const { server } of this.#started) await server.close();
+    this.#ending.abort();
+    await this.drain();
   }
 
-  /** One client's connection behind its handshake, to its end. Never rejects. */
+  /** One client's connection behind its handshake, to its end. */
   async #forward(transport: string, stream: Duplex, wire: Socket): Promise<void> {
     const onward = await this.#connectOnward(transport, wire);
     if (onward === undefined) {
@@ -107,16 +103,19 @@ class ReverseProxy implements RunningProxy {
   /**
    * Connects to where this client's payload goes; undefined when that failed.
    *
-   * It is not called off when the client leaves: the parent is near, and what would watch the client
-   * costs a twentieth of a handshake.
+   * It is called off when the proxy ends, and not when the client leaves: the parent is near, and what
+   * would watch the client costs a twentieth of a handshake.
    */
   async #connectOnward(transport: string, wire: Socket): Promise<Duplex | undefined> {
     const { destination, logger } = this.#context;
+    const { signal } = this.#ending;
     try {
-      return await destination?.(transport, wire);
+      return await destination?.(transport, wire, { signal });
     } catch (error) {
       // Said in full, or users take a dead ORPort for a fault of the transport.
-      logger.warning(`${transport}: cannot forward to the parent: ${describeError(error)}`);
+      if (!signal.aborted) {
+        logger.warning(`${transport}: cannot forward to the parent: ${describeError(error)}`);
+      }
       return undefined;
     }
   }

@@ -1,5 +1,5 @@
 import { NEED_MORE, type Decoded } from '../bytes/decoded.ts';
-import type { ClientHandshake, HandshakeAction } from '../bytes/handshake.ts';
+import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { PosternBug, PosternError, type ErrorCode } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
@@ -33,25 +33,27 @@ export type SocksClientOptions =
  *
  * @throws PosternError `ERR_TUNNEL_UNENCODABLE` when the version cannot carry target or credentials
  */
-export function createSocksClient(options: SocksClientOptions): ClientHandshake {
+export function createSocksClient(options: SocksClientOptions): Exchange<void> {
   return options.version === 'socks5' ? new Socks5Client(options) : new Socks4Client(options);
 }
 
-type Step = readonly HandshakeAction[] | typeof NEED_MORE;
+type Step = readonly ExchangeAction<void>[] | typeof NEED_MORE;
 
 /** What the two versions share: the queue, the loop, and the end of all things. */
-abstract class Client implements ClientHandshake {
+abstract class Client implements Exchange<void> {
+  readonly peer = 'the SOCKS proxy';
+  readonly codes = { closed: 'ERR_TUNNEL_CLOSED', timedOut: 'ERR_TUNNEL_TIMED_OUT' } as const;
   readonly #queue = new ByteQueue();
   #done = false;
 
-  abstract start(): readonly HandshakeAction[];
+  abstract start(): readonly ExchangeAction<void>[];
   /** The next message from the front of `bytes`, skipped by `consume`. */
   protected abstract step(bytes: Buffer): Step;
 
-  receive(chunk: Uint8Array): readonly HandshakeAction[] {
+  receive(chunk: Uint8Array): readonly ExchangeAction<void>[] {
     if (this.#done) throw new PosternBug('SOCKS client fed after its end');
     this.#queue.push(chunk);
-    const actions: HandshakeAction[] = [];
+    const actions: ExchangeAction<void>[] = [];
     try {
       while (!this.#done) {
         const step = this.step(this.#queue.peek());
@@ -60,17 +62,10 @@ abstract class Client implements ClientHandshake {
       }
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      actions.push(this.#fail(error));
+      this.#done = true;
+      actions.push({ type: 'failed', error });
     }
     return actions;
-  }
-
-  receiveEnd(): readonly HandshakeAction[] {
-    return [
-      this.#fail(
-        new PosternError('ERR_TUNNEL_CLOSED', 'the SOCKS proxy closed before its answer was whole'),
-      ),
-    ];
   }
 
   protected consume<T>(decoded: Decoded<T>): T {
@@ -78,14 +73,9 @@ abstract class Client implements ClientHandshake {
     return decoded.message;
   }
 
-  protected established(): readonly HandshakeAction[] {
+  protected established(): readonly ExchangeAction<void>[] {
     this.#done = true;
-    return [{ type: 'established', leftover: this.#queue.take() }];
-  }
-
-  #fail(error: PosternError): HandshakeAction {
-    this.#done = true;
-    return { type: 'failed', error };
+    return [{ type: 'done', result: undefined, leftover: this.#queue.take() }];
   }
 }
 
@@ -105,7 +95,7 @@ class Socks5Client extends Client {
     this.#request = encodeRequest5(target);
   }
 
-  start(): readonly HandshakeAction[] {
+  start(): readonly ExchangeAction<void>[] {
     return [{ type: 'send', bytes: this.#greeting }];
   }
 
@@ -150,7 +140,7 @@ class Socks4Client extends Client {
     this.#request = encodeRequest4(version, target, userId);
   }
 
-  start(): readonly HandshakeAction[] {
+  start(): readonly ExchangeAction<void>[] {
     return [{ type: 'send', bytes: this.#request }];
   }
 

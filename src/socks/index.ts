@@ -6,9 +6,4 @@ export {
   type SocksRequest,
   type SocksVersion,
 } from './messages.ts';
-export {
-  createSocksServer,
-  type SocksServer,
-  type SocksServerAction,
-  type SocksServerOptions,
-} from './server.ts';
+export { createSocksServer, type SocksServer, type SocksServerOptions } from './server.ts';

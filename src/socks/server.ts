@@ -1,22 +1,11 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
+import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { ByteQueue } from '../bytes/queue.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { decodeGreeting, decodeRequest4, decodeRequest5, decodeUserPass } from './decode.ts';
 import { encodeMethodChoice, encodeReply4, encodeReply5, encodeUserPassStatus } from './encode.ts';
 import { SocksMethod, SocksReply, type SocksCredentials, type SocksRequest } from './messages.ts';
-
-/** What the server machine asks its driver to do, in order. */
-export type SocksServerAction =
-  /** Put bytes on the wire. */
-  | { readonly type: 'send'; readonly bytes: Uint8Array }
-  /**
-   * The request is complete: dial, then send what `reply` returns. `leftover`, owned, is what the
-   * client sent behind its request without waiting; it is the start of the payload.
-   */
-  | { readonly type: 'request'; readonly request: SocksRequest; readonly leftover: Uint8Array }
-  /** The client is refused: close once everything before this is sent. */
-  | { readonly type: 'failed'; readonly error: PosternError };
 
 /** What the driver decides. */
 export interface SocksServerOptions {
@@ -33,10 +22,10 @@ export interface SocksServerOptions {
  *
  * Username/password is chosen whenever it is offered, because a parent that offers it has transport
  * arguments to pass (PT 3.5); no authentication otherwise.
+ *
+ * Its result is the request: dial, then send what `reply` returns.
  */
-export interface SocksServer {
-  /** Bytes from the client, borrowed for the call; not to be called after `request` or `failed`. */
-  receive(chunk: Uint8Array): readonly SocksServerAction[];
+export interface SocksServer extends Exchange<SocksRequest> {
   /** The reply to the request: a SOCKS5 code, put in the form of the client's version. */
   reply(code: number, bound?: Endpoint): Uint8Array;
 }
@@ -49,6 +38,8 @@ export function createSocksServer(options: SocksServerOptions): SocksServer {
 }
 
 class Machine implements SocksServer {
+  readonly peer = 'the SOCKS client';
+  readonly codes = { closed: 'ERR_SOCKS_CLOSED', timedOut: 'ERR_SOCKS_TIMED_OUT' } as const;
   readonly #options: SocksServerOptions;
   readonly #queue = new ByteQueue();
   #state: State = 'version';
@@ -59,10 +50,14 @@ class Machine implements SocksServer {
     this.#options = options;
   }
 
-  receive(chunk: Uint8Array): readonly SocksServerAction[] {
+  start(): readonly ExchangeAction<SocksRequest>[] {
+    return [];
+  }
+
+  receive(chunk: Uint8Array): readonly ExchangeAction<SocksRequest>[] {
     if (this.#done) throw new PosternBug('SOCKS server fed after its end');
     this.#queue.push(chunk);
-    const actions: SocksServerAction[] = [];
+    const actions: ExchangeAction<SocksRequest>[] = [];
     try {
       while (!this.#done && this.#step(actions) !== NEED_MORE);
     } catch (error) {
@@ -80,7 +75,7 @@ class Machine implements SocksServer {
   }
 
   /** One step forward, its actions appended; NEED_MORE when the queue holds no whole message. */
-  #step(actions: SocksServerAction[]): typeof NEED_MORE | undefined {
+  #step(actions: ExchangeAction<SocksRequest>[]): typeof NEED_MORE | undefined {
     const bytes = this.#queue.peek();
     switch (this.#state) {
       case 'version': {
@@ -142,8 +137,8 @@ class Machine implements SocksServer {
     }
   }
 
-  #finish(actions: SocksServerAction[], request: SocksRequest): void {
-    actions.push({ type: 'request', request, leftover: this.#queue.take() });
+  #finish(actions: ExchangeAction<SocksRequest>[], request: SocksRequest): void {
+    actions.push({ type: 'done', result: request, leftover: this.#queue.take() });
     this.#done = true;
   }
 

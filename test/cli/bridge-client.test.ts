@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -56,7 +55,7 @@ async function startClient(t: TestContext, bridgeLine: string, ...options: strin
 /** Resolves when nothing more comes from a stream, whichever way it was ended. */
 async function over(stream: Duplex): Promise<void> {
   stream.on('error', () => {}).resume();
-  await Promise.race([once(stream, 'end'), once(stream, 'close')]);
+  await new Promise((resolve) => void stream.once('end', resolve).once('close', resolve));
 }
 
 describe('postern bridge and postern client', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ControlEvent } from '../../src/control/messages.ts';
 import { connectControl, type ControlClient } from '../../src/control/node/client.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { createSocksClient } from '../../src/socks/client.ts';
 import { encodeReply5 } from '../../src/socks/encode.ts';
@@ -170,7 +170,7 @@ test('[TC-3.11-15] an application that knows only SOCKS 4 reaches a name by an a
   for (const { host } of [chosen, picked.original]) {
     const stream = await dial(client.engine.endpoints.socks[0]!);
     const request = { version: 'socks4', target: { host, port: 80 } } as const;
-    await runClientHandshake(stream, createSocksClient(request));
+    await runExchange(stream, createSocksClient(request));
     assert.equal((await readAll(stream)).toString(), 'from the service');
     stream.destroy();
   }

@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
-import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { mock, test, type TestContext } from 'node:test';
+import { mock, test } from 'node:test';
 import { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
-import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { FineTimer } from '../../src/net/fine-timer.ts';
-import { relay } from '../../src/net/relay.ts';
 import { openTransportStream, throughTransport } from '../../src/net/transport-stream.ts';
 import type { Action, Session } from '../../src/transports/contract.ts';
-import { listen, readAll } from '../support/sockets.ts';
+import { readAll, socketPair } from '../support/sockets.ts';
 
 /** A session that passes bytes through once `HELLO` has come; each test overrides what it needs. */
 function session(overrides: Partial<Session> = {}): Session {
@@ -34,16 +30,6 @@ function session(overrides: Partial<Session> = {}): Session {
   };
   // Not by spreading: `queuedBytes` may be a getter.
   return Object.defineProperties(plain, Object.getOwnPropertyDescriptors(overrides));
-}
-
-/** Two connected sockets. */
-async function socketPair(t: TestContext): Promise<[near: Socket, far: Socket]> {
-  let onAccept!: (socket: Socket) => void;
-  const far = new Promise<Socket>((resolve) => (onAccept = resolve));
-  const { endpoint } = await listen(t, (socket) => onAccept(socket));
-  const near = (await createDirectDialer()(endpoint)) as Socket;
-  t.after(() => void near.destroy());
-  return [near, await far];
 }
 
 test('bytes behind the last byte of the handshake reach the application', async (t) => {
@@ -176,10 +162,8 @@ test('a session that fails in the chunk that establishes it ends nothing but its
   const failing = session({
     receive: () => [{ type: 'established' }, { type: 'failed', error }],
   });
-  const stream = await openTransportStream(near, failing);
-  // Its error came before anyone could listen, and would have been thrown.
-  assert.ok(stream.closed);
-  assert.equal(stream.errored, error);
+  // A stream that is closed already is of no use to anyone.
+  await assert.rejects(openTransportStream(near, failing), error);
   assert.ok(near.destroyed);
 });
 
@@ -214,36 +198,6 @@ test('the session is made before the connection is', async () => {
   );
   await assert.rejects(dial({ host: '192.0.2.1', port: 1 }), /enough/);
   assert.deepEqual(order, ['session', 'dial']);
-});
-
-test('a relay carries both directions, the end of one while the other goes on', async (t) => {
-  const [a, farA] = await socketPair(t);
-  const [b, farB] = await socketPair(t);
-  const over = relay(a, b);
-  farA.end('ping');
-  assert.equal((await readAll(farB)).toString(), 'ping');
-  farB.end('pong');
-  assert.equal((await readAll(farA)).toString(), 'pong');
-  assert.equal(await over, undefined);
-});
-
-test('a relay ends both sides when one breaks, and says why', async (t) => {
-  const [a] = await socketPair(t);
-  const [b, farB] = await socketPair(t);
-  const over = relay(a, b);
-  const failure = new Error('broken');
-  a.destroy(failure);
-  assert.equal(await over, failure);
-  await finished(farB.resume(), { writable: false }).catch(() => {});
-});
-
-test('a relay of streams that are over already still ends', async () => {
-  const ended = (): PassThrough => {
-    const stream = new PassThrough();
-    stream.resume().end();
-    return stream;
-  };
-  await relay(ended(), ended());
 });
 
 test('a fine timer waits for fractions of a millisecond, and the last setting wins', async () => {

@@ -9,7 +9,8 @@ import { after, before, describe, test } from 'node:test';
 import { seededRng } from '../support/rng.ts';
 import { createExtOrClient } from '../../src/extor/client.ts';
 import { decodeCookieFile } from '../../src/extor/cookie-file.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { limits } from '../../src/limits.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import {
   listenExtOr,
   type ExtOrListener,
@@ -59,7 +60,7 @@ async function handshake(socket: Socket, listener: ExtOrListener): Promise<void>
     userAddr,
     rng: seededRng('extor'),
   });
-  await runClientHandshake(socket, client);
+  await runExchange(socket, client);
 }
 
 describe('an Extended ORPort for server PT programs', () => {
@@ -125,7 +126,7 @@ describe('an Extended ORPort for server PT programs', () => {
       rng: seededRng('x'),
     });
     let failed = next();
-    await assert.rejects(runClientHandshake(wrong, client), { code: 'ERR_EXTOR_AUTH' });
+    await assert.rejects(runExchange(wrong, client), { code: 'ERR_EXTOR_AUTH' });
     // The client notices first and closes: what the listener sees is an early end.
     await failed;
 
@@ -178,6 +179,78 @@ describe('an Extended ORPort for server PT programs', () => {
     assert.equal(String((await once(connections[0]![0], 'data'))[0]), 'early');
     socket.destroy();
     await listener.close();
+  });
+
+  test('who is never admitted gives its place back when its time is up', async (t) => {
+    const table = limits as { -readonly [K in keyof typeof limits]: number };
+    const { extorPendingConnections } = limits;
+    t.after(() => void (table.extorPendingConnections = extorPendingConnections));
+    table.extorPendingConnections = 2;
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let asked!: () => void;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    let admits = false;
+    const { listener, failures, next } = await open('never', {
+      admit: () => {
+        asked();
+        return admits || new Promise<boolean>(() => {});
+      },
+    });
+    const waiting = await dial(listener);
+    const refused = assert.rejects(handshake(waiting, listener), { code: 'ERR_EXTOR_CLOSED' });
+    await isAsked;
+    const silent = await dial(listener);
+    await once(silent, 'data');
+    // Both places are taken.
+    const late = await dial(listener);
+    await once(late.resume(), 'end');
+    t.mock.timers.tick(limits.extorHandshakeMs - 1);
+    assert.equal(failures.length, 0);
+    t.mock.timers.tick(1);
+    await refused;
+    await once(silent.resume(), 'close');
+    assert.deepEqual(
+      failures.map((error) => (error as { code?: string }).code),
+      ['ERR_EXTOR_TIMED_OUT', 'ERR_EXTOR_TIMED_OUT'],
+    );
+    admits = true;
+    const socket = await dial(listener);
+    const connected = next();
+    await handshake(socket, listener);
+    await connected;
+    for (const end of [socket, silent, late, waiting]) end.destroy();
+    await listener.close();
+  });
+
+  test('a handler that throws costs its connection', async () => {
+    const { listener, failures, next } = await open('throwing', {
+      onConnection: () => {
+        throw new Error('a defect');
+      },
+    });
+    const socket = await dial(listener);
+    const failed = next();
+    await handshake(socket, listener);
+    await failed;
+    assert.match(String(failures[0]), /a defect/);
+    await once(socket.resume(), 'close');
+    await listener.close();
+  });
+
+  test('abort takes the cookie with it, and no cookie but its own', async () => {
+    const { listener } = await open('abort');
+    const socket = await dial(listener);
+    const ended = once(socket.resume(), 'close');
+    listener.abort();
+    await Promise.all([ended, listener.closed, listener.close()]);
+    await assert.rejects(stat(listener.cookieFile), { code: 'ENOENT' });
+
+    const { listener: first } = await open('twice');
+    const { listener: second } = await open('twice');
+    await first.close();
+    assert.equal((await stat(second.cookieFile)).size, 64);
+    await second[Symbol.asyncDispose]();
+    await assert.rejects(stat(second.cookieFile), { code: 'ENOENT' });
   });
 
   test('a cookie that cannot be written, a relative path, and a port in use', async () => {

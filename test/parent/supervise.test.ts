@@ -197,3 +197,48 @@ test('close stops the child, the wait and the start, and those who wait hear of 
   await starting.close();
   assert.ok(signalled);
 });
+
+test('whoever hears of it and throws keeps nobody waiting', async () => {
+  const warnings: string[] = [];
+  const warn = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', warn);
+  const timers = new HandTimers();
+  const supervisor = supervise<Child<never>>({
+    start: async () => new StageChild(),
+    timers,
+    onEvent: () => {
+      throw new Error('a defect of the listener');
+    },
+  });
+  const child = (await supervisor.child()) as StageChild;
+  child.die(end);
+  // The wait for the next start, and no longer the one that makes a child a healthy one.
+  while (timers.delays.length !== 1 || timers.delays[0] === 60_000) {
+    await new Promise(setImmediate);
+  }
+  await timers.fire(timers.delays[0]!);
+  assert.notEqual(await supervisor.child(), child);
+  await supervisor.close();
+  while (warnings.length < 3) await new Promise(setImmediate);
+  process.off('warning', warn);
+  assert.match(warnings[0]!, /a defect of the listener/);
+});
+
+test('abort kills the child, and the supervision ends as after close', async () => {
+  let aborted = 0;
+  class Stubborn extends StageChild {
+    override close(): Promise<ChildEnd> {
+      return this.closed; // it does not listen
+    }
+
+    override abort(): void {
+      aborted += 1;
+      this.die(end);
+    }
+  }
+  const stage = new Stage(() => new Stubborn());
+  await stage.supervisor.child();
+  stage.supervisor.abort();
+  assert.equal(await stage.supervisor.closed, undefined);
+  assert.equal(aborted, 1);
+});

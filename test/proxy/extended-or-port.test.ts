@@ -53,7 +53,7 @@ function extOrPort(
             okay: () => void socket.write(machine.okay()),
             deny: () => void socket.end(machine.deny()),
           };
-          onDone(socket, action.metadata, verdict, action.leftover);
+          onDone(socket, action.result, verdict, action.leftover);
         }
       }
     };
@@ -212,7 +212,7 @@ test('an extended port that never answers: the connection ends when its time is 
   assert.equal((await closed).length, 0);
   clearInterval(clock);
   stream.destroy();
-  await server.line(/^LOG SEVERITY=warning MESSAGE="rot: cannot forward .*ERR_TUNNEL_TIMED_OUT/);
+  await server.line(/^LOG SEVERITY=warning MESSAGE="rot: cannot forward .*ERR_EXTOR_TIMED_OUT/);
 });
 
 test('an extended port that never answers: the client may leave, and the proxy ends', async (t) => {

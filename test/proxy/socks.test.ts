@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mock, test, type TestContext } from 'node:test';
 import { limits } from '../../src/limits.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { createSocksClient, type SocksClientOptions } from '../../src/socks/client.ts';
 import { TransportRegistry } from '../../src/transports/registry.ts';
 import {
@@ -56,7 +56,7 @@ test('[PT-2-07] [PT-3.5-05] SOCKS5, SOCKS4 and SOCKS4a, with IPv4, IPv6 and host
   ];
   for (const options of cases) {
     const stream = await dial(await client.endpoint());
-    await runClientHandshake(stream, createSocksClient(options));
+    await runExchange(stream, createSocksClient(options));
     stream.end('hello');
     assert.equal((await readAll(stream)).toString(), 'hello');
   }
@@ -109,7 +109,7 @@ test('[PT-3.5-05] [PT-3.5-01] arguments that do not parse or do not fit are refu
     const stream = await dial(await client.endpoint());
     const options = { version: 'socks4', userId: Buffer.from(args) } as const;
     await assert.rejects(
-      runClientHandshake(stream, createSocksClient({ ...options, target: target.endpoint })),
+      runExchange(stream, createSocksClient({ ...options, target: target.endpoint })),
       { code: 'ERR_TUNNEL_FAILED' },
     );
   }

@@ -39,9 +39,9 @@ async function startSocksUpstream(t: TestContext, seen: Seen[]): Promise<string>
     socket.on('data', function onData(chunk: Buffer) {
       for (const action of server.receive(chunk)) {
         if (action.type === 'send') socket.write(action.bytes);
-        if (action.type !== 'request') continue;
+        if (action.type !== 'done') continue;
         socket.off('data', onData).pause();
-        const { target, credentials } = action.request;
+        const { target, credentials } = action.result;
         const fields = Object.values(credentials).slice(1) as Uint8Array[];
         const text = fields.map((field) => Buffer.from(field).toString()).join(':');
         seen.push({ target, credentials: text });

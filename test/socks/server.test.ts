@@ -5,8 +5,8 @@ import { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { createSocksClient } from '../../src/socks/client.ts';
 import { encodeReply4, encodeReply5 } from '../../src/socks/encode.ts';
-import type { SocksCredentials } from '../../src/socks/messages.ts';
-import { createSocksServer, type SocksServerAction } from '../../src/socks/server.ts';
+import type { SocksCredentials, SocksRequest } from '../../src/socks/messages.ts';
+import { createSocksServer, type SocksServer } from '../../src/socks/server.ts';
 import { feed, feedings, sentBytes } from '../support/feed.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
@@ -21,18 +21,17 @@ interface Outcome {
 
 function run(chunks: Uint8Array[], accept: (credentials: SocksCredentials) => void): Outcome {
   const server = createSocksServer({ accept });
-  const { actions, rest } = feed((chunk) => server.receive(chunk), chunks, ['request', 'failed']);
+  const { actions, rest } = feed((chunk) => server.receive(chunk), chunks, ['done', 'failed']);
   const last = actions.findLast(({ type }) => type !== 'send');
   const sent = sentBytes(actions).toString('hex');
-  if (last?.type === 'request') {
+  if (last?.type === 'done') {
     const leftover = Buffer.concat([last.leftover, rest]).toString('latin1');
-    return { sent, request: plain(last), leftover };
+    return { sent, request: plain(last.result), leftover };
   }
   return last?.type === 'failed' ? { sent, error: last.error.code } : { sent };
 }
 
-function plain({ request }: Extract<SocksServerAction, { type: 'request' }>): unknown {
-  const { version, target, credentials } = request;
+function plain({ version, target, credentials }: SocksRequest): unknown {
   const texts = Object.entries(credentials).map(([key, value]) => [
     key,
     typeof value === 'string' ? value : Buffer.from(value as Uint8Array).toString('latin1'),
@@ -257,23 +256,23 @@ test('the server reads what the client writes, for all versions, targets and cre
       const client = createSocksClient(options);
       // Ping-pong until one side is done; the client's last word is the request.
       let toServer = sentBytes(client.start());
-      let last: SocksServerAction | undefined;
-      while (last?.type !== 'request') {
+      let last: ReturnType<SocksServer['receive']>[number] | undefined;
+      while (last?.type !== 'done') {
         const actions = server.receive(toServer);
         last = actions.at(-1);
         assert.ok(last !== undefined && last.type !== 'failed');
         if (last.type === 'send') toServer = sentBytes(client.receive(sentBytes(actions)));
       }
-      assert.deepEqual(last.request.target, { ...options.target });
+      assert.deepEqual(last.result.target, { ...options.target });
       assert.equal(last.leftover.length, 0);
-      const { credentials } = last.request;
+      const { credentials } = last.result;
       if ('credentials' in options) {
         assert.deepEqual(credentials, { type: 'userPass', ...options.credentials });
       } else {
         assert.deepEqual(credentials, { type: 'userId', userId: options.userId });
       }
       const [established] = client.receive(Buffer.concat([server.reply(0), ascii('payload')]));
-      assert.ok(established?.type === 'established');
+      assert.ok(established?.type === 'done');
       assert.equal(Buffer.from(established.leftover).toString(), 'payload');
     }),
     { seed: 1, numRuns: 300 },
@@ -286,7 +285,7 @@ test('no bytes whatever make the server throw, loop or forget to answer', () => 
     fc.property(start, fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 })), (head, chunks) => {
       const server = createSocksServer({ accept: () => {} });
       const receive = (chunk: Uint8Array) => server.receive(chunk);
-      const { actions } = feed(receive, [head, ...chunks], ['request', 'failed']);
+      const { actions } = feed(receive, [head, ...chunks], ['done', 'failed']);
       const ends = actions.filter(({ type }) => type !== 'send').length;
       assert.ok(ends <= 1);
       if (ends === 1) assert.notEqual(actions.at(-1)?.type, 'send');

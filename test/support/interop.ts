@@ -8,7 +8,7 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
 import { throughTransport } from '../../src/net/transport-stream.ts';
 import { openStateDirectory } from '../../src/state/state-directory.ts';
-import { listenTransport } from '../../src/net/transport-listener.ts';
+import { startTransportServer } from '../../src/net/transport-server.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import type { Transport } from '../../src/transports/contract.ts';
@@ -51,19 +51,19 @@ export async function startOwnServer(
 ): Promise<OwnServer> {
   const state = openStateDirectory(temporaryDirectory(t));
   const environment = { rng: systemRng, clock: systemClock, state, notify: () => {} };
-  const server = await transport.server(options, environment);
-  const listener = await listenTransport({ host: '127.0.0.1', port: 0 }, server, {
-    onConnection(stream) {
-      stream.on('error', () => {});
-      onConnection(stream);
-    },
+  const running = await startTransportServer({
+    transport,
+    endpoint: { host: '127.0.0.1', port: 0 },
+    options,
+    environment,
+    onConnection,
   });
   t.after(async () => {
-    listener.abort();
-    await server.close();
+    running.abort();
+    await running.closed;
     await state.close();
   });
-  return { endpoint: listener.endpoint, clientArguments: server.clientArguments };
+  return running;
 }
 
 /**

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../../src/errors.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { listenTcp, type Listener } from '../../src/net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
@@ -29,6 +29,16 @@ export async function listen(
   return { ...listener, text: formatEndpoint(listener.endpoint) };
 }
 
+/** Two connected sockets, the dialled one first, until the test has ended. */
+export async function socketPair(t: Cleanup): Promise<[near: Socket, far: Socket]> {
+  let onAccept!: (socket: Socket) => void;
+  const far = new Promise<Socket>((resolve) => (onAccept = resolve));
+  const { endpoint } = await listen(t, (socket) => onAccept(socket));
+  const near = (await dial(endpoint)) as Socket;
+  t.after(() => void near.destroy());
+  return [near, await far];
+}
+
 /** Sends back what it gets; ends when the peer ends. */
 export function echo(socket: Duplex): void {
   socket.pipe(socket);
@@ -39,7 +49,7 @@ export async function socksConnect(proxy: Endpoint, target: Endpoint, args = '')
   const stream = await dial(proxy);
   const credentials = args === '' ? undefined : splitForUserPass(Buffer.from(args));
   const options = { version: 'socks5', target, ...(credentials && { credentials }) } as const;
-  await runClientHandshake(stream, createSocksClient(options));
+  await runExchange(stream, createSocksClient(options));
   return stream;
 }
 

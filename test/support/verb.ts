@@ -14,8 +14,8 @@ export interface RunningVerb {
   /** The first match in what it has printed, as soon as it is there. */
   match(pattern: RegExp): Promise<RegExpExecArray>;
   send(signal: NodeJS.Signals): void;
-  /** Sends SIGTERM, and resolves with the exit code. */
-  stop(): Promise<number | null>;
+  /** Sends SIGTERM, or what is asked for, and resolves with the exit code; null when that was a kill. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 /** Starts `postern` with arguments, until the test has ended. */
@@ -37,8 +37,8 @@ export function startVerb(
   };
   child.stdout.on('data', add);
   child.stderr.on('data', add);
-  const stop = async (): Promise<number | null> => {
-    child.kill('SIGTERM');
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
+    child.kill(signal);
     return (await ended).exitCode;
   };
   t.after(async () => void (await stop()));

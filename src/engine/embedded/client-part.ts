@@ -3,15 +3,16 @@ import { addressMapSettings } from './address-map-settings.ts';
 import type { OptionValues } from '../../config/options.ts';
 import type { AddressMap } from '../../control/address-map.ts';
 import { PosternError, describeError } from '../../errors.ts';
+import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
 import type { Change, Part } from '../part.ts';
 import { forOption, numbered, Resources } from '../resources.ts';
-import { listenHttpTunnel, listenSocks } from './applications.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
 import { Circuits } from './circuits.ts';
+import { listenHttpTunnel } from './http-tunnel-port.ts';
 import { ClientTransports, type ClientTransportsOptions } from './client-transports.ts';
 import { Links } from './links.ts';
 import { Streams } from './streams.ts';
@@ -118,15 +119,16 @@ export class ClientPart implements Part {
 
   #wantedPorts(next: OptionValues): ReadonlyMap<string, () => Promise<ApplicationPort>> {
     const { log } = this.#options;
-    const serve: Parameters<typeof listenSocks>[1] = (application) =>
-      this.streams.serve(application);
-    const onRefused = (error: unknown): void => {
+    const serve = (application: Application): Promise<void> => this.streams.serve(application);
+    const onFailure = (error: unknown): void => {
       if (error instanceof PosternError && QUIET.has(error.code)) return;
       log.write('notice', `an application was refused: ${describeError(error)}`);
     };
     const open = {
-      SocksPort: (endpoint: Endpoint) => listenSocks(endpoint, serve, onRefused),
-      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, serve),
+      // Whoever reaches the port may use it; user names and passwords mean nothing.
+      SocksPort: (endpoint: Endpoint) =>
+        listenSocks(endpoint, { accept: () => {}, serve, onFailure }),
+      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, serve, onFailure),
     };
     return new Map(
       (['SocksPort', 'HTTPTunnelPort'] as const).flatMap((option) =>

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { type Meter, MuxConnection } from '../../mux/node.ts';
-import { runClientHandshake } from '../../net/client-handshake.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
+import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import type { Timers } from '../../time.ts';
@@ -98,19 +98,13 @@ export class Link {
     const stream = await this.#mux.open(signal === undefined ? {} : { signal });
     this.#watch();
     try {
-      await runClientHandshake(stream, request, {
+      await runExchange(stream, request, {
         timeoutMs: limits.streamConnectMs,
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
-      if (!(error instanceof PosternError)) throw error;
-      if (error.code === 'ERR_TUNNEL_CLOSED') {
-        throw stream.errored ?? linkError('the link broke before the bridge answered', error);
-      }
-      if (error.code === 'ERR_TUNNEL_TIMED_OUT') {
-        throw new PosternError('ERR_STREAM_TIMED_OUT', 'the bridge said nothing about the target');
-      }
-      throw error;
+      // What the link broke with says more than that the stream did.
+      throw error instanceof PosternError ? (stream.errored ?? error) : error;
     }
     return stream;
   }
@@ -148,8 +142,4 @@ export class Link {
       else this.#watch();
     });
   }
-}
-
-function linkError(message: string, cause?: unknown): PosternError {
-  return new PosternError('ERR_LINK_FAILED', message, { cause });
 }

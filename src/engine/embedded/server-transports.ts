@@ -1,17 +1,17 @@
 /** The bridge's transports: where they listen, and what clients need to reach them. */
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
-import type { Listener } from '../../net/listener.ts';
 import { openStateDirectory } from '../../state/state-directory.ts';
-import { listenTransport } from '../../net/transport-listener.ts';
+import { type RunningTransport, startTransportServer } from '../../net/transport-server.ts';
 import type { ExtOrListener } from '../../parent/extor-server.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
 import { describeError } from '../../errors.ts';
-import type { Environment, TransportServer } from '../../transports/contract.ts';
+import type { Environment } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
+import { unawaited } from '../../unawaited.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import { type ChildHost, startChild } from './children.ts';
 
@@ -29,7 +29,10 @@ export interface RunningTransports {
   readonly bridgeLines: () => readonly BridgeLine[];
   /** Takes no new connections where that can be asked for; a program cannot be asked. */
   stopListening(): Promise<void>;
-  /** Lets them go. Connections that stand go on, unless a program carries them. */
+  /**
+   * Lets them go. Connections that stand go on, unless a program carries them; it resolves when the last
+   * one has ended.
+   */
   close(): Promise<void>;
   /** Ends the connections that stand. */
   abort(): void;
@@ -68,41 +71,44 @@ export async function openBuiltin(
   { registry, environment, log, home, onConnection }: ServerTransportsOptions,
 ): Promise<RunningTransports> {
   const state = openStateDirectory(transportStateDirectory(values, home));
-  const open: { readonly listener: Listener; readonly server: TransportServer }[] = [];
+  const open: RunningTransport[] = [];
   const lines: BridgeLine[] = [];
-  const stopListening = async (): Promise<void> => {
-    for (const { listener } of open) await listener.close();
-  };
   const close = async (): Promise<void> => {
-    await stopListening();
-    for (const { server } of open) await server.close();
+    await Promise.all(open.map((running) => running.close()));
     await state.close();
   };
   const abort = (): void => {
-    for (const { listener } of open) listener.abort();
+    for (const running of open) running.abort();
   };
   try {
     for (const { name, bindAddress = ANY_ADDRESS, options } of transports) {
       const transport = registry.get(name);
       if (transport.warning !== undefined) log.write('warn', `${name}: ${transport.warning}`);
       const notify = (notice: string): void => log.write('notice', `${name}: ${notice}`);
-      const server = await transport.server(options, { ...environment, state, notify });
-      const listener = await listenTransport(bindAddress, server, {
+      const running = await startTransportServer({
+        transport,
+        endpoint: bindAddress,
+        options,
+        environment: { ...environment, state, notify },
         onConnection,
         // A probe or a scan, most of the time.
         onFailedHandshake: (error) => log.write('info', `${name}: ${describeError(error)}`),
-      }).catch(async (error: unknown) => {
-        await server.close();
-        throw error;
+        onFault: (error) => log.write('err', `${name}: ${describeError(error)}`),
       });
-      open.push({ listener, server });
-      lines.push(bridgeLine(name, listener.endpoint, server.clientArguments));
+      open.push(running);
+      lines.push(bridgeLine(name, running.endpoint, running.clientArguments));
     }
   } catch (error) {
+    abort();
     await close();
     throw error;
   }
-  return { bridgeLines: () => lines, stopListening, close, abort };
+  return {
+    bridgeLines: () => lines,
+    stopListening: async () => open.forEach((running) => unawaited(() => running.close())),
+    close,
+    abort,
+  };
 }
 
 /**

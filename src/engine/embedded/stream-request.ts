@@ -3,12 +3,12 @@
  * it, and its reply (section 6). Payload follows.
  */
 import { NEED_MORE } from '../../bytes/decoded.ts';
-import type { ClientHandshake, HandshakeAction } from '../../bytes/handshake.ts';
+import type { Exchange, ExchangeAction } from '../../bytes/exchange.ts';
 import { ByteQueue } from '../../bytes/queue.ts';
 import { PosternError, type ErrorCode } from '../../errors.ts';
 import type { Endpoint } from '../../pt/address.ts';
-import { decodeReply5 } from '../../socks/decode.ts';
-import { encodeRequest5 } from '../../socks/encode.ts';
+import { decodeReply5, decodeRequest5 } from '../../socks/decode.ts';
+import { encodeReply5, encodeRequest5 } from '../../socks/encode.ts';
 import { SocksReply } from '../../socks/messages.ts';
 
 /**
@@ -17,7 +17,12 @@ import { SocksReply } from '../../socks/messages.ts';
  * It fails with `ERR_DIAL_*` or `ERR_EXIT_POLICY` where the bridge says what kept it from the target,
  * and with `ERR_LINK_FAILED` where the stream ends before it says anything.
  */
-export class StreamRequest implements ClientHandshake {
+export class StreamRequest implements Exchange<void> {
+  readonly peer: string = 'the bridge';
+  readonly codes: Exchange<void>['codes'] = {
+    closed: 'ERR_LINK_FAILED',
+    timedOut: 'ERR_STREAM_TIMED_OUT',
+  };
   readonly #request: Uint8Array;
   readonly #queue = new ByteQueue();
 
@@ -26,11 +31,11 @@ export class StreamRequest implements ClientHandshake {
     this.#request = encodeRequest5(target);
   }
 
-  start(): readonly HandshakeAction[] {
+  start(): readonly ExchangeAction<void>[] {
     return [{ type: 'send', bytes: this.#request }];
   }
 
-  receive(chunk: Uint8Array): readonly HandshakeAction[] {
+  receive(chunk: Uint8Array): readonly ExchangeAction<void>[] {
     this.#queue.push(chunk);
     try {
       const reply = decodeReply5(this.#queue.peek());
@@ -38,7 +43,7 @@ export class StreamRequest implements ClientHandshake {
       this.#queue.skip(reply.length);
       const { code } = reply.message;
       if (code === SocksReply.succeeded) {
-        return [{ type: 'established', leftover: this.#queue.take() }];
+        return [{ type: 'done', result: undefined, leftover: this.#queue.take() }];
       }
       const [error, what] = refusals[code] ?? refusals[SocksReply.generalFailure]!;
       return [{ type: 'failed', error: new PosternError(error, what) }];
@@ -49,13 +54,35 @@ export class StreamRequest implements ClientHandshake {
       return [{ type: 'failed', error }];
     }
   }
+}
 
-  receiveEnd(): readonly HandshakeAction[] {
-    const error = new PosternError(
-      'ERR_LINK_FAILED',
-      'the stream ended before the bridge answered',
-    );
-    return [{ type: 'failed', error }];
+/** The bridge's end: reads what target a stream is for. Its result is the target; a reply follows. */
+export class StreamRequestReader implements Exchange<Endpoint> {
+  readonly peer: string = 'the client';
+  readonly codes: Exchange<Endpoint>['codes'] = {
+    closed: 'ERR_SOCKS_CLOSED',
+    timedOut: 'ERR_SOCKS_TIMED_OUT',
+  };
+  readonly #queue = new ByteQueue();
+
+  start(): readonly ExchangeAction<Endpoint>[] {
+    return [];
+  }
+
+  receive(chunk: Uint8Array): readonly ExchangeAction<Endpoint>[] {
+    this.#queue.push(chunk);
+    try {
+      const request = decodeRequest5(this.#queue.peek());
+      if (request === NEED_MORE) return [];
+      this.#queue.skip(request.length);
+      return [{ type: 'done', result: request.message, leftover: this.#queue.take() }];
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      return [
+        { type: 'send', bytes: encodeReply5(error.socksReply) },
+        { type: 'failed', error },
+      ];
+    }
   }
 }
 

@@ -1,18 +1,20 @@
 /** The bridge's end of links: streams that clients ask for go on to their targets. */
 import type { Duplex } from 'node:stream';
-import { NEED_MORE } from '../../bytes/decoded.ts';
 import { describeError, PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { type Meter, MuxConnection } from '../../mux/node.ts';
+import { socksReplyOf } from '../../net/applications.ts';
+import { closeGently } from '../../net/close-gently.ts';
 import type { Dialer } from '../../net/dialer.ts';
+import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';
 import { relay } from '../../net/relay.ts';
 import type { Endpoint } from '../../pt/address.ts';
-import { decodeRequest5 } from '../../socks/decode.ts';
 import { encodeReply5 } from '../../socks/encode.ts';
 import { SocksReply } from '../../socks/messages.ts';
 import { unawaited } from '../../unawaited.ts';
 import type { DaemonLog } from '../log.ts';
+import { StreamRequestReader } from './stream-request.ts';
 
 /** What a tunnel server is given. */
 export interface TunnelServerOptions {
@@ -96,12 +98,21 @@ export class TunnelServer {
   async #serve(stream: Duplex, link: MuxConnection): Promise<void> {
     const gone = new AbortController();
     stream.once('close', () => gone.abort(new Error('the client gave the stream up')));
+    let target: Endpoint;
+    try {
+      const timeoutMs = limits.socksRequestTimeoutMs;
+      target = await runExchange(stream, new StreamRequestReader(), { timeoutMs });
+    } catch (error) {
+      // A peer that opens streams and never says what for loses its link.
+      const isSilent = error instanceof PosternError && error.code === 'ERR_SOCKS_TIMED_OUT';
+      if (isSilent) link.close();
+      return;
+    }
     let onward: Duplex;
     try {
-      const target = await readRequest(stream, link);
       onward = await this.#options.dial()(target, { signal: gone.signal });
     } catch (error) {
-      refuse(stream, error);
+      closeGently(stream, encodeReply5(socksReplyOf(error)));
       return;
     }
     if (stream.destroyed) {
@@ -111,51 +122,6 @@ export class TunnelServer {
     stream.write(encodeReply5(SocksReply.succeeded));
     await relay(stream, onward);
   }
-}
-
-/**
- * Reads the request that a stream begins with; a peer that opens streams and never says what for loses
- * its link.
- *
- * @throws PosternError `ERR_SOCKS_*`; `ERR_SOCKS_CLOSED` when the stream ended first
- */
-function readRequest(stream: Duplex, link: MuxConnection): Promise<Endpoint> {
-  return new Promise((resolve, reject) => {
-    let head: Buffer = Buffer.alloc(0);
-    const deadline = setTimeout(() => link.close(), limits.socksRequestTimeoutMs);
-    const settle = (settlement: () => void): void => {
-      clearTimeout(deadline);
-      stream.off('readable', onReadable).off('end', onEnd).off('close', onEnd);
-      settlement();
-    };
-    const onEnd = (): void =>
-      settle(() => reject(new PosternError('ERR_SOCKS_CLOSED', 'the stream ended too early')));
-    const onReadable = (): void => {
-      try {
-        const chunk = stream.read() as Buffer | null;
-        if (chunk === null) return;
-        head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
-        const request = decodeRequest5(head);
-        if (request === NEED_MORE) return;
-        const leftover = head.subarray(request.length);
-        settle(() => resolve(request.message));
-        if (leftover.length > 0) stream.unshift(leftover);
-      } catch (error) {
-        settle(() => reject(error as Error));
-      }
-    };
-    stream.on('readable', onReadable).once('end', onEnd).once('close', onEnd);
-  });
-}
-
-/** Says why not, and lets the client close. */
-function refuse(stream: Duplex, error: unknown): void {
-  if (stream.destroyed) return;
-  const code = error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
-  const deadline = setTimeout(() => stream.destroy(), limits.closeLingerMs);
-  stream.once('close', () => clearTimeout(deadline));
-  stream.resume();
-  stream.end(encodeReply5(code));
 }
 
 /** Ends a link on which there have been no streams for long. */

@@ -1,0 +1,200 @@
+import { addAbortListener } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { describeError, PosternBug } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Endpoint } from '../pt/address.ts';
+import type { KeyValues } from '../pt/key-value.ts';
+import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
+import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
+import { listenTcp, type Listener } from './listener.ts';
+import { discardUntilClosed, openTransportStream } from './transport-stream.ts';
+
+/** What clients need to know of a transport that listens. */
+export interface Published {
+  /** Where it really listens: port 0 has become a number. */
+  readonly endpoint: Endpoint;
+  /** The transport's client arguments, as they stand in a bridge line. */
+  readonly clientArguments: KeyValues;
+}
+
+/** How a server transport is to run. */
+export interface TransportServerOptions {
+  readonly transport: Transport;
+  readonly endpoint: Endpoint;
+  /** The transport's own options. */
+  readonly options?: KeyValues;
+  /** Its state is not closed by the server. */
+  readonly environment: ServerEnvironment;
+  /**
+   * A peer proved itself: `stream`, which is open, is the undisguised connection, `wire` what it came in
+   * on. It may return a promise, which nobody waits for: what it throws, or the promise rejects with,
+   * costs this connection.
+   */
+  readonly onConnection: (stream: Duplex, wire: Socket) => unknown;
+  /** A handshake that came to nothing; the peer is dealt with already. */
+  readonly onFailedHandshake?: (error: unknown) => void;
+  /** Hears of a fault in one of the two; without it the fault becomes a warning of the process. */
+  readonly onFault?: OnFault;
+  /** It listens, and nobody has connected yet: what this throws undoes the start. */
+  readonly onListening?: (published: Published) => void;
+  /** Gives the start up, which rejects with `signal.reason`; later it is the same as `abort`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A server transport that runs. */
+export interface RunningTransport extends Published {
+  /**
+   * Takes no new connections, and resolves when the last one that was handed out has ended and what the
+   * transport held is saved. A peer that proves itself after this is turned away. Idempotent, and never
+   * rejects: what cannot be saved is a notice.
+   */
+  close(): Promise<void>;
+  /** `close`, without waiting for anyone: ends every connection. */
+  abort(): void;
+  /** Resolves once `close` or `abort` is through. Never rejects. */
+  readonly closed: Promise<void>;
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * The one place that starts a server transport: loads its state, listens, and runs its handshake on every
+ * connection. Nothing of it is left open when it throws.
+ *
+ * Past the cap on handshakes that run at the same time a connection is treated exactly as one that
+ * failed its handshake: load must not show from outside.
+ *
+ * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`, `ERR_LISTEN_*`; what
+ *   `onListening` throws; `signal.reason`
+ */
+export async function startTransportServer(
+  options: TransportServerOptions,
+): Promise<RunningTransport> {
+  const { transport, endpoint, environment, onListening = () => {}, signal } = options;
+  signal?.throwIfAborted();
+  const server = await transport.server(options.options ?? [], environment);
+  const saveState = async (): Promise<void> => {
+    try {
+      await server.close();
+    } catch (error) {
+      environment.notify(describeError(error));
+    }
+  };
+
+  const accepted = new AcceptedStreams(options);
+  let pending = 0;
+  const accept = (wire: Socket): void => {
+    let session: Session | undefined;
+    try {
+      if (pending < limits.pendingHandshakes) session = server.createSession();
+    } catch (error) {
+      accepted.fail(new PosternBug('the transport could not make a session', { cause: error }));
+    }
+    if (session === undefined) {
+      discardUntilClosed(wire, server.rejectAfterMs);
+      return;
+    }
+    pending += 1;
+    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs })
+      .finally(() => (pending -= 1))
+      .then(
+        (stream) => accepted.handOut(stream, wire),
+        (error: unknown) => accepted.fail(error),
+      );
+  };
+
+  let opened: Listener | undefined;
+  let published: Published;
+  try {
+    opened = await listenTcp(endpoint, accept, options.onFault);
+    signal?.throwIfAborted();
+    published = { endpoint: opened.endpoint, clientArguments: server.clientArguments };
+    onListening(published);
+  } catch (error) {
+    opened?.abort();
+    await saveState();
+    throw error;
+  }
+
+  const listener = opened;
+  let closing: Promise<void> | undefined;
+  const shutDown = async (): Promise<void> => {
+    await listener.close();
+    await accepted.close();
+    // What is left are peers that have not proven themselves.
+    listener.abort();
+    abortion?.[Symbol.dispose]();
+    await saveState();
+  };
+  const close = (): Promise<void> => (closing ??= shutDown().finally(settleClosed));
+  let settleClosed!: () => void;
+  const closed = new Promise<void>((resolve) => (settleClosed = resolve));
+  const abort = (): void => {
+    unawaited(close);
+    listener.abort();
+    accepted.abort();
+  };
+  const abortion = signal && addAbortListener(signal, abort);
+  return { ...published, close, abort, closed, [Symbol.asyncDispose]: close };
+}
+
+/** The streams of peers that have proven themselves, from one listener. */
+class AcceptedStreams {
+  readonly #options: TransportServerOptions;
+  readonly #open = new Set<Duplex>();
+  readonly #forget: (this: Duplex) => void;
+  /** Set once it is closing: called when the last stream has ended. */
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: TransportServerOptions) {
+    this.#options = options;
+    // One function for all streams: a closure each would be half a kilobyte.
+    const forget = (stream: Duplex): void => {
+      this.#open.delete(stream);
+      if (this.#open.size === 0) this.#onEmpty?.();
+    };
+    this.#forget = function (this: Duplex) {
+      forget(this);
+    };
+  }
+
+  handOut(stream: Duplex, wire: Socket): void {
+    if (stream.destroyed) {
+      // Between the end of its handshake and this moment.
+      this.fail(stream.errored ?? new Error('the connection ended behind its handshake'));
+      return;
+    }
+    if (this.#onEmpty !== undefined) {
+      stream.destroy();
+      return;
+    }
+    this.#open.add(stream);
+    stream.once('close', this.#forget);
+    const { onConnection, onFault = warnOfFault } = this.#options;
+    unawaited(
+      () => onConnection(stream, wire),
+      (error) => {
+        stream.destroy();
+        onFault(error);
+      },
+    );
+  }
+
+  fail(error: unknown): void {
+    const { onFailedHandshake, onFault } = this.#options;
+    unawaited(() => onFailedHandshake?.(error), onFault);
+  }
+
+  /** Takes no more, and resolves when the last one has ended. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#open.size === 0) resolve();
+    });
+  }
+
+  abort(): void {
+    for (const stream of this.#open) stream.destroy();
+  }
+}

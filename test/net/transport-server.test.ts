@@ -1,0 +1,288 @@
+/** The one place that starts a server transport. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { test, type TestContext } from 'node:test';
+import { PosternError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
+import {
+  type RunningTransport,
+  startTransportServer,
+  type TransportServerOptions,
+} from '../../src/net/transport-server.ts';
+import { throughTransport } from '../../src/net/transport-stream.ts';
+import { systemRng } from '../../src/crypto/rng.ts';
+import { systemClock } from '../../src/time.ts';
+import type { Session, Transport, TransportServer } from '../../src/transports/contract.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
+import { closedPort, dial, readAll, readBytes } from '../support/sockets.ts';
+import { createRot } from '../support/test-transport.ts';
+
+const KEY = 5;
+const encoded = (text: string): Buffer => Buffer.from(Buffer.from(text).map((byte) => byte + KEY));
+
+/** A `rot` whose server is made over as a test wants it. */
+function rot(
+  change: (server: TransportServer) => Partial<TransportServer> = () => ({}),
+): Transport {
+  const transport = createRot();
+  return {
+    ...transport,
+    async server(...args) {
+      const server = await transport.server(...args);
+      return { ...server, ...change(server) };
+    },
+  };
+}
+
+/** One that runs until the test has ended, with what it told. */
+async function start(t: TestContext, options: Partial<TransportServerOptions> = {}) {
+  const streams: Duplex[] = [];
+  const failures: unknown[] = [];
+  const faults: unknown[] = [];
+  const notices: string[] = [];
+  const running = await startTransportServer({
+    transport: rot(),
+    endpoint: { host: '127.0.0.1', port: 0 },
+    options: [['key', String(KEY)]],
+    environment: {
+      rng: systemRng,
+      clock: systemClock,
+      state: new MemoryState(),
+      notify: (notice) => notices.push(notice),
+    },
+    onConnection: (stream) => streams.push(stream),
+    onFailedHandshake: (error) => failures.push(error),
+    onFault: (error) => faults.push(error),
+    ...options,
+  });
+  t.after(() => running.abort());
+  return { running, streams, failures, faults, notices };
+}
+
+/** A client whose handshake is through. */
+function connect({ endpoint }: RunningTransport): Promise<Duplex> {
+  const createSession = createRot().client([['key', String(KEY)]], {
+    rng: systemRng,
+    clock: systemClock,
+  });
+  return throughTransport(dial, createSession)(endpoint);
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate);
+}
+
+test('it says where it listens and what clients need, and hands their streams out', async (t) => {
+  const published: unknown[] = [];
+  const { running, streams } = await start(t, { onListening: (what) => published.push(what) });
+  assert.deepEqual(published, [
+    { endpoint: running.endpoint, clientArguments: running.clientArguments },
+  ]);
+  assert.deepEqual(running.clientArguments, [['key', '5']]);
+  const near = await connect(running);
+  await until(() => streams.length === 1);
+  near.end('hi');
+  assert.equal((await readAll(streams[0]!)).toString(), 'hi');
+  near.destroy();
+});
+
+test('a start that fails leaves no port open and saves its state, wherever it failed', async (t) => {
+  const failure = new Error('no');
+  const gone = await closedPort();
+  let closed = 0;
+  const transport = rot(() => ({
+    close: async () => {
+      closed += 1;
+      throw new Error('nor can it be saved');
+    },
+  }));
+  const fail = (): never => {
+    throw failure;
+  };
+  await assert.rejects(start(t, { transport, endpoint: gone, onListening: fail }), failure);
+  await assert.rejects(dial(gone), { code: 'ERR_DIAL_REFUSED' });
+  assert.equal(closed, 1);
+
+  const { running } = await start(t);
+  await assert.rejects(start(t, { transport, endpoint: running.endpoint }), {
+    code: 'ERR_LISTEN_IN_USE',
+  });
+  assert.equal(closed, 2);
+
+  const controller = new AbortController();
+  const starting = start(t, { transport, endpoint: gone, signal: controller.signal });
+  controller.abort(failure);
+  await assert.rejects(starting, failure);
+  await assert.rejects(dial(gone), { code: 'ERR_DIAL_REFUSED' });
+  assert.equal(closed, 3);
+  await assert.rejects(start(t, { transport, signal: controller.signal }), failure);
+  assert.equal(closed, 3, 'nothing was begun');
+});
+
+test('a session that cannot be made costs its connection, which is treated like any stranger', async (t) => {
+  let isBroken = true;
+  const transport = rot((server) => ({
+    createSession() {
+      if (isBroken) throw new Error('a defect');
+      return server.createSession();
+    },
+  }));
+  const { running, failures } = await start(t, { transport });
+  const stranger = await dial(running.endpoint);
+  assert.equal((await readAll(stranger)).length, 0, 'closed by time, without a word');
+  stranger.destroy();
+  assert.match(String((failures[0] as Error).cause), /a defect/);
+  isBroken = false;
+  (await connect(running)).destroy();
+});
+
+test('past the cap on handshakes a connection looks like one that failed its own', async (t) => {
+  const table = limits as { -readonly [K in keyof typeof limits]: number };
+  const { pendingHandshakes } = limits;
+  t.after(() => void (table.pendingHandshakes = pendingHandshakes));
+  table.pendingHandshakes = 1;
+  let sessions = 0;
+  const transport = rot((server) => ({
+    createSession() {
+      sessions += 1;
+      return server.createSession();
+    },
+  }));
+  const { running, streams } = await start(t, { transport });
+  const pending = await dial(running.endpoint);
+  await until(() => sessions === 1);
+  const late = await dial(running.endpoint);
+  late.write(encoded('ROT1'));
+  assert.equal((await readAll(late)).length, 0, 'a FIN by time, although it knew the key');
+  assert.deepEqual([sessions, streams.length], [1, 0]);
+  pending.write(encoded('ROT1'));
+  assert.deepEqual(await readBytes(pending, 2), encoded('OK'));
+  // Its place is free again.
+  (await connect(running)).destroy();
+  late.destroy();
+  pending.destroy();
+});
+
+/** One that is established by the first chunk, and fails in the same breath. */
+function stillborn(error: PosternError): Session {
+  return {
+    start: () => [],
+    receive: () => [{ type: 'established' }, { type: 'rejected', error }],
+    write: () => [],
+    timerFired: () => [],
+    receiveEnd: () => [],
+    writeEnd: () => [],
+    queuedBytes: 0,
+  };
+}
+
+test('a stream that is closed already is never handed out, and nothing waits for its end', async (t) => {
+  const error = new PosternError('ERR_HANDSHAKE_REJECTED', 'too much at once');
+  const transport = rot(() => ({ createSession: () => stillborn(error) }));
+  const { running, streams, failures } = await start(t, { transport });
+  const near = await dial(running.endpoint);
+  near.write('hello');
+  await until(() => failures.length === 1);
+  assert.deepEqual(failures, [error]);
+  assert.equal(streams.length, 0);
+  await running.close();
+  near.destroy();
+});
+
+test('close waits for the streams that are out, and turns away who proves itself after it', async (t) => {
+  const { running, streams, failures } = await start(t);
+  const near = await connect(running);
+  const slow = await dial(running.endpoint);
+  slow.write(encoded('ROT'));
+  await until(() => streams.length === 1);
+  let isClosed = false;
+  void running.closed.then(() => (isClosed = true));
+  const closing = running.close();
+  slow.write(encoded('1'));
+  assert.deepEqual(await readBytes(slow, 2), encoded('OK'));
+  await finished(slow.resume(), { writable: false });
+  assert.equal(streams.length, 1, 'it came while closing');
+  await assert.rejects(dial(running.endpoint), { code: 'ERR_DIAL_REFUSED' });
+  assert.ok(!isClosed);
+  near.write('still here');
+  assert.equal((await readBytes(streams[0]!, 10)).toString(), 'still here');
+  near.destroy();
+  streams[0]!.resume().end();
+  await Promise.all([closing, running.closed, running.close(), running[Symbol.asyncDispose]()]);
+  assert.deepEqual(failures, []);
+  slow.destroy();
+});
+
+test('close ends peers that have not proven themselves, once the last stream has ended', async (t) => {
+  const { running } = await start(t);
+  const silent = await dial(running.endpoint);
+  const left = once(silent.resume(), 'end');
+  await running.close();
+  await left;
+  silent.destroy();
+});
+
+test('abort ends what stands, also a stream whose wire has ended and that nobody reads', async (t) => {
+  const { running, streams } = await start(t);
+  const near = await connect(running);
+  await until(() => streams.length === 1);
+  const [stream] = streams as [Duplex];
+  // Both directions of the wire are over, and what came has not been read.
+  near.end('unread');
+  stream.end();
+  await finished(near.resume());
+  await until(() => stream.readableLength > 0);
+  running.abort();
+  await running.closed;
+  assert.ok(stream.destroyed);
+  running.abort();
+  await running.close();
+});
+
+test('the signal is abort, and is let go of in the end', async (t) => {
+  const controller = new AbortController();
+  const { running, streams } = await start(t, { signal: controller.signal });
+  await connect(running);
+  await until(() => streams.length === 1);
+  controller.abort();
+  await running.closed;
+  assert.ok(streams[0]!.destroyed);
+});
+
+test('what a handler of connections or failures throws costs one connection, and is told', async (t) => {
+  let handler: (stream: Duplex, wire: Socket) => unknown = () => {
+    throw new Error('thrown');
+  };
+  const { running, faults } = await start(t, {
+    onConnection: (...args) => handler(...args),
+    onFailedHandshake: () => {
+      throw new Error('cannot hear it');
+    },
+  });
+  const first = await connect(running);
+  await finished(first.resume(), { writable: false }).catch(() => {});
+  handler = () => Promise.reject(new Error('rejected'));
+  const second = await connect(running);
+  await finished(second.resume(), { writable: false }).catch(() => {});
+  const stranger = await dial(running.endpoint);
+  stranger.end('not the key');
+  await finished(stranger.resume(), { writable: false });
+  assert.deepEqual(
+    faults.map((error) => (error as Error).message),
+    ['thrown', 'rejected', 'cannot hear it'],
+  );
+  for (const stream of [first, second, stranger]) stream.destroy();
+  await running.close();
+});
+
+test('state that cannot be saved is a notice, and close resolves', async (t) => {
+  const transport = rot(() => ({
+    close: () => Promise.reject(new PosternError('ERR_TRANSPORT_STATE', 'the disk is full')),
+  }));
+  const { running, notices } = await start(t, { transport });
+  await running.close();
+  assert.match(notices.at(-1)!, /the disk is full \(ERR_TRANSPORT_STATE\)/);
+});

@@ -1,0 +1,75 @@
+/** Where a server's connections go, and what is said about them. */
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { systemRng } from '../../src/crypto/rng.ts';
+import { listenExtOr } from '../../src/parent/extor-server.ts';
+import { openDestination } from '../../src/proxy/destination.ts';
+import type { Endpoint } from '../../src/pt/address.ts';
+import type { ServerConfiguration } from '../../src/pt/proxy-environment.ts';
+import { temporaryDirectory } from '../support/managed.ts';
+import { listen } from '../support/sockets.ts';
+
+/** What the parent hears of a client that connects from there. */
+async function userAddrOf(
+  t: TestContext,
+  remoteAddress: string | undefined,
+): Promise<Endpoint | undefined> {
+  let hear!: (address: Endpoint | undefined) => void;
+  const heard = new Promise<Endpoint | undefined>((resolve) => (hear = resolve));
+  const { endpoint, cookieFile, abort } = await listenExtOr({
+    cookieFile: join(temporaryDirectory(t), 'cookie'),
+    onConnection: (stream, { userAddr, transport }) => {
+      assert.equal(transport, 'obfs4');
+      hear(userAddr);
+      stream.destroy();
+    },
+  });
+  const destination = await openDestination(
+    { extendedOrPort: { endpoint, cookieFile } } as ServerConfiguration,
+    systemRng,
+  );
+  const wire = { remoteAddress, remotePort: remoteAddress && 4321 } as Socket;
+  (await destination!('obfs4', wire, {})).destroy();
+  abort();
+  return heard;
+}
+
+test('[PT-3.2.3-19] USERADDR is the client’s address in the form that a parent knows', async (t) => {
+  for (const [from, host] of [
+    ['198.51.100.7', '198.51.100.7'],
+    // An IPv4 client of a listener for both families.
+    ['::ffff:198.51.100.7', '198.51.100.7'],
+    ['2001:db8::7', '2001:db8::7'],
+    // A link-local address comes with its zone.
+    ['fe80::7%eth0', 'fe80::7'],
+  ] as const) {
+    assert.deepEqual(await userAddrOf(t, from), { host, port: 4321 }, from);
+  }
+  assert.equal(await userAddrOf(t, undefined), undefined, 'a client that has gone already');
+});
+
+test('the signal ends what is on its way: the dial, and a parent that says nothing', async (t) => {
+  let accept!: () => void;
+  const accepted = new Promise<void>((resolve) => (accept = resolve));
+  const silent = await listen(t, () => accept());
+  const cookie = await listenExtOr({
+    cookieFile: join(temporaryDirectory(t), 'cookie'),
+    onConnection: () => {},
+  });
+  t.after(() => cookie.abort());
+  const { cookieFile } = cookie;
+  const destination = await openDestination(
+    { extendedOrPort: { endpoint: silent.endpoint, cookieFile } } as ServerConfiguration,
+    systemRng,
+  );
+  for (const isConnected of [false, true]) {
+    const controller = new AbortController();
+    const reason = new Error('the proxy ends');
+    const connecting = destination!('obfs4', {} as Socket, { signal: controller.signal });
+    if (isConnected) await accepted;
+    controller.abort(reason);
+    await assert.rejects(connecting, reason);
+  }
+});
