@@ -415,7 +415,12 @@ class MuxStream extends Duplex {
   #onWritten: Callback | undefined;
 
   constructor(port: StreamPort, state: MuxStreamState) {
-    super({ allowHalfOpen: true, highWaterMark: STREAM_BUFFER_BYTES });
+    super({
+      allowHalfOpen: true,
+      // What the reader has not taken counts as held, all of it.
+      readableHighWaterMark: 1,
+      writableHighWaterMark: STREAM_BUFFER_BYTES,
+    });
     this.#port = port;
     this.#state = state;
     this.on('error', ignore);

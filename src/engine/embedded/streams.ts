@@ -3,23 +3,12 @@ import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import { relay } from '../../net/relay.ts';
+import { type Application, serveApplication } from '../../net/applications.ts';
 import type { Timers } from '../../time.ts';
-import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import { formatEndpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import type { Circuits } from './circuits.ts';
-
-/** An application that waits for its connection, whatever protocol it speaks. */
-export interface Application {
-  readonly socket: Duplex;
-  /** As it asked for it. */
-  readonly target: Endpoint;
-  /** Tells it that payload may flow. */
-  succeed(): void;
-  /** Tells it why not, and closes. */
-  fail(error: unknown): void;
-}
 
 /** What streams are given. */
 export interface StreamsOptions {
@@ -47,55 +36,50 @@ export class Streams {
 
   /** Carries one application's connection to its end. Never rejects. */
   async serve(application: Application): Promise<void> {
-    const { socket } = application;
     const id = (this.#lastId += 1);
     const target = formatEndpoint(application.target);
     this.#open.set(id, { target, circuit: undefined });
     const tell = (status: EventStatus['stream']): void =>
       this.#options.events.emit({ type: 'stream', status, id, target });
-    let connected: Connected;
     try {
-      connected = await this.#connect(application, id, tell);
+      const failure = await serveApplication(application, async ({ signal }) => {
+        const stream = await this.#connect(application, id, signal, () => tell('sentConnect'));
+        tell('succeeded');
+        return stream;
+      });
+      this.#open.delete(id);
+      tell(failure === undefined ? 'closed' : 'failed');
     } catch (error) {
       this.#open.delete(id);
       tell('failed');
-      application.fail(error);
       this.#options.log.write('info', `stream ${id} failed: ${describeError(error)}`);
-      return;
     }
-    tell('succeeded');
-    application.succeed();
-    const failure = await relay(socket, connected.stream);
-    connected.detach();
-    this.#open.delete(id);
-    tell(failure === undefined ? 'closed' : 'failed');
   }
 
   /** Tries circuit after circuit until the far end has said something about the target. */
   async #connect(
-    { socket, target }: Application,
+    { target }: Application,
     id: number,
-    tell: (status: EventStatus['stream']) => void,
-  ): Promise<Connected> {
+    left: AbortSignal,
+    onSent: () => void,
+  ): Promise<Duplex> {
     const { circuits, addressMap, timers } = this.#options;
     const mapped = { host: addressMap.lookUp(target.host), port: target.port };
-    const gaveUp = new AbortController();
-    const onClose = (): void =>
-      gaveUp.abort(new PosternError('ERR_SOCKS_CLOSED', 'the application left while it waited'));
-    socket.once('close', onClose);
-    if (socket.destroyed) onClose();
+    const late = new AbortController();
     const cancel = timers.after(limits.streamAttachMs, () =>
-      gaveUp.abort(new PosternError('ERR_LINK_FAILED', 'no bridge could be reached in time')),
+      late.abort(new PosternError('ERR_LINK_FAILED', 'no bridge could be reached in time')),
     );
+    const signal = AbortSignal.any([left, late.signal]);
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const { circuit, detach } = await circuits.acquire(gaveUp.signal);
+        const { circuit, detach } = await circuits.acquire(signal);
         cancel();
         this.#open.get(id)!.circuit = circuit.id;
-        tell('sentConnect');
+        onSent();
         try {
-          const stream = await circuit.link.connect(mapped, { signal: gaveUp.signal });
-          return { stream, detach };
+          const stream = await circuit.link.connect(mapped, { signal });
+          stream.once('close', detach);
+          return stream;
         } catch (error) {
           detach();
           // The circuit died before anything was said: the target has seen nothing of it.
@@ -105,12 +89,6 @@ export class Streams {
       }
     } finally {
       cancel();
-      socket.off('close', onClose);
     }
   }
-}
-
-interface Connected {
-  readonly stream: Duplex;
-  readonly detach: () => void;
 }
