@@ -56,8 +56,11 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
 /** Ends a stream in a way that its far end cannot take for the end of the data. */
 export function breakOff(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
-  if (stream instanceof Socket && stream.localAddress !== undefined) stream.resetAndDestroy();
+  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it. While its end is under
+  // way a socket must not be reset either: Node would never close it, nor come to its own end.
+  const isEnding = stream.writableEnded && !stream.writableFinished;
+  const isTcp = stream instanceof Socket && stream.localAddress !== undefined;
+  if (isTcp && !isEnding) stream.resetAndDestroy();
   else stream.destroy(error);
 }
 

@@ -1,5 +1,4 @@
 /** The ways in which a parent tells its child to end, or stops being there (PT 3.4). */
-import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { limits } from '../limits.ts';
 
@@ -34,8 +33,6 @@ export interface Ends extends Disposable {
 export function watchEnds(sources: EndSources): Ends {
   const { stdin, exitOnStdinClose, parentPid, stdoutBroken } = sources;
   const now = new AbortController();
-  // Every connection that is being made listens to it.
-  setMaxListeners(0, now.signal);
   const endNow = (why: string): void => {
     if (now.signal.aborted) return;
     now.abort(new Error(why));

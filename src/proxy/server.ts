@@ -1,4 +1,5 @@
 /** The reverse proxy: a listener for each transport (PT 3, steps 5 and 6; PT 3.3.3). */
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describeError } from '../errors.ts';
@@ -52,6 +53,8 @@ class ReverseProxy implements RunningProxy {
 
   constructor(context: ServerContext) {
     this.#context = context;
+    // Every connection that is being made onward listens to it.
+    setMaxListeners(0, this.#ending.signal);
   }
 
   /** Starts one transport and reports it. */

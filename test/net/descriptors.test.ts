@@ -71,6 +71,31 @@ test(
   },
 );
 
+test(
+  'four fifths in use are told before anyone is turned away',
+  { skip: process.platform !== 'linux' && 'only Linux tells the limit' },
+  async (t) => {
+    const app = await listen(t, echo);
+    const limited = ['/bin/sh', '-c', 'ulimit -n 256 && exec "$@"', 'sh'];
+    const child = await ParentedChild.start(
+      t,
+      [...limited, ...postern.command],
+      serverEnv(temporaryDirectory(t), {
+        TOR_PT_SERVER_TRANSPORTS: 'obfs3',
+        TOR_PT_SERVER_BINDADDR: 'obfs3-127.0.0.1:0',
+        TOR_PT_ORPORT: app.text,
+      }),
+    );
+    const [, address] = await child.match(/^SMETHOD obfs3 (\S+)/m);
+    // There is room for 96, and each has a connection onward.
+    for (let count = 0; count < 95; count += 1) {
+      const stream = await connect(`obfs3 ${address}`);
+      t.after(() => void stream.destroy());
+    }
+    await child.match(/SEVERITY=warning MESSAGE="\d+ of 256 file descriptors .* 95 connections/);
+  },
+);
+
 /** Resolves at the first sign that the other side has closed. */
 function firstOf(stream: Duplex): Promise<unknown> {
   return Promise.race([once(stream, 'end'), once(stream, 'close')]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { duplexPair, PassThrough } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
-import { relay } from '../../src/net/relay.ts';
+import { breakOff, relay } from '../../src/net/relay.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { readAll, readBytes, socketPair } from '../support/sockets.ts';
 
@@ -145,4 +145,15 @@ test('a far end that does not read stops its sender', async (t) => {
   farA.end();
   farB.resume();
   assert.ok((await readAll(farB)).length >= 1 << 16, 'and goes on when it reads');
+});
+
+test('a socket whose end is under way can be broken off, and closes', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.on('error', () => {}).resume();
+  const closed = new Promise<void>((resolve) => {
+    near.on('error', () => {}).once('close', () => resolve());
+  });
+  near.end();
+  breakOff(near, new Error('the other side broke'));
+  await closed;
 });
