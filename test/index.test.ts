@@ -171,7 +171,7 @@ test('a stranger that establishes and fails in one breath ends neither close nor
     stranger.write(Buffer.alloc(192 + 9000, 1));
     stranger.resume();
     await once(stranger, 'data');
-    bridge[end]();
+    await bridge[end]();
     await bridge.closed;
     assert.equal(connections, 0);
     stranger.destroy();

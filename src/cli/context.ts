@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { StopRequests } from '../proxy/stop-requests.ts';
 
 /** The world as a verb sees it: everything that it would otherwise reach for is handed in. */
 export interface CommandContext {
@@ -20,19 +21,6 @@ export interface CommandContext {
 
 /** SIGUSR1 asks every verb for its status; the others end a process that does not listen for them. */
 export type RequestSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
-
-/** The two ways of being asked to end. */
-export interface StopRequests {
-  /** Aborted by the first Ctrl-C (SIGINT): take no new connections, let those that stand finish. */
-  readonly drain: AbortSignal;
-  /**
-   * Aborted by SIGTERM, by the second Ctrl-C and by `endNow`, with an Error that says why: end now. `drain`
-   * is aborted then as well. The process is gone soon after, whatever hangs (`armLastResort`).
-   */
-  readonly now: AbortSignal;
-  /** For what else means that the end has come, such as a drain that is through. */
-  endNow(why: Error): void;
-}
 
 /** What `postern` exits with; every verb's help lists these. */
 export const ExitCode = {

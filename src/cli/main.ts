@@ -1,17 +1,12 @@
 /** The process: hands the world to the command and keeps its exit code. */
 import './small-heap.ts';
 import { ExitCode } from './context.ts';
-import { armLastResort, giveUpUnreadOutput } from '../proxy/last-resort.ts';
+import { stopRequestsOfProcess } from '../proxy/stop-requests.ts';
 import { runCommand } from './program.ts';
-import { stopRequestsOf } from './stop-requests.ts';
 
 const { stdin, stdout, stderr } = process;
 
-// That nobody reads what is said is no reason to stop serving.
-stderr.on('error', () => {});
-
-const stop = stopRequestsOf(process, stdout);
-armLastResort(stop.now);
+const stop = stopRequestsOfProcess();
 
 // What stands if the verb never ends, and yet nothing is left that could go on.
 process.exitCode = ExitCode.failed;
@@ -30,7 +25,4 @@ process.exitCode = await runCommand({
   },
 });
 
-if (stop.drain.aborted) {
-  stop.endNow(new Error('the command is over'));
-  giveUpUnreadOutput();
-}
+stop.over();

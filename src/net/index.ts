@@ -1,6 +1,4 @@
 /** `postern/net`: dialers, listeners, and the drivers that run sessions and exchanges over connections. */
-export { type Rng, systemRng } from '../crypto/rng.ts';
-export { type Clock, systemClock } from '../time.ts';
 export type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 export type { Dialer, DialOptions } from './dialer.ts';
 export { createDirectDialer, type DirectDialerOptions } from './direct-dialer.ts';

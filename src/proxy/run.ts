@@ -23,15 +23,21 @@ import { createLogFile, createLogger, isPlainFileName } from './logger.ts';
 import { Reporter } from './reporter.ts';
 import type { RoleContext, RunningProxy } from './role.ts';
 import { startServer } from './server.ts';
+import { stopRequestsOfProcess } from './stop-requests.ts';
 
 /** The world as the program sees it: everything it would otherwise reach for is handed in. */
-export interface ManagedProxyOptions extends Pick<
-  EndSources,
-  'drain' | 'now' | 'onEndNow' | 'parentPid'
-> {
+interface World extends Pick<EndSources, 'drain' | 'now' | 'onEndNow' | 'parentPid'> {
   readonly env: Environment;
   readonly stdin: Readable;
   readonly stdout: Writable;
+}
+
+/**
+ * What a managed proxy is given. What of its world is left out is the process's own: its environment,
+ * stdin, stdout, parent, and the signals that tell it to end (SIGINT drains, SIGTERM ends at once).
+ */
+export interface ManagedProxyOptions extends Partial<World> {
+  /** The transports that a parent may ask for. */
   readonly registry: TransportRegistry;
   /** The least grave severity that is logged; `notice` when absent. */
   readonly logLevel?: LogSeverity;
@@ -49,11 +55,27 @@ export interface ManagedProxyOptions extends Pick<
 
 /**
  * Runs a managed proxy from its environment to its end. Every line on stdout that the parent reads is out
- * when it resolves, and no socket, timer or file of its own is left to keep the process alive.
+ * when it resolves, and no socket, timer or file of its own is left to keep the process alive. Who leaves the
+ * signals to it has the last resort too: two seconds after the process was to end it is gone, whatever hangs.
  *
+ * @example
+ *     process.exitCode = await runManagedProxy({ registry: new TransportRegistry([mine]) });
  * @returns the exit code: 0 after a graceful end, 1 after VERSION-ERROR, ENV-ERROR or PROXY-ERROR
  */
-export async function runManagedProxy(options: ManagedProxyOptions): Promise<number> {
+export async function runManagedProxy(given: ManagedProxyOptions): Promise<number> {
+  const { env, stdin, stdout } = process;
+  const options = { env, stdin, stdout, parentPid: () => process.ppid, ...given };
+  const { drain, now } = options;
+  if (drain !== undefined && now !== undefined) return runInWorld({ ...options, drain, now });
+  const stop = stopRequestsOfProcess();
+  const exitCode = await runInWorld({ onEndNow: (why) => stop.endNow(why), ...stop, ...options });
+  stop.over();
+  return exitCode;
+}
+
+type Options = ManagedProxyOptions & World;
+
+async function runInWorld(options: Options): Promise<number> {
   const reporter = new Reporter(options.stdout);
 
   // Steps 2 to 4.
@@ -79,7 +101,7 @@ export async function runManagedProxy(options: ManagedProxyOptions): Promise<num
 }
 
 async function run(
-  options: ManagedProxyOptions,
+  options: Options,
   configuration: ProxyConfiguration,
   reporter: Reporter,
   ends: Ends,

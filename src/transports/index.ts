@@ -1,5 +1,7 @@
 /** `postern/transports`: what a transport is, and those that there are. */
+export { type Rng, systemRng } from '../crypto/rng.ts';
 export type { KeyValues } from '../pt/key-value.ts';
+export { type Clock, systemClock } from '../time.ts';
 export type {
   Action,
   ClientEnvironment,

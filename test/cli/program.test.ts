@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { ExitCode } from '../../src/cli/context.ts';
-import { stopRequestsOf } from '../../src/cli/stop-requests.ts';
+import { stopRequestsOf } from '../../src/proxy/stop-requests.ts';
 import { version } from '../../src/version.ts';
 import { startCommand } from '../support/command.ts';
 

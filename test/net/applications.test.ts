@@ -173,9 +173,9 @@ test('one that is forwarded unasked may end first, and hears of a failure by a r
     if (isUp) return dial(service.endpoint, options);
     throw new Error('down');
   };
-  const { endpoint } = await listen(t, (socket) =>
-    serveApplication(createApplication(socket, target), connect).catch(() => {}),
-  );
+  const { endpoint } = await listen(t, (socket) => {
+    serveApplication(createApplication(socket, target), connect).catch(() => {});
+  });
   const stream = await dial(endpoint);
   stream.end();
   assert.equal((await readAll(stream)).length, 0);

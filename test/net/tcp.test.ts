@@ -103,7 +103,7 @@ test('a bind address that is not ours, and local ports that are used up, are tol
 test('an error of a connection that nobody listens to ends nothing', async (t) => {
   const [dialled, accepted] = await socketPair(t);
   accepted.resetAndDestroy();
-  await once(dialled.resume(), 'close');
+  await new Promise((resolve) => void dialled.resume().once('close', resolve));
   assert.equal((dialled.errored as NodeJS.ErrnoException).code, 'ECONNRESET');
 });
 

@@ -18,7 +18,7 @@ async function userAddrOf(
 ): Promise<Endpoint | undefined> {
   let hear!: (address: Endpoint | undefined) => void;
   const heard = new Promise<Endpoint | undefined>((resolve) => (hear = resolve));
-  const { endpoint, cookieFile, abort } = await listenExtOr({
+  const listener = await listenExtOr({
     cookieFile: join(temporaryDirectory(t), 'cookie'),
     onConnection: (stream, { userAddr, transport }) => {
       assert.equal(transport, 'obfs4');
@@ -26,13 +26,14 @@ async function userAddrOf(
       stream.destroy();
     },
   });
+  const { endpoint, cookieFile } = listener;
   const destination = await openDestination(
     { extendedOrPort: { endpoint, cookieFile } } as ServerConfiguration,
     systemRng,
   );
   const wire = { remoteAddress, remotePort: remoteAddress && 4321 } as Socket;
   (await destination!('obfs4', wire, {})).destroy();
-  abort();
+  listener.abort();
   return heard;
 }
 

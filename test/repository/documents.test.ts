@@ -10,6 +10,8 @@ import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { buildRoot, packageRoot } from '../../scripts/paths.ts';
 import { startEngine } from '../support/engine.ts';
+import { startPtClient, startPtServer } from '../support/pt-programs.ts';
+import { echo, listen, readAll } from '../support/sockets.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
 import { startControlledTor, torMissing } from '../support/tor.ts';
 
@@ -125,6 +127,28 @@ describe('examples', () => {
   test('own-transport.mjs carries a line and ends', async () => {
     const { stdout } = await run(process.execPath, [saved('own-transport')], { cwd: folder });
     assert.equal(stdout, 'Hello through my own transport\n');
+  });
+
+  test('own-wire.mjs carries a line and ends', async () => {
+    const { stdout } = await run(process.execPath, [saved('own-wire')]);
+    assert.equal(stdout, 'Hello over a wire of my own\n');
+  });
+
+  test('pt-program.mjs is a PT program, client and server', async (t) => {
+    const program = {
+      name: 'pt-program',
+      command: [process.execPath, saved('pt-program')],
+    } as const;
+    const service = await listen(t, echo);
+    const server = await startPtServer(t, program, {
+      transport: 'flip',
+      orPort: service.endpoint,
+    });
+    const { dialer } = await startPtClient(t, program, 'flip');
+    const stream = await dialer(server.args)(server.endpoint);
+    stream.end('flipped twice');
+    assert.equal((await readAll(stream)).toString(), 'flipped twice');
+    await server.stop();
   });
 
   test('check-transport.mjs finds nothing broken', async () => {

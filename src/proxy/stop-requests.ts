@@ -1,0 +1,72 @@
+/** How a process is asked to end, whatever it runs. */
+import { type EventEmitter, setMaxListeners } from 'node:events';
+import { armLastResort, giveUpUnreadOutput } from './last-resort.ts';
+
+/** The two ways of being asked to end. */
+export interface StopRequests {
+  /** Aborted by the first Ctrl-C (SIGINT): take no new connections, let those that stand finish. */
+  readonly drain: AbortSignal;
+  /**
+   * Aborted by SIGTERM, by the second Ctrl-C and by `endNow`, with an Error that says why: end now. `drain`
+   * is aborted then as well. The process is gone soon after, whatever hangs (`armLastResort`).
+   */
+  readonly now: AbortSignal;
+  /** For what else means that the end has come, such as a drain that is through. */
+  endNow(why: Error): void;
+}
+
+/** The stop requests of this process. */
+export interface ProcessStopRequests extends StopRequests {
+  /** What the process was for is over: if it was told to end, it ends now. */
+  over(): void;
+}
+
+/**
+ * The stop requests of this process, with a last resort behind them. From now on nobody who stops reading
+ * stdout or stderr ends it by surprise.
+ */
+export function stopRequestsOfProcess(): ProcessStopRequests {
+  // That nobody reads what is said is no reason to stop serving.
+  process.stderr.on('error', () => {});
+  const stop = stopRequestsOf(process, process.stdout);
+  armLastResort(stop.now);
+  return {
+    ...stop,
+    over() {
+      if (!stop.drain.aborted) return;
+      stop.endNow(new Error('the command is over'));
+      giveUpUnreadOutput();
+    },
+  };
+}
+
+/**
+ * Turns SIGINT, SIGTERM, SIGHUP and the loss of stdout into stop requests for as long as the process lives.
+ *
+ * The listeners do not keep the process alive.
+ *
+ * @param signals the process, which emits an event for each signal
+ * @param stdout whose error means that nobody reads it any more: others get a SIGPIPE then, Node does not
+ */
+export function stopRequestsOf(signals: EventEmitter, stdout: EventEmitter): StopRequests {
+  const drain = new AbortController();
+  const now = new AbortController();
+  // Every connection that is being made listens to them.
+  setMaxListeners(0, drain.signal, now.signal);
+  const endNow = (why: Error): void => {
+    drain.abort();
+    now.abort(why);
+  };
+  const onSignal = (): void => endNow(new Error('told so by a signal'));
+  signals.on('SIGINT', () => {
+    if (drain.signal.aborted) onSignal();
+    else drain.abort();
+  });
+  signals.on('SIGTERM', onSignal);
+  // The terminal has gone. A daemon has a listener of its own, and another meaning.
+  signals.on('SIGHUP', () => {
+    if (signals.listenerCount('SIGHUP') === 1) onSignal();
+  });
+  stdout.on('error', () => endNow(new Error('nobody reads its output any more')));
+  return { drain: drain.signal, now: now.signal, endNow };
+}
