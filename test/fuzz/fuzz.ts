@@ -60,7 +60,8 @@ async function attack(
   const attackers = Array.from({ length: CONNECTIONS_AT_A_TIME }, async (_, index) => {
     const dice = new Dice(`${seed}/${index}`);
     while (!isOver && !isEnough(done)) {
-      done.messages += await target.attack(dice);
+      const messages = await target.attack(dice);
+      done.messages += messages;
       done.connections += 1;
     }
   });
@@ -114,7 +115,7 @@ async function serve(target: Attacked): Promise<void> {
 }
 
 const CONNECTIONS_AT_A_TIME = 8;
-const WARM_UP_CONNECTIONS = 200;
+const WARM_UP_CONNECTIONS = 150;
 const SERVE_EVERY_MS = 100;
 const PATIENCE_MS = 30_000;
 /** What code that has become hot, and buffers that are kept for the next, may take. */

@@ -1,5 +1,4 @@
 /** How a hostile peer says what it says, and how it leaves. */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
@@ -27,8 +26,13 @@ export async function play(
 
 /** Ends a connection in one way or another, and waits until it is gone. */
 export async function leave(dice: Dice, { stream, socket }: Wire): Promise<void> {
+  stream.on('error', () => {});
   await delay(dice.below(MAX_DELAY_MS + 1));
-  const closed = socket.closed ? undefined : once(socket, 'close');
+  // Not by `once`, which would reject when the other end resets.
+  const closed = new Promise<void>((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once('close', () => resolve());
+  });
   const way = dice.pick(['FIN', 'RST', 'destroy']);
   if (way === 'RST') socket.resetAndDestroy();
   else if (way === 'FIN') {
@@ -68,6 +72,7 @@ export class MutatingSocket extends Duplex {
     // Some get through, so that what lies behind is reached as well.
     this.#mutates = dice.percent(60);
     this.on('error', () => {});
+    socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => void (this.push(chunk) || socket.pause()));
     socket.on('end', () => this.push(null));
     socket.on('close', () => this.destroy());

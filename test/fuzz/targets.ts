@@ -1,6 +1,6 @@
 /** Whatever of ours accepts connections, each as a running program that is attacked. */
 import { writeFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { encodeFrame, encodeRequest } from '../../src/control/encode.ts';
 import { MessageType } from '../../src/control/messages.ts';
@@ -29,7 +29,7 @@ import { checkStream, ProbedBridge, type Wire } from '../support/probed-bridge.t
 import { ProbedProcess } from '../support/probed-process.ts';
 import type { Cleanup } from '../support/pt-programs.ts';
 import { dial, echo, listen, readBytes, socksConnect } from '../support/sockets.ts';
-import type { Dice } from './dice.ts';
+import { Dice } from './dice.ts';
 import { frame, randomFrames } from './frames.ts';
 import { mutate } from './mutate.ts';
 import { leave, MutatingSocket, play } from './play.ts';
@@ -134,24 +134,20 @@ async function attackExchange(
 
 /** A client daemon whose bridge is hostile, until it relents. */
 async function attackLinkClient(t: Cleanup): Promise<Attacked> {
-  let dice: Dice | undefined;
+  let liar: Dice | undefined = new Dice('a bridge');
   let said = 0;
   const lies = new Set<Promise<void>>();
   const lie = async (socket: Socket, dice: Dice): Promise<void> => {
-    try {
-      const ping = await readBytes(socket, HEADER_BYTES);
-      socket.write(frame(FrameType.ping, FrameFlag.ack, 0, EMPTY, ping.readUInt32BE(8)));
-    } catch {
-      return;
-    }
+    const ping = await readBytes(socket, HEADER_BYTES);
+    socket.write(frame(FrameType.ping, FrameFlag.ack, 0, EMPTY, ping.readUInt32BE(8)));
     const opening = (): Buffer => mutate(dice, encodeReply5(dice.below(9)));
     const frames = randomFrames(dice, { firstId: 2, openIds: [1, 1, 3], opening });
     said += frames.length;
     await play(dice, { stream: socket, socket }, frames);
   };
-  const client = await startClient(t, (socket, accept) => {
-    if (dice === undefined) return accept(socket);
-    const told = lie(socket, dice);
+  const client = await startClient(t, (socket, server) => {
+    if (liar === undefined) return server.accept(socket);
+    const told = lie(socket, liar).catch(() => void socket.destroy());
     lies.add(told);
     unawaited(() => told.finally(() => lies.delete(told)));
   });
@@ -159,8 +155,9 @@ async function attackLinkClient(t: Cleanup): Promise<Attacked> {
   return {
     process: client.process,
     serveOne: async () => checkStream(await socksConnect(socks, client.target)),
-    async attack(newDice) {
-      dice = newDice;
+    async attack(dice) {
+      if (liar === undefined) client.server.close();
+      liar = dice;
       const before = said;
       const socket = (await dial(socks)) as Socket;
       const request = [encodeGreeting([SocksMethod.none]), encodeRequest5(client.target)];
@@ -168,7 +165,7 @@ async function attackLinkClient(t: Cleanup): Promise<Attacked> {
       return said - before;
     },
     async relent() {
-      dice = undefined;
+      liar = undefined;
       while (lies.size > 0) await Promise.all(lies);
     },
   };
@@ -180,7 +177,7 @@ async function attackApplications(
   port: RegExp,
   messagesOf: (dice: Dice, target: Endpoint) => Buffer[],
 ): Promise<Attacked> {
-  const client = await startClient(t, (socket, accept) => accept(socket));
+  const client = await startClient(t, (socket, server) => server.accept(socket));
   const [endpoint, socks] = [
     await client.process.address(port),
     await client.process.address(SOCKS_PORT),
@@ -200,6 +197,15 @@ async function attackApplications(
 /** A managed proxy as a client of obfs4, whose applications say transport arguments as well. */
 async function attackManagedProxy(t: Cleanup): Promise<Attacked> {
   const server = await startOwnServer(t, obfs4, echo);
+  // Whom a server rejects it keeps for a minute; there is no time for that here.
+  const hasty = await listen(t, (socket) => {
+    const onward = connect({ ...server.endpoint, allowHalfOpen: true });
+    socket
+      .on('close', () => onward.destroy())
+      .pipe(onward.on('error', () => {}))
+      .pipe(socket);
+    setTimeout(() => socket.destroy(), EXCHANGE_MS);
+  });
   const args = encodeSocksArguments(server.clientArguments);
   const process = new ProbedProcess(t, [], {
     env: {
@@ -217,7 +223,7 @@ async function attackManagedProxy(t: Cleanup): Promise<Attacked> {
     serveOne: async () =>
       checkStream(await socksConnect(endpoint, server.endpoint, Buffer.from(args).toString())),
     async attack(dice) {
-      const messages = mutateSome(dice, socksMessages(dice, server.endpoint, args));
+      const messages = mutateSome(dice, socksMessages(dice, hasty.endpoint, args));
       const socket = (await dial(endpoint)) as Socket;
       await play(dice, { stream: socket, socket }, messages);
       return messages.length;
@@ -276,7 +282,7 @@ async function attackControl(t: Cleanup): Promise<Attacked> {
 function controlMessages(dice: Dice): Buffer[] {
   const messages = Array.from({ length: 1 + dice.below(30) }, () =>
     dice.pick([
-      () => encodeRequest({ type: 'getConf', keys: ['Nickname', 'Bridge', 'x\0y'] }),
+      () => encodeRequest({ type: 'getConf', keys: ['Nickname', 'Bridge', 'Nonsense'] }),
       () => encodeRequest({ type: 'setConf', lines: 'MaxCircuitDirtiness 600 seconds\n' }),
       () => encodeRequest({ type: 'setConf', lines: 'Nonsense 1\nNickname\n' }),
       () => encodeRequest({ type: 'setEvents', kinds: ['circuit', 'stream', 'log', 'bandwidth'] }),
@@ -316,21 +322,25 @@ function mutateSome(dice: Dice, messages: readonly Buffer[]): Buffer[] {
 /** A client daemon whose bridge this process plays: whatever is asked for, it is the echo. */
 async function startClient(
   t: Cleanup,
-  onLink: (socket: Socket, accept: (socket: Socket) => void) => void,
-): Promise<{ readonly process: ProbedProcess; readonly target: Endpoint }> {
+  onLink: (socket: Socket, server: TunnelServer) => void,
+): Promise<{
+  readonly process: ProbedProcess;
+  readonly target: Endpoint;
+  readonly server: TunnelServer;
+}> {
   const { endpoint: target } = await listen(t, echo);
   const server = new TunnelServer({
     dial: () => (_anything, options) => dial(target, options),
     meter: { onRead: () => 0, onWrite: () => 0 },
     log: { write() {} } as never,
   });
-  const bridge = await listen(t, (socket) => onLink(socket, (it) => server.accept(it)));
+  const bridge = await listen(t, (socket) => onLink(socket, server));
   t.after(() => server.close());
   const directory = temporaryDirectory(t);
   const torrc = join(directory, 'torrc');
   const ports = ['SocksPort auto', 'HTTPTunnelPort auto', 'UseBridges 1', `Bridge ${bridge.text}`];
   writeFileSync(torrc, [`DataDirectory ${directory}`, ...ports, ''].join('\n'));
-  return { process: new ProbedProcess(t, ['run', '-f', torrc]), target };
+  return { process: new ProbedProcess(t, ['run', '-f', torrc]), target, server };
 }
 
 /** A target that no exit policy of ours lets through, and no machine has. */
