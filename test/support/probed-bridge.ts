@@ -154,8 +154,7 @@ async function startTargets(t: Cleanup): Promise<Targets> {
   return {
     echo: (await listen(t, echo)).endpoint,
     sink: (await listen(t, (socket) => void socket.pause())).endpoint,
-    source: (await listen(t, (socket) => void pour(socket.on('drain', () => pour(socket)))))
-      .endpoint,
+    source: (await listen(t, (socket) => pour(socket.on('drain', () => pour(socket))))).endpoint,
     refused: await closedPort(),
   };
 }
