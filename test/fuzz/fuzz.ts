@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Holdings } from '../support/probed-process.ts';
 import type { Cleanup } from '../support/pt-programs.ts';
@@ -57,9 +58,14 @@ async function attack(
 ): Promise<Done> {
   const done: Done = { connections: 0, messages: 0, served: 0 };
   let isOver = false;
+  let sinceServed = 0;
+  const good = new EventEmitter();
   const attackers = Array.from({ length: CONNECTIONS_AT_A_TIME }, async (_, index) => {
     const dice = new Dice(`${seed}/${index}`);
     while (!isOver && !isEnough(done)) {
+      // A program that gets no processor accepts nobody, and that would be no fault of its own.
+      if (sinceServed >= CONNECTIONS_PER_GOOD_CLIENT) await once(good, 'served');
+      if (target.relent === undefined) sinceServed += 1;
       const messages = await target.attack(dice);
       done.messages += messages;
       done.connections += 1;
@@ -69,6 +75,8 @@ async function attack(
     while (!isOver && target.relent === undefined) {
       await serve(target);
       done.served += 1;
+      sinceServed = 0;
+      good.emit('served');
       await delay(SERVE_EVERY_MS);
     }
   };
@@ -116,6 +124,7 @@ async function serve(target: Attacked): Promise<void> {
 
 const CONNECTIONS_AT_A_TIME = 8;
 const WARM_UP_CONNECTIONS = 150;
+const CONNECTIONS_PER_GOOD_CLIENT = 100;
 const SERVE_EVERY_MS = 100;
 const PATIENCE_MS = 30_000;
 /** What code that has become hot, and buffers that are kept for the next, may take. */

@@ -146,6 +146,15 @@ export async function checkStream(stream: Duplex): Promise<void> {
   stream.destroy();
 }
 
+/** Holds the last connections, and reads none of them: it sees no end, so older ones must go. */
+function holdSome(): (socket: Socket) => void {
+  const held: Socket[] = [];
+  return (socket) => {
+    held.push(socket.pause());
+    if (held.length > MAX_HELD) held.shift()!.destroy();
+  };
+}
+
 async function startTargets(t: Cleanup): Promise<Targets> {
   const chunk = Buffer.alloc(65_536);
   const pour = (socket: Socket): void => {
@@ -153,10 +162,11 @@ async function startTargets(t: Cleanup): Promise<Targets> {
   };
   return {
     echo: (await listen(t, echo)).endpoint,
-    sink: (await listen(t, (socket) => void socket.pause())).endpoint,
+    sink: (await listen(t, holdSome())).endpoint,
     source: (await listen(t, (socket) => pour(socket.on('drain', () => pour(socket))))).endpoint,
     refused: await closedPort(),
   };
 }
 
+const MAX_HELD = 200;
 const CHECK_BYTES = 20_000;
