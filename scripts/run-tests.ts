@@ -1,6 +1,6 @@
 /**
  * `npm test [-- FILTER ...]`: runs every test file, or those whose path contains a filter. Those that need
- * a Tor network run only when a filter asks for them, as `npm run test:tornet` does. With `--portable`
+ * a Tor network, or what `.ci/field` brings along, run only when a filter asks for them. With `--portable`
  * it is every test that needs no foreign program, as if none were installed.
  *
  * The list comes from the sources, so that what an older build left in dist/ never runs. A whole run
@@ -12,6 +12,9 @@ import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { buildRoot, packageRoot } from './paths.ts';
 
+/** Folders of tests that somebody has to ask for. */
+const ON_DEMAND = ['tornet', 'field'];
+
 const isPortable = process.argv.includes('--portable');
 const filters = process.argv.slice(2).filter((argument) => argument !== '--portable');
 const files = readdirSync(join(packageRoot, 'test'), { recursive: true, encoding: 'utf8' })
@@ -19,7 +22,7 @@ const files = readdirSync(join(packageRoot, 'test'), { recursive: true, encoding
   .filter((file) => !isPortable || !file.startsWith(`interop${sep}`))
   .filter((file) =>
     filters.length === 0
-      ? !file.startsWith(`tornet${sep}`)
+      ? !ON_DEMAND.some((folder) => file.startsWith(folder + sep))
       : filters.some((text) => file.includes(text)),
   )
   .sort()

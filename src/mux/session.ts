@@ -102,7 +102,9 @@ export class MuxSession {
   /** Streams of which something is held, also such as have ended otherwise. */
   readonly #holding = new Set<MuxStreamState>();
   #nextId: number;
-  #lastPeerId = 0;
+  #lastPeerId: number;
+  /** Numbers below the peer's last one that it has not opened yet. */
+  readonly #skippedIds = new Set<number>();
   #unacked = 0;
   #heldBytes = 0;
   #receivedBytes = 0;
@@ -114,6 +116,7 @@ export class MuxSession {
   constructor({ role, now, isTight = () => false }: MuxSessionOptions) {
     this.#isClient = role === 'client';
     this.#nextId = this.#isClient ? 1 : 2;
+    this.#lastPeerId = this.#isClient ? 0 : -1;
     this.#isTight = isTight;
     this.#strikes = new Strikes(now);
   }
@@ -360,11 +363,10 @@ export class MuxSession {
   }
 
   #accept(id: number, actions: MuxAction[]): void {
-    const isPeers = id % 2 === (this.#isClient ? 0 : 1);
-    if (!isPeers || id <= this.#lastPeerId) {
+    if (id === 0 || this.#isOurs(id) || this.#hasBeen(id)) {
       throw protocolError('a stream was opened with a number that is not free');
     }
-    this.#lastPeerId = id;
+    this.#take(id);
     if (this.#isDraining || this.#streams.size >= limits.linkStreams) {
       this.#strikes.add();
       this.#sendReset(id);
@@ -376,10 +378,25 @@ export class MuxSession {
     actions.push({ type: 'opened', stream });
   }
 
+  /** hashicorp/yamux numbers streams before it sends them: those of two threads may come in any order. */
+  #take(id: number): void {
+    if (this.#skippedIds.delete(id)) return;
+    const skipped = (id - this.#lastPeerId) / 2 - 1;
+    if (this.#skippedIds.size + skipped > limits.muxUnackedStreams) {
+      throw protocolError('a stream was opened with a number far ahead');
+    }
+    for (let next = this.#lastPeerId + 2; next < id; next += 2) this.#skippedIds.add(next);
+    this.#lastPeerId = id;
+  }
+
+  #isOurs(id: number): boolean {
+    return id % 2 === (this.#isClient ? 1 : 0);
+  }
+
   #hasBeen(id: number): boolean {
     if (id === 0) return false;
-    const isOurs = id % 2 === (this.#isClient ? 1 : 0);
-    return isOurs ? id < this.#nextId : id <= this.#lastPeerId;
+    if (this.#isOurs(id)) return id < this.#nextId;
+    return id <= this.#lastPeerId && !this.#skippedIds.has(id);
   }
 
   #add(stream: MuxStreamState): void {

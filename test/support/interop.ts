@@ -13,7 +13,13 @@ import type { Endpoint } from '../../src/pt/address.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import type { Transport } from '../../src/transports/contract.ts';
 import { temporaryDirectory } from './managed.ts';
-import { obfs4proxy, obfs4proxyMissing, startPtClient, startPtServer } from './pt-programs.ts';
+import {
+  type Cleanup,
+  obfs4proxy,
+  obfs4proxyMissing,
+  startPtClient,
+  startPtServer,
+} from './pt-programs.ts';
 import { dial, echo, listen } from './sockets.ts';
 
 export { obfs4proxyMissing } from './pt-programs.ts';
@@ -44,7 +50,7 @@ export interface OwnServer {
 
 /** Runs one of our servers until the test has ended. */
 export async function startOwnServer(
-  t: TestContext,
+  t: Cleanup,
   transport: Transport,
   onConnection: (stream: Duplex) => void,
   options: KeyValues = [],

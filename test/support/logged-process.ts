@@ -1,5 +1,5 @@
 /** A child process whose stdout is a log: read line by line as it is written. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { addAbortListener } from 'node:events';
 import { createInterface } from 'node:readline';
 
@@ -30,10 +30,16 @@ export class LoggedProcess {
   readonly #waiting: Set<() => void> = new Set();
   #logEnded = false;
 
-  constructor(name: string, command: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  /** @param stdio with a pipe for stdout */
+  constructor(
+    name: string,
+    command: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+    stdio: StdioOptions = ['ignore', 'pipe', 'inherit'],
+  ) {
     this.name = name;
     const [file, ...args] = command;
-    this.process = spawn(file!, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    this.process = spawn(file!, args, { env, stdio });
     this.ended = new Promise((resolve) => {
       this.process.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
     });
