@@ -359,9 +359,9 @@ const table = {
   ERR_TRANSPORT_STATE: {
     side: 'local',
     retry: 'never',
-    summary: 'The transport’s saved state cannot be read, or cannot be saved.',
+    summary: 'The transport’s saved state is damaged, and so is its second copy.',
     remedy:
-      'Restore the named file from its `.previous` copy or a backup; delete it only to give the bridge a new identity.',
+      'Restore the named file from a backup; delete it and its `.previous` copy only to give the bridge a new identity.',
   },
   ERR_HANDSHAKE_REJECTED: {
     side: 'remote',

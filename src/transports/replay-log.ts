@@ -10,8 +10,8 @@ import {
   REPLAY_FILTER_TTL_MS,
   ReplayFilter,
 } from '../crypto/replay-filter.ts';
-import { PosternError } from '../errors.ts';
 import type { ServerEnvironment } from './contract.ts';
+import { reasonOf } from './kept-state.ts';
 
 const MAC_BYTES = 16;
 /** A record: the second of the handshake (4 bytes, big-endian), then its MAC. */
@@ -88,8 +88,8 @@ export class ReplayLog {
       } catch (error) {
         // The bridge goes on with the filter in memory; its operator hears of it once.
         if (!this.#failed) {
-          const reason = error instanceof PosternError ? error.message : 'unknown error';
-          notify(`${this.#transport}: handshakes cannot be remembered beyond a restart: ${reason}`);
+          const what = 'handshakes cannot be remembered beyond a restart';
+          notify(`${this.#transport}: ${what}: ${reasonOf(error)}`);
         }
         this.#failed = true;
       }

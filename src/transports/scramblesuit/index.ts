@@ -1,15 +1,16 @@
 import { GoRand } from '../../crypto/go-rand.ts';
 import { MacKey } from '../../crypto/hash.ts';
 import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
-import { PosternError } from '../../errors.ts';
 import type { Endpoint } from '../../pt/address.ts';
+import { unawaited } from '../../unawaited.ts';
 import type { Transport } from '../contract.ts';
+import { KeptState, reasonOf } from '../kept-state.ts';
 import { ReplayLog } from '../replay-log.ts';
 import { argumentError, parseArguments } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
 import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
 import { createShaper } from './shaping.ts';
-import { loadServerState, saveServerState } from './state.ts';
+import { createServerState, stateFormat } from './state.ts';
 import { TicketStore } from './ticket-store.ts';
 import { TicketIssuer } from './tickets.ts';
 
@@ -51,18 +52,18 @@ export const scramblesuit: Transport = {
 
   async server(options, environment) {
     const { password: chosen, iatMode } = parseArguments(options);
-    const state = await loadServerState(environment);
+    const kept = new KeptState(stateFormat, environment);
+    const state = await kept.load(() => createServerState(environment));
     const replays = await ReplayLog.open(NAME, environment);
-    const { rng, state: store, notify } = environment;
+    const { rng, notify } = environment;
     const password = chosen ?? state.password;
-    let saving = Promise.resolve();
     const tickets = new TicketIssuer(state.ticketKeys, environment, (ticketKeys) => {
-      saving = saving
-        .then(() => saveServerState(store, { ...state, ticketKeys }))
-        .catch((error: unknown) => {
-          const reason = error instanceof PosternError ? error.message : 'unknown error';
-          notify(`${NAME}: tickets issued from now on die with this process: ${reason}`);
-        });
+      unawaited(
+        () => kept.save({ ...state, ticketKeys }),
+        (error) => {
+          notify(`${NAME}: tickets issued from now on die with this process: ${reasonOf(error)}`);
+        },
+      );
     });
     const secrets = {
       macKey: new MacKey(password),
@@ -80,7 +81,7 @@ export const scramblesuit: Transport = {
       rejectAfterMs: SERVER_TIMEOUT_MS + closeDelayMs * 1000,
       createSession: () => new ServerSession(secrets, shaping, environment),
       async close() {
-        await saving;
+        await kept.close();
         await replays.close();
       },
     };
