@@ -1,23 +1,19 @@
-import { GoRand } from '../../crypto/go-rand.ts';
 import { MacKey } from '../../crypto/hash.ts';
-import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { unawaited } from '../../unawaited.ts';
 import type { Transport } from '../contract.ts';
 import { KeptState, reasonOf } from '../kept-state.ts';
+import { rejectAfterMs } from '../handshake-time.ts';
 import { ReplayLog } from '../replay-log.ts';
 import { argumentError, parseArguments } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
-import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
+import { ClientSession, ServerSession } from './session.ts';
 import { createShaper } from './shaping.ts';
 import { createServerState, stateFormat } from './state.ts';
 import { TicketStore } from './ticket-store.ts';
 import { TicketIssuer } from './tickets.ts';
 
 const NAME = 'scramblesuit';
-/** A rejected connection lives this much longer than the handshake may take, at most. */
-const MAX_CLOSE_DELAY_SECONDS = 60;
-
 /**
  * ScrambleSuit: looks like random bytes, resists active probing by whoever does not hold the
  * password. Both sides; compatible with obfs4proxy, which has the client, and with obfsproxy.
@@ -72,13 +68,9 @@ export const scramblesuit: Transport = {
     };
     const seed = state.prngSeed;
     const shaping = { shaper: createShaper(seed, rng), seed, iatMode };
-    // Fixed for the bridge's life, as obfs4 has it: a probe learns nothing from when it is closed.
-    const closeDelayMs = new GoRand(new SipHashDrbg(seed.subarray(8))).intn(
-      MAX_CLOSE_DELAY_SECONDS,
-    );
     return {
       clientArguments: [['password', formatBase32(password)]],
-      rejectAfterMs: SERVER_TIMEOUT_MS + closeDelayMs * 1000,
+      rejectAfterMs: rejectAfterMs(seed.subarray(8)),
       createSession: () => new ServerSession(secrets, shaping, environment),
       async close() {
         await kept.close();
