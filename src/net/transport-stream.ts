@@ -6,6 +6,7 @@ import type { Action, Session, SessionFactory } from '../transports/contract.ts'
 import { abortable } from './abortable.ts';
 import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
+import { computeInTurns } from './computations.ts';
 import { DeliveryQueue, tightly } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { discardUntilClosed } from './rejected.ts';
@@ -84,7 +85,8 @@ class TransportStream extends Duplex {
   #waitingWrite: (() => void) | undefined;
   #waitingFinal: (() => void) | undefined;
   readonly #share = new TurnShare();
-  /** What the wire has brought and is for the next turn. */
+  #isComputing = false;
+  /** What the wire has brought and is for the next turn, or for when the computation is done. */
   #heldBytes: Buffer | undefined;
   #nextTurn: NodeJS.Immediate | undefined;
   /** What the session has delivered and nobody has asked for yet. */
@@ -149,10 +151,10 @@ class TransportStream extends Duplex {
   #receive(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#over) {
-      if (this.#share.isUsedUp) {
+      if (this.#isComputing || this.#share.isUsedUp) {
         this.#heldBytes = chunk.subarray(at);
         this.#wire.pause();
-        this.#nextTurn = setImmediate(() => this.#receiveHeld());
+        if (!this.#isComputing) this.#nextTurn = setImmediate(() => this.#receiveHeld());
         return;
       }
       const slice = chunk.subarray(at, at + this.#share.sliceBytes);
@@ -162,17 +164,38 @@ class TransportStream extends Duplex {
   }
 
   #receiveHeld(): void {
-    const held = this.#heldBytes!;
+    const held = this.#heldBytes;
     this.#heldBytes = undefined;
     this.#share.renew();
-    this.#receive(held);
+    if (held !== undefined) this.#receive(held);
     this.#resumeWire();
+  }
+
+  /** Computes what the session needs before it can take anything more from the wire. */
+  #compute(step: () => readonly Action[] | undefined): void {
+    this.#isComputing = true;
+    this.#wire.pause();
+    computeInTurns(() => {
+      let isDone = false;
+      this.#tell(() => {
+        const actions = step();
+        if (actions === undefined) return [];
+        isDone = true;
+        this.#isComputing = false;
+        return actions;
+      });
+      if (!isDone && !this.#over) return false;
+      // Unless what it came to is the next computation.
+      if (!this.#isComputing) this.#receiveHeld();
+      return true;
+    });
   }
 
   /** Reads on, unless what has come already waits. */
   #resumeWire(): void {
     const isFull = (this.#undelivered?.length ?? 0) >= limits.streamBufferBytes;
-    if (!this.#over && this.#heldBytes === undefined && !isFull) this.#wire.resume();
+    const isHeld = this.#isComputing || this.#heldBytes !== undefined;
+    if (!this.#over && !isHeld && !isFull) this.#wire.resume();
   }
 
   #deliver(bytes: Uint8Array): void {
@@ -234,6 +257,9 @@ class TransportStream extends Duplex {
           break;
         case 'established':
           this.#established = true;
+          break;
+        case 'compute':
+          this.#compute(action.step);
           break;
         case 'setTimer':
           this.#timer.set(action.delayMs, () => {

@@ -131,6 +131,11 @@ export type Action =
   | { readonly type: 'deliverEnd' }
   /** The handshake is done: `write` may be called from now on. */
   | { readonly type: 'established' }
+  /**
+   * Call `step`, a little work each time, until it returns actions, and perform them. Other connections
+   * have their turn between two calls, and from this one's wire nothing is handed in until then.
+   */
+  | { readonly type: 'compute'; readonly step: () => readonly Action[] | undefined }
   /** Call `timerFired` after so long, instead of when it was to be called before. */
   | { readonly type: 'setTimer'; readonly delayMs: number }
   /** Forget the timer. */
