@@ -89,10 +89,8 @@ class TransportStream extends Duplex {
   /** What the wire has brought and is for the next turn, or for when the computation is done. */
   #heldBytes: Buffer | undefined;
   #nextTurn: NodeJS.Immediate | undefined;
-  /** What the session has delivered and nobody has asked for yet. */
+  /** What the session has delivered behind what the reader has not taken yet. */
   #undelivered: DeliveryQueue | undefined;
-  /** Whether the reader has asked for more since it was given something. */
-  #isAwaited = false;
   /** Whether the end comes behind what waits in `#undelivered`. */
   #endWaits = false;
 
@@ -122,9 +120,15 @@ class TransportStream extends Duplex {
     close: () => this.#wireClosed(),
   };
 
+  /** The reader has taken all that it was given. */
   override _read(): void {
-    this.#isAwaited = true;
-    this.#handOver();
+    const bytes = this.#undelivered?.shift();
+    if (bytes !== undefined) {
+      if (this.#undelivered!.length === 0) this.#undelivered = undefined;
+      this.push(bytes);
+      if (this.#endWaits && this.#undelivered === undefined) this.push(null);
+    }
+    this.#resumeWire();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
@@ -193,34 +197,24 @@ class TransportStream extends Duplex {
 
   /** Reads on, unless what has come already waits. */
   #resumeWire(): void {
-    const isFull = (this.#undelivered?.length ?? 0) >= limits.streamBufferBytes;
     const isHeld = this.#isComputing || this.#heldBytes !== undefined;
-    if (!this.#over && !isHeld && !isFull) this.#wire.resume();
+    if (!this.#over && !isHeld && !this.#isFull) this.#wire.resume();
+  }
+
+  get #isFull(): boolean {
+    const waitingBytes = this.readableLength + (this.#undelivered?.length ?? 0);
+    return waitingBytes >= limits.streamBufferBytes;
   }
 
   #deliver(bytes: Uint8Array): void {
-    // A reader that keeps up takes it at once.
-    const isAwaited = this.#isAwaited || (this.readableFlowing && this.readableLength === 0);
-    if (isAwaited && this.#undelivered === undefined) {
-      this.#isAwaited = false;
+    // What a reader that keeps up takes at once, or the first that one finds who comes later.
+    if (this.readableLength === 0 && this.#undelivered === undefined) {
       this.push(tightly(bytes));
       return;
     }
     this.#undelivered ??= new DeliveryQueue();
     this.#undelivered.push(bytes);
-    if (this.#undelivered.length >= limits.streamBufferBytes) this.#wire.pause();
-  }
-
-  /** Gives the reader, who has asked for more, what waits for it. */
-  #handOver(): void {
-    const bytes = this.#undelivered?.shift();
-    if (bytes !== undefined) {
-      this.#isAwaited = false;
-      if (this.#undelivered!.length === 0) this.#undelivered = undefined;
-      this.push(bytes);
-      if (this.#endWaits && this.#undelivered === undefined) this.push(null);
-    }
-    this.#resumeWire();
+    if (this.#isFull) this.#wire.pause();
   }
 
   /** Tells the session of an event and does what it asks for. */

@@ -8,13 +8,13 @@
  * that are there. Of two, one at least sees the other, so never do both get it; and a socket of the dead
  * can be removed without the danger that by now somebody living has it.
  */
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
+import { randomBytes, systemRng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { makeDirectory } from './make-directory.ts';
 
@@ -57,7 +57,7 @@ export async function lockDirectory(path: string): Promise<DirectoryLock> {
 /** One attempt: a socket in the directory. */
 class Claim implements DirectoryLock {
   readonly #path: string;
-  readonly #name = `lock-${process.pid}-${randomBytes(6).toString('hex')}`;
+  readonly #name = `lock-${process.pid}-${randomBytes(systemRng, 6).toString('hex')}`;
   readonly #server: Server;
   /** Where paths in the directory are too long for a socket: the directory itself. */
   readonly #handle: FileHandle | undefined;

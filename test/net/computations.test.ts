@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { systemRng } from '../../src/crypto/rng.ts';
 import { computeInTurns } from '../../src/net/computations.ts';
-import { listenTransport } from '../../src/net/transport-listener.ts';
+import { startTransportServer } from '../../src/net/transport-server.ts';
 import { systemClock } from '../../src/time.ts';
 import { obfs2 } from '../../src/transports/obfs2/index.ts';
 import { throughTransport } from '../../src/net/transport-stream.ts';
@@ -39,19 +39,21 @@ test('computations have a bound for each turn of the event loop, however many th
 
 test('strangers who leave while keys are derived hold up nobody, and payload waits for its keys', async (t) => {
   const environment = { rng: systemRng, clock: systemClock, state: new MemoryState() };
-  const options = [['shared-secret', 'rahasia']] as const;
-  const server = await obfs2.server(options, { ...environment, notify: assert.fail });
-  const listener = await listenTransport({ host: '127.0.0.1', port: 0 }, server, {
+  const server = await startTransportServer({
+    transport: obfs2,
+    endpoint: { host: '127.0.0.1', port: 0 },
+    options: [['shared-secret', 'rahasia']],
+    environment: { ...environment, notify: assert.fail },
     onConnection: (stream) => void stream.pipe(stream),
   });
-  t.after(() => listener.abort());
-  const strangers = Array.from({ length: 20 }, () => connect(listener.endpoint.port, '127.0.0.1'));
+  t.after(() => server.abort());
+  const strangers = Array.from({ length: 20 }, () => connect(server.endpoint.port, '127.0.0.1'));
   await Promise.all(strangers.map((socket) => once(socket, 'connect')));
   for (const socket of strangers) socket.destroy();
   const stream = await throughTransport(
     dial,
     obfs2.client(server.clientArguments, environment),
-  )(listener.endpoint);
+  )(server.endpoint);
   const payload = Buffer.alloc(500_000, 'payload');
   stream.end(payload);
   assert.deepEqual(await readAll(stream), payload);

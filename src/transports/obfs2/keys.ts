@@ -7,7 +7,7 @@ import { iteratedSha256 } from '../../crypto/iterated-sha256.ts';
 export type Role = 'Initiator' | 'Responder';
 
 /** Derives the stream that a role uses for its padding or its data, from the seeds; may take its time. */
-export type DeriveStream = (
+type DeriveStream = (
   role: Role,
   use: 'obfuscation padding' | 'obfuscated data',
   seeds: Uint8Array,
