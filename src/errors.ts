@@ -322,6 +322,21 @@ const table = {
     remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
   },
 
+  // src/state
+  ERR_DIRECTORY_IN_USE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'Another process keeps its state in that directory.',
+    remedy: 'Stop that process, or give this one a directory of its own.',
+  },
+  ERR_DIRECTORY_UNUSABLE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'The system does not let us use a directory or a file in it.',
+    remedy:
+      'Make room on its disk, let this user write there, or choose another directory; no file in it is damaged.',
+  },
+
   // src/transports
   ERR_TRANSPORT_UNKNOWN: {
     side: 'local',
@@ -344,9 +359,9 @@ const table = {
   ERR_TRANSPORT_STATE: {
     side: 'local',
     retry: 'never',
-    summary: 'The transport’s saved state cannot be read, or cannot be saved.',
+    summary: 'The transport’s saved state is damaged, and so is its second copy.',
     remedy:
-      'Restore the named file from its `.previous` copy or a backup; delete it only to give the bridge a new identity.',
+      'Restore the named file from a backup; delete it and its `.previous` copy only to give the bridge a new identity.',
   },
   ERR_HANDSHAKE_REJECTED: {
     side: 'remote',

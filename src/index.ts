@@ -216,7 +216,6 @@ export async function listen(
 /** The state of a bridge that was given no directory: it can keep none, and says so when it would have to. */
 const noState: StateDirectory = {
   read: needsDirectory,
-  readPrevious: needsDirectory,
   write: needsDirectory,
   append: needsDirectory,
   describe: (file) => file,

@@ -75,6 +75,12 @@ const table = {
     unit: 'count',
     guards: 'A flood of connections that never finish a handshake would fill the memory.',
   },
+  rejectedConnections: {
+    value: 8192,
+    unit: 'count',
+    guards:
+      'Strangers that are read and discarded until their time has come would fill the memory; the oldest is closed.',
+  },
   dialTimeoutMs: {
     value: 60_000,
     unit: 'ms',

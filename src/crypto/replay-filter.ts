@@ -121,13 +121,20 @@ export class ReplayFilter {
   }
 
   #resize(capacity: number): void {
-    const kept = [...this.entries()];
+    const macs = this.#macs;
+    const seenAtMs = this.#seenAtMs;
+    const oldest = this.#oldest;
+    const count = this.#count;
     this.#macs = new Uint32Array(MAC_WORDS * capacity);
     this.#seenAtMs = new Float64Array(capacity);
     this.#next = new Int32Array(capacity);
     this.#buckets = new Int32Array(2 ** Math.ceil(Math.log2(capacity)));
     this.#clear();
-    for (const [mac, seenAtMs] of kept) this.#add(wordsOf(mac), seenAtMs);
+    for (let age = 0; age < count; age += 1) {
+      const entry = (oldest + age) % seenAtMs.length;
+      const words = macs.subarray(MAC_WORDS * entry, MAC_WORDS * (entry + 1));
+      this.#add(words, seenAtMs[entry]!);
+    }
   }
 }
 

@@ -1,22 +1,25 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+/** Calls back at the end of what a stream has to read, unless the end is a reset, which closes it. */
+export function onCleanEnd(stream: Duplex, callback: () => void): void {
+  stream.on('end', () => confirmEnd(stream, callback));
+}
+
 /**
- * Calls back at the end of what a stream has to read, unless the end is a reset, which closes it.
+ * Calls back unless the end that a stream has come to is a reset, which closes it.
  *
  * libuv takes a reset that arrives together with the last bytes for an end (`uv__stream_io`: POLLHUP after
  * a partial read), so that half a download looks like a whole one. The system tells them apart at the next
  * write, and one of no bytes puts nothing on the wire.
  */
-export function onCleanEnd(stream: Duplex, callback: () => void): void {
-  stream.on('end', () => {
-    // Behind bytes that wait to be sent it would wait as well, and they find out by themselves.
-    const canAsk = stream instanceof Socket && stream.writable && stream.writableLength === 0;
-    if (!canAsk) return callback();
-    stream.write(NOTHING, (error) => {
-      // Else 'error' and 'close' follow.
-      if (error === null || error === undefined) callback();
-    });
+export function confirmEnd(stream: Duplex, callback: () => void): void {
+  // Behind bytes that wait to be sent it would wait as well, and they find out by themselves.
+  const canAsk = stream instanceof Socket && stream.writable && stream.writableLength === 0;
+  if (!canAsk) return callback();
+  stream.write(NOTHING, (error) => {
+    // Else 'error' and 'close' follow.
+    if (error === null || error === undefined) callback();
   });
 }
 

@@ -8,7 +8,8 @@ import type { KeyValues } from '../pt/key-value.ts';
 import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
-import { discardUntilClosed, openTransportStream } from './transport-stream.ts';
+import { discardUntilClosed } from './rejected.ts';
+import { openTransportStream } from './transport-stream.ts';
 
 /** What clients need to know of a transport that listens. */
 export interface Published {

@@ -4,9 +4,13 @@ import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Action, Session, SessionFactory } from '../transports/contract.ts';
 import { abortable } from './abortable.ts';
-import { onCleanEnd } from './clean-end.ts';
+import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
+import { computeInTurns } from './computations.ts';
+import { DeliveryQueue, tightly } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
+import { discardUntilClosed } from './rejected.ts';
+import { TurnShare } from './turn-share.ts';
 
 /** What the driver may be told about one connection. */
 export interface TransportStreamOptions {
@@ -67,20 +71,6 @@ export function throughTransport(dial: Dialer, createSession: SessionFactory): D
   };
 }
 
-/**
- * Reads and discards whatever comes and closes by time: the one thing that a peer which has not
- * proven itself ever sees (Frolov et al., NDSS 2020). Reading to the end makes the close a FIN; with
- * unread data it would be an RST.
- */
-export function discardUntilClosed(wire: Duplex, delayMs: number): void {
-  const deadline = setTimeout(() => wire.destroy(), delayMs);
-  wire.removeAllListeners('data').removeAllListeners('end');
-  wire.on('end', () => wire.destroy());
-  wire.on('close', () => clearTimeout(deadline));
-  wire.on('error', () => {});
-  wire.resume();
-}
-
 const CLOSED_EARLY = 'the connection ended before the handshake did';
 
 /** The driver: a Duplex whose far side is the wire. */
@@ -94,27 +84,51 @@ class TransportStream extends Duplex {
   /** The callback of a write that waits for the session or the wire to drain. */
   #waitingWrite: (() => void) | undefined;
   #waitingFinal: (() => void) | undefined;
+  readonly #share = new TurnShare();
+  #isComputing = false;
+  /** What the wire has brought and is for the next turn, or for when the computation is done. */
+  #heldBytes: Buffer | undefined;
+  #nextTurn: NodeJS.Immediate | undefined;
+  /** What the session has delivered behind what the reader has not taken yet. */
+  #undelivered: DeliveryQueue | undefined;
+  /** Whether the end comes behind what waits in `#undelivered`. */
+  #endWaits = false;
 
   constructor(wire: Duplex, session: Session, rejectAfterMs: number) {
-    super({ allowHalfOpen: true, highWaterMark: limits.streamBufferBytes });
+    super({
+      allowHalfOpen: true,
+      writableHighWaterMark: limits.streamBufferBytes,
+      // What waits for the reader waits in a queue that bounds its memory; Node counts bytes only.
+      readableHighWaterMark: 1,
+    });
     this.#wire = wire;
     this.#session = session;
     this.#rejectAtMs = performance.now() + rejectAfterMs;
   }
 
   begin(): void {
-    const wire = this.#wire;
-    wire.on('data', (chunk: Buffer) => this.#tell((session) => session.receive(chunk)));
-    onCleanEnd(wire, () => this.#tell((session) => session.receiveEnd()));
-    wire.on('drain', () => this.#continueWriting());
-    wire.on('error', (error) => this.#fail(error));
-    wire.on('close', () => this.#wireClosed());
-    wire.resume();
+    for (const [event, listener] of Object.entries(this.#listeners)) this.#wire.on(event, listener);
+    this.#wire.resume();
     this.#tell((session) => session.start());
   }
 
+  readonly #listeners = {
+    data: (chunk: Buffer) => this.#receive(chunk),
+    end: () => confirmEnd(this.#wire, () => this.#tell((session) => session.receiveEnd())),
+    drain: () => this.#continueWriting(),
+    error: (error: Error) => this.#fail(error),
+    close: () => this.#wireClosed(),
+  };
+
+  /** The reader has taken all that it was given. */
   override _read(): void {
-    if (!this.#over) this.#wire.resume();
+    const bytes = this.#undelivered?.shift();
+    if (bytes !== undefined) {
+      if (this.#undelivered!.length === 0) this.#undelivered = undefined;
+      this.push(bytes);
+      if (this.#endWaits && this.#undelivered === undefined) this.push(null);
+    }
+    this.#resumeWire();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
@@ -133,7 +147,74 @@ class TransportStream extends Duplex {
     if (!this.#over) this.#wire.destroy();
     this.#over = true;
     this.#timer.clear();
+    clearImmediate(this.#nextTurn);
     callback(error);
+  }
+
+  /** Works off what the wire has brought, as much of it as one turn allows. */
+  #receive(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length && !this.#over) {
+      if (this.#isComputing || this.#share.isUsedUp) {
+        this.#heldBytes = chunk.subarray(at);
+        this.#wire.pause();
+        if (!this.#isComputing) this.#nextTurn = setImmediate(() => this.#receiveHeld());
+        return;
+      }
+      const slice = chunk.subarray(at, at + this.#share.sliceBytes);
+      at += slice.length;
+      this.#share.spend(slice.length, () => this.#tell((session) => session.receive(slice)));
+    }
+  }
+
+  #receiveHeld(): void {
+    const held = this.#heldBytes;
+    this.#heldBytes = undefined;
+    this.#share.renew();
+    if (held !== undefined) this.#receive(held);
+    this.#resumeWire();
+  }
+
+  /** Computes what the session needs before it can take anything more from the wire. */
+  #compute(step: () => readonly Action[] | undefined): void {
+    this.#isComputing = true;
+    this.#wire.pause();
+    computeInTurns(() => {
+      let isDone = false;
+      this.#tell(() => {
+        const actions = step();
+        if (actions === undefined) return [];
+        isDone = true;
+        this.#isComputing = false;
+        return actions;
+      });
+      if (!isDone && !this.#over) return false;
+      // Unless what it came to is the next computation.
+      if (!this.#isComputing) this.#receiveHeld();
+      return true;
+    });
+  }
+
+  /** Reads on, unless what has come already waits. */
+  #resumeWire(): void {
+    const isHeld = this.#isComputing || this.#heldBytes !== undefined;
+    if (!this.#over && !isHeld && !this.#isFull) this.#wire.resume();
+  }
+
+  get #isFull(): boolean {
+    const waitingBytes = this.readableLength + (this.#undelivered?.length ?? 0);
+    return waitingBytes >= limits.streamBufferBytes;
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    // What a reader that keeps up takes at once, or the first that one finds who comes later.
+    if (this.readableLength === 0 && this.#undelivered === undefined) {
+      this.push(tightly(bytes));
+      return;
+    }
+    this.#undelivered ??= new DeliveryQueue();
+    this.#undelivered.push(bytes);
+    if (this.#isFull) this.#wire.pause();
   }
 
   /** Tells the session of an event and does what it asks for. */
@@ -158,10 +239,11 @@ class TransportStream extends Duplex {
           this.#wire.write(action.bytes);
           break;
         case 'deliver':
-          if (!this.push(action.bytes)) this.#wire.pause();
+          this.#deliver(action.bytes);
           break;
         case 'deliverEnd':
-          this.push(null);
+          if (this.#undelivered === undefined) this.push(null);
+          else this.#endWaits = true;
           break;
         case 'sendEnd':
           this.#wire.end();
@@ -169,6 +251,9 @@ class TransportStream extends Duplex {
           break;
         case 'established':
           this.#established = true;
+          break;
+        case 'compute':
+          this.#compute(action.step);
           break;
         case 'setTimer':
           this.#timer.set(action.delayMs, () => {
@@ -184,6 +269,7 @@ class TransportStream extends Duplex {
           break;
         case 'rejected':
           this.#over = true;
+          this.#letGo();
           discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
           this.destroy(action.error);
           break;
@@ -205,6 +291,13 @@ class TransportStream extends Duplex {
         ? error
         : new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY, { cause: error }),
     );
+  }
+
+  /** The wire goes on without us, and would else hold on to the session with all that it has. */
+  #letGo(): void {
+    for (const [event, listener] of Object.entries(this.#listeners)) {
+      this.#wire.off(event, listener);
+    }
   }
 
   #wireClosed(): void {

@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { PosternError } from '../errors.ts';
 import type { StateStore } from '../transports/contract.ts';
+import { makeDirectory } from './make-directory.ts';
 import { replaceFile } from './replace-file.ts';
 
 /** A state store that holds files open and wants to be closed. */
@@ -18,10 +19,9 @@ export interface StateDirectory extends StateStore {
  * @param path absolute
  */
 export function openStateDirectory(path: string): StateDirectory {
-  if (!isAbsolute(path)) throw stateError('the state directory must be an absolute path');
+  if (!isAbsolute(path)) throw unusable('the state directory must be an absolute path');
   const appenders = new Map<string, Appender>();
   const pathOf = (file: string): string => join(path, file);
-  const makeDirectory = (): Promise<unknown> => mkdir(path, { recursive: true, mode: 0o700 });
   const closeAppender = async (file: string): Promise<void> => {
     const appender = appenders.get(file);
     appenders.delete(file);
@@ -29,32 +29,39 @@ export function openStateDirectory(path: string): StateDirectory {
   };
 
   return {
-    read: (file) => readIfThere(pathOf(file)),
-    readPrevious: (file) => readIfThere(pathOf(previousOf(file))),
     describe: pathOf,
+
+    async read(file) {
+      try {
+        return await readFile(pathOf(file));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw unusable(`${pathOf(file)} cannot be read`, error);
+      }
+    },
 
     async write(file, content) {
       try {
-        await makeDirectory();
+        await makeDirectory(path);
         await closeAppender(file);
-        await copyIfThere(pathOf(file), pathOf(previousOf(file)));
         await replaceFile(pathOf(file), content);
       } catch (error) {
-        throw stateError(`${pathOf(file)} cannot be saved`, error);
+        throw unusable(`${pathOf(file)} cannot be saved`, error);
       }
     },
 
     async append(file, content) {
       let appender = appenders.get(file);
       if (appender === undefined) {
-        appender = new Appender(makeDirectory().then(() => open(pathOf(file), 'a', 0o600)));
+        appender = new Appender(makeDirectory(path).then(() => open(pathOf(file), 'a', 0o600)));
         appenders.set(file, appender);
       }
       try {
         await appender.append(content);
       } catch (error) {
-        appenders.delete(file);
-        throw stateError(`${pathOf(file)} cannot be saved`, error);
+        // The next one opens the file anew: its disk may have been changed.
+        if (appenders.get(file) === appender) await closeAppender(file);
+        throw unusable(`${pathOf(file)} cannot be saved`, error);
       }
     },
 
@@ -72,7 +79,10 @@ class Appender {
   readonly #file: Promise<FileHandle>;
   readonly #hurry = new AbortController();
   #parts: Uint8Array[] = [];
-  #written: Promise<void> | undefined;
+  /** The write that will take what waits now. */
+  #next: Promise<void> | undefined;
+  /** The last write that was begun. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(file: Promise<FileHandle>) {
     this.#file = file;
@@ -81,52 +91,42 @@ class Appender {
   /** Resolves when `content` is written. */
   append(content: Uint8Array): Promise<void> {
     this.#parts.push(content);
-    this.#written ??= this.#writeSoon();
-    return this.#written;
+    this.#next ??= this.#writeSoon();
+    return this.#next;
   }
 
-  /** Writes what waits, and closes the file. */
+  /** Writes what waits, and closes the file. Whoever appended hears of a failure, and nobody here. */
   async close(): Promise<void> {
     this.#hurry.abort();
-    // Whoever appended has heard of a failure already.
-    await this.#written?.catch(() => {});
+    await Promise.allSettled([this.#next, this.#last]);
     await (await this.#file.catch(() => undefined))?.close();
   }
 
   async #writeSoon(): Promise<void> {
     const file = await this.#file;
     await setTimeout(GATHER_MS, undefined, { signal: this.#hurry.signal }).catch(() => {});
-    const parts = this.#parts;
+    await this.#last.catch(() => {});
+    this.#last = this.#next!;
+    this.#next = undefined;
+    const content = Buffer.concat(this.#parts);
     this.#parts = [];
-    this.#written = undefined;
-    await file.writeFile(Buffer.concat(parts));
+    const { size } = await file.stat();
+    try {
+      await file.writeFile(content);
+    } catch (error) {
+      // A piece of a record would make all that come behind it unreadable.
+      await file.truncate(size).catch(() => {});
+      throw error;
+    }
   }
 }
 
 const GATHER_MS = 50;
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw stateError(`${path} cannot be read`, error);
-  }
-}
-
-async function copyIfThere(from: string, to: string): Promise<void> {
-  const content = await readIfThere(from);
-  if (content !== undefined) await replaceFile(to, content);
-}
-
-function previousOf(file: string): string {
-  return `${file}.previous`;
-}
-
-function stateError(message: string, cause?: unknown): PosternError {
+function unusable(message: string, cause?: unknown): PosternError {
   const errno = (cause as NodeJS.ErrnoException | undefined)?.code;
   return new PosternError(
-    'ERR_TRANSPORT_STATE',
+    'ERR_DIRECTORY_UNUSABLE',
     errno === undefined ? message : `${message} (${errno})`,
     { cause },
   );

@@ -31,7 +31,8 @@ export interface Transport {
   /**
    * Reads the server's options and loads the persistent state, or makes it at the first start.
    *
-   * @throws PosternError `ERR_TRANSPORT_ARGUMENT` for an option, `ERR_TRANSPORT_STATE` for the state
+   * @throws PosternError `ERR_TRANSPORT_ARGUMENT` for an option, `ERR_TRANSPORT_STATE` and
+   *   `ERR_DIRECTORY_UNUSABLE` for the state
    */
   server(options: KeyValues, environment: ServerEnvironment): Promise<TransportServer>;
 }
@@ -63,17 +64,15 @@ export interface ServerEnvironment extends Environment {
   readonly notify: (notice: string) => void;
 }
 
-/** A directory of small state files. Each write is atomic and keeps the previous copy. */
+/**
+ * A directory of small state files. What must never be lost is kept in two copies: `kept-state.ts`.
+ *
+ * Its methods reject with `ERR_DIRECTORY_UNUSABLE` when the system does not let us.
+ */
 export interface StateStore {
-  /**
-   * The whole of a file; undefined when there is none.
-   *
-   * @throws PosternError `ERR_TRANSPORT_STATE` when it exists and cannot be read
-   */
+  /** The whole of a file; undefined when there is none. */
   read(file: string): Promise<Uint8Array | undefined>;
-  /** The copy that the last `write` of that file replaced; undefined when there is none. */
-  readPrevious(file: string): Promise<Uint8Array | undefined>;
-  /** Replaces a file: temporary file, sync, rename, mode 0600. Rejects with `ERR_TRANSPORT_STATE`. */
+  /** Replaces a file in one step: temporary file, sync, rename, mode 0600. */
   write(file: string, content: Uint8Array): Promise<void>;
   /** Appends to a file without a sync: for records whose loss costs little. */
   append(file: string, content: Uint8Array): Promise<void>;
@@ -132,6 +131,11 @@ export type Action =
   | { readonly type: 'deliverEnd' }
   /** The handshake is done: `write` may be called from now on. */
   | { readonly type: 'established' }
+  /**
+   * Call `step`, a little work each time, until it returns actions, and perform them. Other connections
+   * have their turn between two calls, and from this one's wire nothing is handed in until then.
+   */
+  | { readonly type: 'compute'; readonly step: () => readonly Action[] | undefined }
   /** Call `timerFired` after so long, instead of when it was to be called before. */
   | { readonly type: 'setTimer'; readonly delayMs: number }
   /** Forget the timer. */

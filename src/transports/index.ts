@@ -13,4 +13,5 @@ export type {
   Transport,
   TransportServer,
 } from './contract.ts';
+export { KeptState, type StateFields, type StateFormat } from './kept-state.ts';
 export { builtinTransports, TransportRegistry } from './registry.ts';

@@ -8,13 +8,7 @@ export class MemoryState implements StateStore {
     return this.#files.get(file);
   }
 
-  readPrevious(file: string): Promise<Uint8Array | undefined> {
-    return this.read(previousOf(file));
-  }
-
   async write(file: string, content: Uint8Array): Promise<void> {
-    const current = this.#files.get(file);
-    if (current !== undefined) this.#files.set(previousOf(file), current);
     this.#files.set(file, Uint8Array.from(content));
   }
 
@@ -25,8 +19,4 @@ export class MemoryState implements StateStore {
   describe(file: string): string {
     return `memory:${file}`;
   }
-}
-
-function previousOf(file: string): string {
-  return `${file}.previous`;
 }

@@ -4,18 +4,19 @@
  * Every other implementation forgets them when it stops, so that a recorded handshake works again for up to
  * an hour and a half after a restart, and restarts can be provoked.
  */
-import { Writer } from '../bytes/writer.ts';
 import {
   REPLAY_FILTER_CAPACITY,
   REPLAY_FILTER_TTL_MS,
   ReplayFilter,
 } from '../crypto/replay-filter.ts';
-import { PosternError } from '../errors.ts';
-import type { ServerEnvironment } from './contract.ts';
+import type { ServerEnvironment, StateStore } from './contract.ts';
+import { reasonOf } from './kept-state.ts';
 
 const MAC_BYTES = 16;
 /** A record: the second of the handshake (4 bytes, big-endian), then its MAC. */
 const RECORD_BYTES: number = 4 + MAC_BYTES;
+/** A file that is written anew for fewer records than this would be written anew too often. */
+const MIN_COMPACTED_RECORDS = 4096;
 
 /** The handshakes that a server has seen, in memory and on disk. */
 export class ReplayLog {
@@ -24,6 +25,8 @@ export class ReplayLog {
   readonly #filter: ReplayFilter;
   /** Records that wait until the append under way is done. */
   #waiting: Buffer[] = [];
+  /** How many the file holds: those that are too old, too, until it is written anew. */
+  #fileRecords: number;
   #appending: Promise<void> | undefined;
   #failed = false;
 
@@ -31,10 +34,11 @@ export class ReplayLog {
     this.#transport = transport;
     this.#environment = environment;
     this.#filter = filter;
+    this.#fileRecords = filter.size;
   }
 
   /**
-   * Loads what an earlier run has seen; the file is written anew, without what is too old.
+   * Loads what an earlier run has seen; the file is written anew.
    *
    * A file that is cut or damaged costs its damaged records only: the filter is a second line of
    * defence, and no reason to keep a bridge from starting.
@@ -52,8 +56,7 @@ export class ReplayLog {
       if (isCurrent) filter.testAndSet(saved.subarray(at + 4, at + RECORD_BYTES), seenAtMs);
     }
     const log = new ReplayLog(transport, environment, filter);
-    const records = [...filter.entries()].map(([mac, seenAtMs]) => encodeRecord(mac, seenAtMs));
-    if (saved.length > 0) await state.write(fileOf(transport), Buffer.concat(records));
+    if (saved.length > 0) await log.#compact();
     return log;
   }
 
@@ -61,7 +64,11 @@ export class ReplayLog {
   testAndSet(mac: Uint8Array): boolean {
     const nowMs = this.#environment.clock.epochMs();
     const seen = this.#filter.testAndSet(mac, nowMs);
-    if (!seen) this.#append(encodeRecord(mac, nowMs));
+    if (!seen) {
+      const record = Buffer.allocUnsafe(RECORD_BYTES);
+      writeRecord(record, 0, mac, nowMs);
+      this.#append(record);
+    }
     return seen;
   }
 
@@ -78,23 +85,48 @@ export class ReplayLog {
   }
 
   async #drain(): Promise<void> {
-    const { state, notify } = this.#environment;
     while (this.#waiting.length > 0) {
+      const { length } = this.#waiting;
+      const currentRecords = Math.max(this.#filter.size, MIN_COMPACTED_RECORDS);
+      if (this.#fileRecords + length > 2 * currentRecords) {
+        // What waits is in the filter, too.
+        this.#waiting = [];
+        await this.#compact();
+        continue;
+      }
       const records = Buffer.concat(this.#waiting);
       this.#waiting = [];
-      try {
-        await state.append(fileOf(this.#transport), records);
-        this.#failed = false;
-      } catch (error) {
-        // The bridge goes on with the filter in memory; its operator hears of it once.
-        if (!this.#failed) {
-          const reason = error instanceof PosternError ? error.message : 'unknown error';
-          notify(`${this.#transport}: handshakes cannot be remembered beyond a restart: ${reason}`);
-        }
-        this.#failed = true;
-      }
+      await this.#save((state, file) => state.append(file, records));
+      this.#fileRecords += length;
     }
     this.#appending = undefined;
+  }
+
+  /** Writes the file anew, without what is too old. */
+  async #compact(): Promise<void> {
+    const { size } = this.#filter;
+    const records = Buffer.allocUnsafe(size * RECORD_BYTES);
+    let at = 0;
+    for (const [mac, seenAtMs] of this.#filter.entries()) {
+      at = writeRecord(records, at, mac, seenAtMs);
+    }
+    await this.#save((state, file) => state.write(file, records));
+    this.#fileRecords = size;
+  }
+
+  /** A disk that takes nothing keeps no bridge from running: its operator hears of it once. */
+  async #save(write: (state: StateStore, file: string) => Promise<void>): Promise<void> {
+    const { state, notify } = this.#environment;
+    try {
+      await write(state, fileOf(this.#transport));
+      this.#failed = false;
+    } catch (error) {
+      if (!this.#failed) {
+        const what = 'handshakes cannot be remembered beyond a restart';
+        notify(`${this.#transport}: ${what}: ${reasonOf(error)}`);
+      }
+      this.#failed = true;
+    }
   }
 }
 
@@ -102,9 +134,9 @@ function fileOf(transport: string): string {
   return `${transport}_replay_filter`;
 }
 
-function encodeRecord(mac: Uint8Array, seenAtMs: number): Buffer {
-  return new Writer()
-    .uint32(Math.floor(seenAtMs / 1000))
-    .bytes(mac)
-    .finish();
+/** Returns the record's end. */
+function writeRecord(target: Buffer, at: number, mac: Uint8Array, seenAtMs: number): number {
+  target.writeUInt32BE(Math.floor(seenAtMs / 1000), at);
+  target.set(mac, at + 4);
+  return at + RECORD_BYTES;
 }

@@ -5,9 +5,9 @@ import type { Action, Session } from './contract.ts';
 export type DataPhase = Omit<Session, 'start'>;
 
 /** A session that is a handshake until it is done, and a data phase from then on. */
-export abstract class TwoPhaseSession<Data extends DataPhase> implements Session {
+export abstract class TwoPhaseSession implements Session {
   /** Set once the handshake is done. */
-  protected established: Data | undefined;
+  protected established: DataPhase | undefined;
 
   /** The PT name, for messages. */
   protected abstract readonly transport: string;

@@ -213,7 +213,6 @@ describe('postern client --state', () => {
     }
     assert.deepEqual(readdirSync(state).sort(), [
       'scramblesuit_tickets.json',
-      'scramblesuit_tickets.json.previous',
     ]);
   });
 

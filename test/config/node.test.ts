@@ -2,42 +2,23 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
 import { buildRoot } from '../../scripts/paths.ts';
 import { Configuration } from '../../src/config/configuration.ts';
 import { expandPath, localDefaults, torrcFile } from '../../src/config/node.ts';
 import { ConfigStore } from '../../src/config/store.ts';
 import { limits } from '../../src/limits.ts';
-
-function temporaryDirectory(t: TestContext, parent: string = tmpdir()): string {
-  const path = mkdtempSync(join(parent, 'postern-config-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-/** A disk of 16 KiB at `folder`; false where that is not allowed. */
-function mountSmallDisk(folder: string): boolean {
-  const args = ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', folder];
-  try {
-    execFileSync('mount', args, { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { memoryDisk, temporaryDirectory } from '../support/managed.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 
 describe('torrcFile', () => {
   test('reads, replaces, keeps the previous one and the permissions', async (t) => {
@@ -90,16 +71,8 @@ describe('torrcFile', () => {
   });
 
   test('[TC-3.9-03] a full or read-only disk leaves the torrc as it was', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'postern-config-'));
-    const mounted = mountSmallDisk(folder);
-    t.after(() => {
-      if (mounted) execFileSync('umount', [folder]);
-      rmSync(folder, { recursive: true });
-    });
-    if (!mounted) {
-      t.skip('needs the right to mount a file system');
-      return;
-    }
+    const folder = mountSmallDisk(t);
+    if (folder === undefined) return;
     const path = join(folder, 'torrc');
     const text = `# ${'x'.repeat(3_000)}\nNickname a\n`;
     writeFileSync(path, text);
@@ -122,8 +95,7 @@ describe('torrcFile', () => {
 
   test('[TC-3.9-02] 200 saves that a kill cuts off leave a whole torrc each time', async (t) => {
     const program = join(buildRoot, 'test', 'support', 'save-loop.js');
-    // In memory, as each sync of a busy disk would take longer than many saves.
-    const folder = temporaryDirectory(t, existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+    const folder = temporaryDirectory(t, memoryDisk);
     // Starting a process costs much more than a save: each kill cuts off four.
     const paths = [1, 2, 3, 4].map((number) => join(folder, `torrc-${number}`));
     for (const path of paths) writeFileSync(path, '# mine\nNickname Torn\n');

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import { mock, test } from 'node:test';
 import {
   randomBytes,
   randomFloat53,
@@ -58,3 +60,27 @@ function everyByteChanges(rng: Rng, length: number): boolean {
   }
   return touched.every((byte) => byte !== 0);
 }
+
+test('what the system generator has handed out is wiped from its pool', async (t) => {
+  const pools: Uint8Array[] = [];
+  const { randomFillSync } = crypto;
+  const fill = (target: Uint8Array): Uint8Array => {
+    pools.push(target);
+    return randomFillSync(target);
+  };
+  t.mock.method(crypto, 'randomFillSync', fill);
+  syncBuiltinESMExports();
+  t.after(() => {
+    mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const drawn = Buffer.alloc(16);
+  // Until the pool is drawn anew.
+  while (pools.length === 0) systemRng.fill(drawn);
+  const [pool] = pools;
+  systemRng.fill(drawn);
+  const isInPool = Buffer.from(pool!).includes(drawn);
+  assert.ok(!isInPool);
+  assert.deepEqual(pool!.subarray(0, 32), new Uint8Array(32));
+  assert.notDeepEqual(pool!.subarray(32, 64), new Uint8Array(32));
+});

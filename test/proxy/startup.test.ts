@@ -502,7 +502,7 @@ test('[PT-3.2.1-10] [PT-3.3.3-11] a state directory that cannot be made is an SM
     ]),
   });
   await server.line(/^SMETHODS DONE$/);
-  assert.match(server.lines[1]!, /^SMETHOD-ERROR rot .*rot\.key.*ERR_TRANSPORT_STATE/);
+  assert.match(server.lines[1]!, /^SMETHOD-ERROR rot .*rot\.key.*ERR_DIRECTORY_UNUSABLE/);
   assert.match(server.lines[2]!, /^SMETHOD stateless /);
 });
 

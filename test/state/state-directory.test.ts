@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import {
   chmod,
   mkdir,
@@ -14,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { openStateDirectory } from '../../src/state/state-directory.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 
 async function scratch(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'postern-state-'));
@@ -33,15 +35,13 @@ test('[PT-3.2.1-09] [PT-3.2.1-10] the directory is made at the first write, ance
   assert.equal((await stat(join(path, 'x'))).mode & 0o777, 0o600);
 });
 
-test('each write is whole, and keeps the copy before it', async (t) => {
+test('each write replaces the whole file and leaves no other one', async (t) => {
   const path = await scratch(t);
   const state = openStateDirectory(path);
-  await state.write('x', bytes('one'));
-  assert.equal(await state.readPrevious('x'), undefined);
+  await state.write('x', bytes('one, and more'));
   await state.write('x', bytes('two'));
   assert.equal(Buffer.from((await state.read('x'))!).toString(), 'two');
-  assert.equal(Buffer.from((await state.readPrevious('x'))!).toString(), 'one');
-  assert.deepEqual((await readdir(path)).sort(), ['x', 'x.previous']);
+  assert.deepEqual(await readdir(path), ['x']);
 });
 
 test('a disk that takes no more leaves the old file, its copy, and no rest', async (t) => {
@@ -51,7 +51,7 @@ test('a disk that takes no more leaves the old file, its copy, and no rest', asy
   // Every write to this device fails with ENOSPC, as on a full disk.
   await symlink('/dev/full', join(path, 'x.new'));
   await assert.rejects(state.write('x', bytes('new')), {
-    code: 'ERR_TRANSPORT_STATE',
+    code: 'ERR_DIRECTORY_UNUSABLE',
     message: /x cannot be saved/,
   });
   assert.equal(await readFile(join(path, 'x'), 'utf8'), 'old');
@@ -62,15 +62,15 @@ test('what cannot be read or made is an error that names the file', async (t) =>
   const path = await scratch(t);
   await mkdir(join(path, 'x'));
   await assert.rejects(openStateDirectory(path).read('x'), {
-    code: 'ERR_TRANSPORT_STATE',
+    code: 'ERR_DIRECTORY_UNUSABLE',
     message: /\/x cannot be read \(EISDIR\)/,
   });
   await writeFile(join(path, 'file'), '');
   const impossible = openStateDirectory(join(path, 'file', 'sub'));
   for (const attempt of [impossible.write('x', bytes('')), impossible.append('x', bytes(''))]) {
-    await assert.rejects(attempt, { code: 'ERR_TRANSPORT_STATE', message: /cannot be saved/ });
+    await assert.rejects(attempt, { code: 'ERR_DIRECTORY_UNUSABLE', message: /cannot be saved/ });
   }
-  assert.throws(() => openStateDirectory('relative/path'), { code: 'ERR_TRANSPORT_STATE' });
+  assert.throws(() => openStateDirectory('relative/path'), { code: 'ERR_DIRECTORY_UNUSABLE' });
   await chmod(path, 0o700);
 });
 
@@ -83,4 +83,32 @@ test('appends add up, also after the file was replaced, and closing twice is fin
   await state.close();
   await state.close();
   assert.equal(await readFile(join(path, 'log'), 'utf8'), '-c');
+});
+
+test('appends that fail leave no descriptor open, and the next one that the disk takes is whole', async (t) => {
+  const path = await scratch(t);
+  const state = openStateDirectory(path);
+  await symlink('/dev/full', join(path, 'log'));
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (let count = 0; count < 20; count += 1) {
+    const appends = [state.append('log', bytes('a')), state.append('log', bytes('b'))];
+    for (const result of await Promise.allSettled(appends)) assert.equal(result.status, 'rejected');
+  }
+  assert.equal(open(), before);
+  await rm(join(path, 'log'));
+  await state.append('log', bytes('c'));
+  await state.close();
+  assert.equal(await readFile(join(path, 'log'), 'utf8'), 'c');
+});
+
+test('a piece that a full disk has taken of an append does not stay', async (t) => {
+  const path = mountSmallDisk(t);
+  if (path === undefined) return;
+  const state = openStateDirectory(path);
+  await state.append('log', bytes('whole'));
+  await assert.rejects(state.append('log', Buffer.alloc(1_000_000)), { message: /ENOSPC/ });
+  await state.append('log', bytes(', all of it'));
+  await state.close();
+  assert.equal(await readFile(join(path, 'log'), 'utf8'), 'whole, all of it');
 });

@@ -1,4 +1,5 @@
 /** Ways to hand the same bytes to a machine: every one of them must come to the same result. */
+import type { Action } from '../../src/transports/contract.ts';
 
 /** The bytes whole, byte by byte, and in two parts split at each point: lists of chunks. */
 export function feedings(bytes: Uint8Array): Uint8Array[][] {
@@ -39,4 +40,14 @@ export function sentBytes(
   return Buffer.concat(
     actions.filter(({ type }) => type === 'send').map(({ bytes }) => bytes ?? Buffer.alloc(0)),
   );
+}
+
+/** The actions, with every computation done at once. */
+export function computeAll(actions: readonly Action[]): readonly Action[] {
+  return actions.flatMap((action) => {
+    if (action.type !== 'compute') return [action];
+    let result: readonly Action[] | undefined;
+    while (result === undefined) result = action.step();
+    return computeAll(result);
+  });
 }

@@ -1,5 +1,5 @@
 /** Runs the managed proxy in this process, with a scripted environment and stdio. */
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +14,12 @@ interface Cleanup {
   after(callback: () => void | Promise<void>): void;
 }
 
+/** Where files are in memory, if there is such a place: each sync of a busy disk takes long. */
+export const memoryDisk: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /** A directory that is gone after the test. */
-export function temporaryDirectory(t: Cleanup): string {
-  const path = mkdtempSync(join(tmpdir(), 'postern-test-'));
+export function temporaryDirectory(t: Cleanup, parent: string = tmpdir()): string {
+  const path = mkdtempSync(join(parent, 'postern-test-'));
   // Again, where a program that is stopped only after this has just written a file.
   t.after(() => rm(path, { recursive: true, force: true, maxRetries: 10 }));
   return path;

@@ -9,14 +9,8 @@ export class MemoryState implements StateStore {
     return this.files.get(file);
   }
 
-  readPrevious(file: string): Promise<Uint8Array | undefined> {
-    return this.read(`${file}.previous`);
-  }
-
   async write(file: string, content: Uint8Array): Promise<void> {
     if (this.fail) throw this.fail;
-    const current = this.files.get(file);
-    if (current !== undefined) this.files.set(`${file}.previous`, current);
     this.files.set(file, Buffer.from(content));
   }
 

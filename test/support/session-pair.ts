@@ -1,5 +1,6 @@
 import type { PosternError } from '../../src/errors.ts';
 import type { Action, Session } from '../../src/transports/contract.ts';
+import { computeAll } from './feed.ts';
 import type { Rng } from '../../src/crypto/rng.ts';
 import { randomInteger } from '../../src/crypto/rng.ts';
 
@@ -86,6 +87,9 @@ export class SessionEnd {
         case 'established':
           if (this.established) throw new Error('established twice');
           this.established = true;
+          break;
+        case 'compute':
+          this.perform(computeAll([action]));
           break;
         case 'setTimer':
           this.timerMs = action.delayMs;

@@ -129,6 +129,12 @@ export class End {
           this.write(this.#options.writeWhenEstablished);
         }
         break;
+      case 'compute': {
+        let result: readonly Action[] | undefined;
+        while (result === undefined) result = action.step();
+        for (const next of result) this.#perform(next);
+        break;
+      }
       case 'setTimer':
         if (!(action.delayMs >= 0)) this.#violated('setTimer without a time');
         this.timerMs = action.delayMs;

@@ -22,17 +22,17 @@ export const obfs2: Transport = {
   warning: 'a censor can read the header of every obfs2 connection; use obfs4 instead',
 
   client(args, { rng }) {
-    const derive = createKeyDerivation(readSharedSecret(args));
-    return () => new Obfs2Session('Initiator', derive, rng);
+    const keys = createKeyDerivation(readSharedSecret(args));
+    return () => new Obfs2Session('Initiator', keys, rng);
   },
 
   async server(options, { rng }) {
     const sharedSecret = readSharedSecret(options);
-    const derive = createKeyDerivation(sharedSecret);
+    const keys = createKeyDerivation(sharedSecret);
     return {
       clientArguments: sharedSecret === undefined ? [] : [[SECRET, sharedSecret]],
       rejectAfterMs: HANDSHAKE_TIMEOUT_MS + randomInteger(rng, 0, HANDSHAKE_TIMEOUT_MS),
-      createSession: () => new Obfs2Session('Responder', derive, rng),
+      createSession: () => new Obfs2Session('Responder', keys, rng),
       async close() {},
     };
   },

@@ -13,7 +13,7 @@ import type { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action, Session } from '../contract.ts';
-import type { DeriveStream, Role } from './keys.ts';
+import type { KeyDerivation, Role } from './keys.ts';
 
 const SEED_BYTES = 16;
 const HEADER_BYTES = 8;
@@ -27,10 +27,9 @@ export class Obfs2Session implements Session {
   /** All that is written is sent at once. */
   readonly queuedBytes: number = 0;
   readonly #role: Role;
-  readonly #derive: DeriveStream;
+  readonly #keys: KeyDerivation;
+  readonly #rng: Rng;
   readonly #seed: Uint8Array;
-  /** Until it is sent. */
-  #greeting: Uint8Array | undefined;
   readonly #received = new ByteQueue();
   #peerSeed: Uint8Array | undefined;
   /** How much of the peer's padding is still to come. */
@@ -39,47 +38,26 @@ export class Obfs2Session implements Session {
   #data: { readonly send: AesCtrStream; readonly receive: AesCtrStream } | undefined;
 
   /** @param role this end's */
-  constructor(role: Role, derive: DeriveStream, rng: Rng) {
+  constructor(role: Role, keys: KeyDerivation, rng: Rng) {
     this.#role = role;
-    this.#derive = derive;
+    this.#keys = keys;
+    this.#rng = rng;
     this.#seed = randomBytes(rng, SEED_BYTES);
-    const padding = randomBytes(rng, randomInteger(rng, 0, MAX_PADDING_BYTES));
-    const plain = new Writer().uint32(MAGIC).uint32(padding.length).bytes(padding).finish();
-    const header = derive(role, 'obfuscation padding', this.#seed).process(plain);
-    this.#greeting = Buffer.concat([this.#seed, header]);
   }
 
   start(): readonly Action[] {
-    const bytes = this.#greeting!;
-    this.#greeting = undefined;
-    return [
-      { type: 'send', bytes },
-      { type: 'setTimer', delayMs: HANDSHAKE_TIMEOUT_MS },
-    ];
+    return [...this.#compute(this.#greet()), { type: 'setTimer', delayMs: HANDSHAKE_TIMEOUT_MS }];
   }
 
   receive(chunk: Uint8Array): readonly Action[] {
     if (this.#data !== undefined) {
       return [{ type: 'deliver', bytes: this.#data.receive.process(chunk) }];
     }
-    const received = this.#received;
-    received.push(chunk);
-    if (this.#peerSeed === undefined) {
-      if (received.length < SEED_BYTES + HEADER_BYTES) return [];
-      this.#peerSeed = received.take(SEED_BYTES);
-      const peer = peerOf(this.#role);
-      const padding = this.#derive(peer, 'obfuscation padding', this.#peerSeed);
-      const header = new Reader(padding.process(received.take(HEADER_BYTES)));
-      if (header.uint32() !== MAGIC) return [this.#failure('has a wrong magic value')];
-      this.#paddingBytes = header.uint32();
-      if (this.#paddingBytes > MAX_PADDING_BYTES) {
-        return [this.#failure('announces too much padding')];
-      }
-    }
-    const skipped = Math.min(this.#paddingBytes, received.length);
-    received.skip(skipped);
-    this.#paddingBytes -= skipped;
-    return this.#paddingBytes > 0 ? [] : this.#establish(this.#peerSeed);
+    this.#received.push(chunk);
+    if (this.#peerSeed !== undefined) return this.#skipPadding(this.#peerSeed);
+    if (this.#received.length < SEED_BYTES + HEADER_BYTES) return [];
+    this.#peerSeed = this.#received.take(SEED_BYTES);
+    return this.#compute(this.#readHeader(this.#peerSeed));
   }
 
   write(chunk: Uint8Array): readonly Action[] {
@@ -100,18 +78,51 @@ export class Obfs2Session implements Session {
     return [{ type: 'sendEnd' }];
   }
 
-  #establish(peerSeed: Uint8Array): readonly Action[] {
-    const isInitiator = this.#role === 'Initiator';
-    const seeds = isInitiator ? [this.#seed, peerSeed] : [peerSeed, this.#seed];
-    const both = Buffer.concat(seeds);
-    this.#data = {
-      send: this.#derive(this.#role, 'obfuscated data', both),
-      receive: this.#derive(peerOf(this.#role), 'obfuscated data', both),
+  /** At once what is quick, and in steps what is not. */
+  #compute(work: Generator<undefined, readonly Action[]>): readonly Action[] {
+    const step = (): readonly Action[] | undefined => {
+      const { done, value } = work.next();
+      return done ? value : undefined;
     };
+    return (this.#keys.isSlow ? undefined : step()) ?? [{ type: 'compute', step }];
+  }
+
+  *#greet(): Generator<undefined, readonly Action[]> {
+    const padding = randomBytes(this.#rng, randomInteger(this.#rng, 0, MAX_PADDING_BYTES));
+    const plain = new Writer().uint32(MAGIC).uint32(padding.length).bytes(padding).finish();
+    const stream = yield* this.#keys.derive(this.#role, 'obfuscation padding', this.#seed);
+    return [{ type: 'send', bytes: Buffer.concat([this.#seed, stream.process(plain)]) }];
+  }
+
+  *#readHeader(peerSeed: Uint8Array): Generator<undefined, readonly Action[]> {
+    const peer = peerOf(this.#role);
+    const padding = yield* this.#keys.derive(peer, 'obfuscation padding', peerSeed);
+    const header = new Reader(padding.process(this.#received.take(HEADER_BYTES)));
+    if (header.uint32() !== MAGIC) return [this.#failure('has a wrong magic value')];
+    this.#paddingBytes = header.uint32();
+    if (this.#paddingBytes > MAX_PADDING_BYTES) {
+      return [this.#failure('announces too much padding')];
+    }
+    return this.#skipPadding(peerSeed);
+  }
+
+  #skipPadding(peerSeed: Uint8Array): readonly Action[] {
+    const skipped = Math.min(this.#paddingBytes, this.#received.length);
+    this.#received.skip(skipped);
+    this.#paddingBytes -= skipped;
+    return this.#paddingBytes > 0 ? [] : this.#compute(this.#establish(peerSeed));
+  }
+
+  *#establish(peerSeed: Uint8Array): Generator<undefined, readonly Action[]> {
+    const isInitiator = this.#role === 'Initiator';
+    const both = Buffer.concat(isInitiator ? [this.#seed, peerSeed] : [peerSeed, this.#seed]);
+    const send = yield* this.#keys.derive(this.#role, 'obfuscated data', both);
+    const receive = yield* this.#keys.derive(peerOf(this.#role), 'obfuscated data', both);
+    this.#data = { send, receive };
     const actions: Action[] = [{ type: 'clearTimer' }, { type: 'established' }];
     const leftover = this.#received.take();
     if (leftover.length > 0) {
-      actions.push({ type: 'deliver', bytes: this.#data.receive.process(leftover) });
+      actions.push({ type: 'deliver', bytes: receive.process(leftover) });
     }
     return actions;
   }

@@ -13,6 +13,7 @@ import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import { BOX_OVERHEAD, open, seal } from '../../crypto/secretbox.ts';
 import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
 import { PosternError } from '../../errors.ts';
+import type { Opened, Opener, OtherContent } from '../framed-phase.ts';
 
 /** The longest frame: what fits one TCP segment of an Ethernet path (1500 - 52). */
 export const MAX_FRAME_BYTES = 1448;
@@ -147,18 +148,8 @@ export class FrameSealer {
   }
 }
 
-/** What came out of one chunk. */
-export interface Opened {
-  /** The payload of all packets, back to back; owned by the caller. */
-  readonly payload: Uint8Array;
-  /** The last PRNG seed of 24 bytes that a packet carried, if any; owned. */
-  readonly prngSeed: Uint8Array | undefined;
-  /** Why nothing can be opened after this payload: `ERR_FRAME_MALFORMED`. */
-  readonly failure: PosternError | undefined;
-}
-
 /** Opens frames and reads the packets in them. */
-export class FrameOpener {
+export class FrameOpener implements Opener {
   readonly #state: DirectionState;
   readonly #rng: Rng;
   /** The start of a length or of a box whose rest has not come yet. */
@@ -174,20 +165,14 @@ export class FrameOpener {
     this.#rng = rng;
   }
 
-  /** Whether a frame has begun and not ended. */
   get midFrame(): boolean {
     return this.#boxBytes > 0 || this.#partial.length > 0;
   }
 
-  /**
-   * Opens every frame that is complete with this chunk.
-   *
-   * @param chunk borrowed for the call
-   */
   open(chunk: Uint8Array): Opened {
     const out = Buffer.allocUnsafe(this.#partial.length + chunk.length);
     let outEnd = 0;
-    let prngSeed: Uint8Array | undefined;
+    let others: OtherContent[] | undefined;
     let failure: PosternError | undefined;
     let at = 0;
     for (;;) {
@@ -221,11 +206,15 @@ export class FrameOpener {
         );
         outEnd += payloadBytes;
       } else if (packet[0] === PacketType.prngSeed && payloadBytes === PRNG_SEED_BYTES) {
-        prngSeed = Uint8Array.from(payloadView(payloadBytes));
+        others ??= [];
+        others.push({
+          kind: PacketType.prngSeed,
+          content: Uint8Array.from(payloadView(payloadBytes)),
+        });
       }
     }
     if (failure === undefined && at < chunk.length) this.#partial.push(chunk.subarray(at));
-    return { payload: out.subarray(0, outEnd), prngSeed, failure };
+    return { payload: out.subarray(0, outEnd), others: others ?? NO_OTHERS, failure };
   }
 
   #readLength(masked: number): void {
@@ -251,6 +240,8 @@ export class FrameOpener {
     return payloadBytes <= packetBytes - HEADER_BYTES ? payloadBytes : -1;
   }
 }
+
+const NO_OTHERS: readonly OtherContent[] = [];
 
 /** A packet of type `prngSeed` carries this much. */
 export const PRNG_SEED_BYTES = 24;

@@ -4,26 +4,31 @@
  * client: X'(32) ‖ padding(77..8128) ‖ mark(16) ‖ MAC(16)
  * server: Y'(32) ‖ AUTH(32) ‖ padding(0..8051) ‖ mark(16) ‖ MAC(16), then at once a seed frame
  *
- * mark = HMAC(representative), MAC = HMAC(all before it ‖ epoch hour in decimal), both under
- * B ‖ NODEID and cut to 16 bytes. Where obfs4's specification differs from obfs4proxy, this follows
+ * mark = HMAC(representative), and both it and the MAC under B ‖ NODEID. Where obfs4's specification differs from obfs4proxy, this follows
  * obfs4proxy.
  */
 import { ByteQueue } from '../../bytes/queue.ts';
-import type { Clock } from '../../time.ts';
 import { representativeToPublicKey, type ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { equalInConstantTime, MacKey } from '../../crypto/hash.ts';
 import { ntorClient, ntorServer } from '../../crypto/ntor.ts';
 import { randomBytes, randomInteger } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
+import {
+  endsWithMark,
+  epochHour,
+  epochHoursAround,
+  findMessageEnd,
+  formMessage,
+  macOf,
+  matchHour,
+  TAIL_BYTES,
+} from '../authenticated-message.ts';
 import type { Environment } from '../contract.ts';
 import { DIRECTION_KEY_BYTES } from './frames.ts';
 import type { BridgeIdentity, ServerIdentity } from './identity.ts';
 
 const REPRESENTATIVE_BYTES = 32;
 const AUTH_BYTES = 32;
-const MARK_BYTES = 16;
-const MAC_BYTES = 16;
-const TAIL_BYTES = MARK_BYTES + MAC_BYTES;
 /** Neither side's handshake is longer than this. */
 const MAX_HANDSHAKE_BYTES = 8192;
 /** The seed frame that follows the server's handshake in the same write. */
@@ -46,22 +51,6 @@ export interface SessionKeys {
 /** What both ends key their marks and MACs with. */
 function macKey({ publicKey, nodeId }: BridgeIdentity): MacKey {
   return new MacKey(Buffer.concat([publicKey, nodeId]));
-}
-
-function epochHour(clock: Clock): number {
-  return Math.floor(clock.epochMs() / 3_600_000);
-}
-
-/** Appends the mark and the MAC to what a handshake begins with. */
-function finishMessage(
-  parts: readonly Uint8Array[],
-  mark: Uint8Array,
-  key: MacKey,
-  hour: number,
-): Buffer {
-  const message = Buffer.concat([...parts, mark]);
-  const mac = key.mac128(message, Buffer.from(String(hour)));
-  return Buffer.concat([message, mac]);
 }
 
 function rejected(message: string): PosternError {
@@ -93,7 +82,7 @@ export class ClientHandshake {
     const { representative } = this.#keyPair;
     const paddingBytes = randomInteger(rng, CLIENT_MIN_PADDING_BYTES, CLIENT_MAX_PADDING_BYTES);
     this.#hour = epochHour(clock);
-    return finishMessage(
+    return formMessage(
       [representative, randomBytes(rng, paddingBytes)],
       this.#macKey.mac128(representative),
       this.#macKey,
@@ -114,15 +103,13 @@ export class ClientHandshake {
     const message = received.peek(0, MAX_HANDSHAKE_BYTES);
     const representative = message.subarray(0, REPRESENTATIVE_BYTES);
     this.#serverMark ??= this.#macKey.mac128(representative);
-    const markAt = message.indexOf(this.#serverMark, REPRESENTATIVE_BYTES + AUTH_BYTES);
-    if (markAt === -1 || markAt + TAIL_BYTES > message.length) {
+    const end = findMessageEnd(message, REPRESENTATIVE_BYTES + AUTH_BYTES, this.#serverMark);
+    if (end === undefined) {
       if (message.length < MAX_HANDSHAKE_BYTES) return undefined;
       throw rejected('the bridge’s handshake has no mark: it does not hold the key of this cert');
     }
-    const macAt = markAt + MARK_BYTES;
-    const mac = this.#macKey.mac128(message.subarray(0, macAt), Buffer.from(String(this.#hour)));
-    const end = macAt + MAC_BYTES;
-    if (!equalInConstantTime(mac, message.subarray(macAt, end))) {
+    // A server echoes the client's hour.
+    if (matchHour(message.subarray(0, end), this.#macKey, [this.#hour]) === undefined) {
       throw rejected('the MAC of the bridge’s handshake is wrong: its clock may be hours off');
     }
     const keys = this.#agree(
@@ -189,24 +176,21 @@ export class ServerHandshake {
       const message = received.peek();
       const representative = message.subarray(0, REPRESENTATIVE_BYTES);
       this.#clientMark ??= this.#macKey.mac128(representative);
-      const macAt = length - MAC_BYTES;
-      const mark = message.subarray(macAt - MARK_BYTES, macAt);
-      if (length <= MAX_HANDSHAKE_BYTES && equalInConstantTime(mark, this.#clientMark)) {
-        return this.#answer(message, macAt);
+      if (length <= MAX_HANDSHAKE_BYTES && endsWithMark(message, this.#clientMark)) {
+        return this.#answer(message);
       }
     }
     if (length >= MAX_HANDSHAKE_BYTES) throw rejected('the client’s handshake has no mark');
     return undefined;
   }
 
-  #answer(message: Buffer, macAt: number): { keys: SessionKeys; response: Buffer } {
-    const { rng } = this.#environment;
-    const mac = message.subarray(macAt);
-    const hour = this.#matchingHour(message.subarray(0, macAt), mac);
+  #answer(message: Buffer): { keys: SessionKeys; response: Buffer } {
+    const { rng, clock } = this.#environment;
+    const hour = matchHour(message, this.#macKey, epochHoursAround(clock));
     if (hour === undefined) {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
     }
-    if (this.#isReplay(mac)) {
+    if (this.#isReplay(macOf(message))) {
       throw rejected('the client’s handshake was seen before: someone replays it');
     }
     const result = ntorServer({
@@ -220,24 +204,9 @@ export class ServerHandshake {
     const { representative } = this.#keyPair;
     const padding = randomBytes(rng, randomInteger(rng, 0, SERVER_MAX_PADDING_BYTES));
     const mark = this.#macKey.mac128(representative);
-    const response = finishMessage(
-      [representative, result.auth, padding],
-      mark,
-      this.#macKey,
-      hour,
-    );
+    const head = [representative, result.auth, padding];
+    const response = formMessage(head, mark, this.#macKey, hour);
     return { keys: splitKeys(result.keyMaterial), response };
-  }
-
-  /** The hour that the client's MAC was made in; all three are tried, whichever matches. */
-  #matchingHour(authenticated: Uint8Array, mac: Uint8Array): number | undefined {
-    const now = epochHour(this.#environment.clock);
-    let matching: number | undefined;
-    for (const hour of [now, now - 1, now + 1]) {
-      const expected = this.#macKey.mac128(authenticated, Buffer.from(String(hour)));
-      if (equalInConstantTime(expected, mac)) matching = hour;
-    }
-    return matching;
   }
 }
 

@@ -1,16 +1,12 @@
 import { generateElligatorKeyPair } from '../../crypto/elligator2.ts';
-import { GoRand } from '../../crypto/go-rand.ts';
-import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
 import type { Transport } from '../contract.ts';
+import { rejectAfterMs } from '../handshake-time.ts';
 import { ReplayLog } from '../replay-log.ts';
 import { ServerHandshake } from './handshake.ts';
 import { parseClientArguments } from './identity.ts';
-import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
+import { ClientSession, ServerSession } from './session.ts';
 import { Obfs4Shaper } from './shaping.ts';
 import { clientArguments, loadServerState } from './state.ts';
-
-/** A rejected connection lives this much longer than the handshake may take, at most. */
-const MAX_CLOSE_DELAY_SECONDS = 60;
 
 /**
  * obfs4: looks like random bytes, authenticates the bridge, resists active probing by whoever does
@@ -35,12 +31,9 @@ export const obfs4: Transport = {
     const { rng } = environment;
     const { identity, drbgSeed: seed, iatMode } = state;
     const shaping = { shaper: new Obfs4Shaper(seed, rng), seed, iatMode };
-    // Fixed for the bridge's life and drawn as obfs4proxy draws it: one and the same bridge must not
-    // close after another time when its operator swaps the program.
-    const closeDelayMs = new GoRand(new SipHashDrbg(seed)).intn(MAX_CLOSE_DELAY_SECONDS) * 1000;
     return {
       clientArguments: clientArguments(state),
-      rejectAfterMs: SERVER_TIMEOUT_MS + closeDelayMs,
+      rejectAfterMs: rejectAfterMs(seed),
       createSession() {
         const handshake = new ServerHandshake(
           identity,

@@ -2,18 +2,15 @@
 import type { ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import type { Action, Environment } from '../contract.ts';
+import { CLIENT_TIMEOUT_MS, SERVER_TIMEOUT_MS } from '../handshake-time.ts';
 import { TwoPhaseSession } from '../two-phase-session.ts';
-import { Established } from './established.ts';
-import { FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
+import { createDataPhase } from './data-phase.ts';
+import { FrameOpener, FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
 import { ClientHandshake, type ServerHandshake } from './handshake.ts';
 import type { BridgeIdentity } from './identity.ts';
 import { Obfs4Shaper, type IatMode } from './shaping.ts';
 
-const CLIENT_TIMEOUT_MS = 60_000;
-/** How long a server waits for a client's handshake. */
-export const SERVER_TIMEOUT_MS = 30_000;
-
-abstract class Obfs4Session extends TwoPhaseSession<Established> {
+abstract class Obfs4Session extends TwoPhaseSession {
   protected readonly transport = 'obfs4';
 }
 
@@ -50,13 +47,12 @@ export class ClientSession extends Obfs4Session {
     this.#handshake = undefined;
     const { rng } = this.#environment;
     const shaper = new Obfs4Shaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
-    this.established = new Established({
+    this.established = createDataPhase({
       sealer: new FrameSealer(result.keys.clientToServer),
-      receiveKeys: result.keys.serverToClient,
+      opener: new FrameOpener(result.keys.serverToClient, rng),
       shaper,
       iatMode: this.#iatMode,
-      rng,
-      onSeed: (seed) => shaper.reseed(seed),
+      onOther: ({ content }) => shaper.reseed(content), // only seeds come out of an opener
     });
     return [
       { type: 'clearTimer' },
@@ -99,13 +95,8 @@ export class ServerSession extends Obfs4Session {
     this.#handshake = undefined;
     const { shaper, seed, iatMode } = this.#shaping;
     const sealer = new FrameSealer(result.keys.serverToClient);
-    this.established = new Established({
-      sealer,
-      receiveKeys: result.keys.clientToServer,
-      shaper,
-      iatMode,
-      rng: this.#rng,
-    });
+    const opener = new FrameOpener(result.keys.clientToServer, this.#rng);
+    this.established = createDataPhase({ sealer, opener, shaper, iatMode });
     const seedFrame = sealer.sealSeed(seed);
     return [
       { type: 'clearTimer' },

@@ -6,10 +6,7 @@
  */
 import { sha256 } from '../../crypto/hash.ts';
 import type { Rng } from '../../crypto/rng.ts';
-import {
-  createWeightedDistribution,
-  type WeightedDistribution,
-} from '../../crypto/weighted-distribution.ts';
+import { distributions } from '../distribution-cache.ts';
 import { Shaper } from '../shaper.ts';
 import { FRAME_OVERHEAD, MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, PRNG_SEED_BYTES } from './frames.ts';
 
@@ -24,8 +21,9 @@ const MAX_DELAY_STEPS = 100;
 export class Obfs4Shaper extends Shaper {
   constructor(seed: Uint8Array, rng: Rng) {
     super(seed, rng, {
-      lengths: (bytes) => distribution(bytes, MAX_FRAME_BYTES),
-      delays: (bytes) => distribution(sha256(bytes).subarray(0, PRNG_SEED_BYTES), MAX_DELAY_STEPS),
+      lengths: (bytes) => distributions.derive(bytes, 0, MAX_FRAME_BYTES),
+      delays: (bytes) =>
+        distributions.derive(sha256(bytes).subarray(0, PRNG_SEED_BYTES), 0, MAX_DELAY_STEPS),
     });
   }
 
@@ -43,23 +41,6 @@ export class Obfs4Shaper extends Shaper {
     return MAX_FRAME_BYTES;
   }
 }
-
-/**
- * Deriving a table costs half a millisecond, and connections to one bridge share theirs. A client's
- * random seed is rarely drawn from: the bridge's own comes with its handshake.
- */
-function distribution(seed: Uint8Array, maximum: number): WeightedDistribution {
-  const key = `${maximum} ${Buffer.from(seed).toString('base64')}`;
-  const known = recent.get(key);
-  if (known !== undefined) return known;
-  const made = createWeightedDistribution(seed, 0, maximum);
-  if (recent.size === MAX_RECENT) recent.delete(recent.keys().next().value!);
-  recent.set(key, made);
-  return made;
-}
-
-const recent = new Map<string, WeightedDistribution>();
-const MAX_RECENT = 64;
 
 /** The padding packets, by the padding bytes in each, that bring a burst to its sampled length. */
 export function burstPadding(burstBytes: number, targetBytes: number): readonly number[] {

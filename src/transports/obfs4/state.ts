@@ -4,9 +4,9 @@
  */
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { x25519PublicKey } from '../../crypto/x25519.ts';
-import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
-import type { ServerEnvironment, StateStore } from '../contract.ts';
+import type { ServerEnvironment } from '../contract.ts';
+import { KeptState, reasonOf, type StateFormat } from '../kept-state.ts';
 import { PRNG_SEED_BYTES } from './frames.ts';
 import {
   argumentError,
@@ -27,7 +27,6 @@ export interface ServerState {
   readonly iatMode: IatMode;
 }
 
-const STATE_FILE = 'obfs4_state.json';
 const BRIDGE_LINE_FILE = 'obfs4_bridgeline.txt';
 
 /**
@@ -36,18 +35,18 @@ const BRIDGE_LINE_FILE = 'obfs4_bridgeline.txt';
  * Options: `private-key`, `node-id` and `drbg-seed` in hexadecimal, all or none; `iat-mode` alone
  * changes what the file says.
  *
- * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`
+ * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`, `ERR_DIRECTORY_UNUSABLE`
  */
 export async function loadServerState(
   options: KeyValues,
-  { state: store, rng, notify }: ServerEnvironment,
+  environment: ServerEnvironment,
 ): Promise<ServerState> {
   const values = new Map(options);
   const chosenIatMode = values.has('iat-mode') ? parseIatMode(values.get('iat-mode')) : undefined;
   const given = stateFromOptions(values, chosenIatMode);
   // An identity that the options give is the options' to keep: the file may hold another one.
-  const state = given ?? (await loadOrCreate(store, rng, notify, chosenIatMode));
-  await store.write(BRIDGE_LINE_FILE, Buffer.from(formatBridgeLineFile(state)));
+  const state = given ?? (await loadOrCreate(environment, chosenIatMode));
+  await keepBridgeLine(environment, state);
   return state;
 }
 
@@ -60,67 +59,41 @@ export function clientArguments({ identity, iatMode }: ServerState): KeyValues {
 }
 
 async function loadOrCreate(
-  store: StateStore,
-  rng: Rng,
-  notify: ServerEnvironment['notify'],
+  environment: ServerEnvironment,
   chosenIatMode: IatMode | undefined,
 ): Promise<ServerState> {
-  const saved = await loadSaved(store, notify);
-  if (saved === undefined) {
-    const created = createState(rng, chosenIatMode ?? IatMode.none);
-    await saveTwice(store, created);
-    return created;
-  }
+  const kept = new KeptState(stateFormat, environment);
+  const saved = await kept.load(() => createState(environment.rng, chosenIatMode ?? IatMode.none));
   if (chosenIatMode === undefined || chosenIatMode === saved.iatMode) return saved;
   const changed = { ...saved, iatMode: chosenIatMode };
-  await save(store, changed);
+  await kept.save(changed).catch((error: unknown) => {
+    environment.notify(`obfs4: \`iat-mode\` is not kept for later starts: ${reasonOf(error)}`);
+  });
   return changed;
 }
 
-/** The saved state, or its previous copy; an error, and never a new identity, if neither is whole. */
-async function loadSaved(
-  store: StateStore,
-  notify: ServerEnvironment['notify'],
-): Promise<ServerState | undefined> {
-  const current = await store.read(STATE_FILE);
-  const parsed = current && parseState(current);
-  if (typeof parsed === 'object') return parsed;
-  const previous = await store.readPrevious(STATE_FILE);
-  const restored = previous && parseState(previous);
-  const fault = parsed ?? 'is missing';
-  if (typeof restored === 'object') {
-    notify(`obfs4: ${STATE_FILE} ${fault}; the identity was restored from its previous copy`);
-    await saveTwice(store, restored);
-    return restored;
-  }
-  if (current === undefined && previous === undefined) return undefined;
-  throw new PosternError(
-    'ERR_TRANSPORT_STATE',
-    `obfs4: ${store.describe(STATE_FILE)} ${fault}, and there is no whole previous copy; restore it ` +
-      'from a backup, or delete it and its previous copy to start anew with another bridge line',
-  );
-}
+const stateFormat: StateFormat<ServerState> = {
+  transport: 'obfs4',
+  file: 'obfs4_state.json',
 
-/** The state in a file's bytes, or what is wrong with them. */
-function parseState(content: Uint8Array): ServerState | string {
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(content).toString('utf8'));
-  } catch {
-    return content.length === 0 ? 'is empty' : 'is not JSON: it was cut or overwritten';
-  }
-  if (typeof json !== 'object' || json === null) return 'is not the state of an obfs4 server';
-  const fields = json as Readonly<Record<string, unknown>>;
-  try {
+  format({ identity, drbgSeed, iatMode }) {
+    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+    return {
+      'node-id': hex(identity.nodeId),
+      'private-key': hex(identity.privateKey),
+      'public-key': hex(identity.publicKey),
+      'drbg-seed': hex(drbgSeed),
+      'iat-mode': iatMode,
+    };
+  },
+
+  parse(fields) {
     return parseFields((name) => {
       const field = fields[name];
       return typeof field === 'string' || typeof field === 'number' ? String(field) : undefined;
     });
-  } catch (error) {
-    if (error instanceof PosternError) return `is damaged: ${error.message}`;
-    throw error;
-  }
-}
+  },
+};
 
 function parseFields(field: (name: string) => string | undefined): ServerState {
   const privateKey = parseHex('private-key', field('private-key'), KEY_BYTES);
@@ -170,29 +143,25 @@ function createState(rng: Rng, iatMode: IatMode): ServerState {
   };
 }
 
-/** So that the previous copy, to fall back on, is whole from the first day and after every repair. */
-async function saveTwice(store: StateStore, state: ServerState): Promise<void> {
-  await save(store, state);
-  await save(store, state);
-}
-
-function save(store: StateStore, { identity, drbgSeed, iatMode }: ServerState): Promise<void> {
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-  const json = JSON.stringify({
-    'node-id': hex(identity.nodeId),
-    'private-key': hex(identity.privateKey),
-    'public-key': hex(identity.publicKey),
-    'drbg-seed': hex(drbgSeed),
-    'iat-mode': iatMode,
-  });
-  return store.write(STATE_FILE, Buffer.from(json));
+/** For the operator's convenience: a disk that takes it not keeps no bridge from starting. */
+async function keepBridgeLine(
+  { state: store, notify }: ServerEnvironment,
+  state: ServerState,
+): Promise<void> {
+  const content = Buffer.from(formatBridgeLineFile(state));
+  try {
+    const kept = await store.read(BRIDGE_LINE_FILE);
+    if (kept === undefined || !content.equals(kept)) await store.write(BRIDGE_LINE_FILE, content);
+  } catch (error) {
+    notify(`obfs4: the bridge line is not written down: ${reasonOf(error)}`);
+  }
 }
 
 function formatBridgeLineFile(state: ServerState): string {
   const args = clientArguments(state)
     .map(([key, value]) => `${key}=${value}`)
     .join(' ');
-  return `# The bridge line of this obfs4 server, written anew at each start.
+  return `# The bridge line of this obfs4 server, written anew when it changes.
 #
 # Before you hand it out, replace:
 #  <IP ADDRESS>   the public address of the bridge

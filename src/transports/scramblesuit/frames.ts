@@ -11,6 +11,7 @@ import { ByteQueue } from '../../bytes/queue.ts';
 import { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { FRAME_MAC_BYTES, FrameMac } from '../../crypto/frame-mac.ts';
 import { PosternError } from '../../errors.ts';
+import type { Opened, Opener, OtherContent } from '../framed-phase.ts';
 import type { DirectionKeys } from './keys.ts';
 
 /** The longest frame: what fits one TCP segment of an Ethernet path (1500 - 52). */
@@ -101,20 +102,10 @@ function writeHeader(at: number, bodyBytes: number, payloadBytes: number, flags:
   return at + HEADER_BYTES;
 }
 
-/** What came out of one chunk. */
-export interface Opened {
-  /** The payload of all frames, back to back; owned by the caller. */
-  readonly payload: Uint8Array;
-  /** What frames with other flags carried, in order; owned. Unknown flags are among them. */
-  readonly others: readonly { readonly flags: number; readonly content: Uint8Array }[];
-  /** Why nothing can be opened after this payload: `ERR_FRAME_MALFORMED`. */
-  readonly failure: PosternError | undefined;
-}
-
 const NOTHING_OPENED: Opened = { payload: new Uint8Array(0), others: [], failure: undefined };
 
 /** Opens frames. */
-export class FrameOpener {
+export class FrameOpener implements Opener {
   readonly #stream: AesCtrStream;
   /** The same stream, run ahead: lengths must be read before the bodies can be put together. */
   readonly #ahead: AesCtrStream;
@@ -132,16 +123,10 @@ export class FrameOpener {
     this.#mac = new FrameMac(keys.macKey);
   }
 
-  /** Whether a frame has begun and not ended. */
   get midFrame(): boolean {
     return this.#partial.length > 0;
   }
 
-  /**
-   * Opens every frame that is complete with this chunk.
-   *
-   * @param chunk borrowed for the call
-   */
   open(chunk: Uint8Array): Opened {
     let input = chunk;
     if (this.#partial.length > 0) {
@@ -195,7 +180,7 @@ export class FrameOpener {
   #readBodies(encrypted: Buffer): Pick<Opened, 'payload' | 'others'> {
     if (encrypted.length === 0) return NOTHING_OPENED;
     const bodies = this.#stream.process(encrypted);
-    const others: { flags: number; content: Uint8Array }[] = [];
+    const others: OtherContent[] = [];
     let payloadEnd = 0;
     for (let at = 0; at < bodies.length;) {
       const length = (bodies[at]! << 8) | bodies[at + 1]!;
@@ -207,7 +192,7 @@ export class FrameOpener {
         payloadEnd += payloadBytes;
       } else {
         const content = Uint8Array.from(bodies.subarray(from, from + payloadBytes));
-        others.push({ flags, content });
+        others.push({ kind: flags, content });
       }
       at = from + length;
     }

@@ -7,7 +7,7 @@
  * A server cannot tell them apart but by trying: first the ticket, then UniformDH.
  */
 import { ByteQueue } from '../../bytes/queue.ts';
-import { equalInConstantTime, MacKey, sha256 } from '../../crypto/hash.ts';
+import { MacKey, sha256 } from '../../crypto/hash.ts';
 import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
 import {
   generateUniformDhKeyPair,
@@ -16,18 +16,22 @@ import {
   type UniformDhKeyPair,
 } from '../../crypto/uniform-dh.ts';
 import { PosternError } from '../../errors.ts';
-import type { Environment } from '../contract.ts';
 import {
+  endsWithMark,
   epochHour,
+  epochHoursAround,
   findMessageEnd,
   formMessage,
+  macOf,
   matchHour,
-  MAX_MESSAGE_BYTES,
   TAIL_BYTES,
-} from './authenticated-message.ts';
+} from '../authenticated-message.ts';
+import type { Environment } from '../contract.ts';
 import { deriveSessionKeys, type SessionKeys } from './keys.ts';
 import { TICKET_BYTES, ticketId, type Ticket, type TicketIssuer } from './tickets.ts';
 
+/** No handshake message is longer. */
+const MAX_MESSAGE_BYTES = 1532;
 const MAX_UNIFORM_DH_PADDING_BYTES: number = MAX_MESSAGE_BYTES - UNIFORM_DH_BYTES - TAIL_BYTES;
 const MAX_TICKET_PADDING_BYTES: number = MAX_MESSAGE_BYTES - TICKET_BYTES - TAIL_BYTES;
 
@@ -39,7 +43,8 @@ export function redeemTicket(
   const keys = deriveSessionKeys(ticket.masterKey);
   const padding = randomPadding(rng, MAX_TICKET_PADDING_BYTES);
   const macKey = new MacKey(keys.clientToServer.macKey);
-  return { keys, message: formMessage(ticket.ticket, padding, macKey, epochHour(clock)) };
+  const mark = macKey.mac128(ticket.ticket);
+  return { keys, message: formMessage([ticket.ticket, padding], mark, macKey, epochHour(clock)) };
 }
 
 /** The client's half of UniformDH. */
@@ -65,7 +70,9 @@ export class ClientHandshake {
     const { rng, clock } = this.#environment;
     this.#hour = epochHour(clock);
     const padding = randomPadding(rng, MAX_UNIFORM_DH_PADDING_BYTES);
-    return formMessage(this.#keyPair.publicKey, padding, this.#macKey, this.#hour);
+    const { publicKey } = this.#keyPair;
+    const mark = this.#macKey.mac128(publicKey);
+    return formMessage([publicKey, padding], mark, this.#macKey, this.#hour);
   }
 
   /**
@@ -78,7 +85,7 @@ export class ClientHandshake {
     const received = this.#received;
     received.push(chunk);
     if (received.length < UNIFORM_DH_BYTES + TAIL_BYTES) return undefined;
-    const all = received.peek();
+    const all = received.peek(0, MAX_MESSAGE_BYTES);
     const publicKey = all.subarray(0, UNIFORM_DH_BYTES);
     this.#serverMark ??= this.#macKey.mac128(publicKey);
     const end = findMessageEnd(all, UNIFORM_DH_BYTES, this.#serverMark);
@@ -153,7 +160,7 @@ export class ServerHandshake {
 
   #readTicket(received: ByteQueue, keys: SessionKeys): Accepted | undefined {
     const macKey = new MacKey(keys.clientToServer.macKey);
-    const all = received.peek();
+    const all = received.peek(0, MAX_MESSAGE_BYTES);
     const ticket = all.subarray(0, TICKET_BYTES);
     const end = findMessageEnd(all, TICKET_BYTES, macKey.mac128(ticket));
     if (end === undefined) return undefined;
@@ -169,23 +176,21 @@ export class ServerHandshake {
     const { macKey } = this.#secrets;
     const publicKey = message.subarray(0, UNIFORM_DH_BYTES);
     this.#uniformDhMark ??= macKey.mac128(publicKey);
-    const markAt = message.length - TAIL_BYTES;
-    const mark = message.subarray(markAt, markAt + this.#uniformDhMark.length);
-    if (!equalInConstantTime(mark, this.#uniformDhMark)) return undefined;
-    const hour = this.#authenticate(message, macKey, message.subarray(-this.#uniformDhMark.length));
+    if (!endsWithMark(message, this.#uniformDhMark)) return undefined;
+    const hour = this.#authenticate(message, macKey, macOf(message));
 
     const { rng } = this.#environment;
     const keyPair = generateUniformDhKeyPair(rng);
     const keys = agree(keyPair, publicKey);
     const padding = randomPadding(rng, MAX_UNIFORM_DH_PADDING_BYTES);
-    const response = formMessage(keyPair.publicKey, padding, macKey, hour);
+    const mark = macKey.mac128(keyPair.publicKey);
+    const response = formMessage([keyPair.publicKey, padding], mark, macKey, hour);
     return { keys, response, leftover: NOTHING };
   }
 
   /** The hour of a message whose MAC is right, and which was not seen before. */
   #authenticate(message: Uint8Array, macKey: MacKey, replayId: Uint8Array): number {
-    const now = epochHour(this.#environment.clock);
-    const hour = matchHour(message, macKey, [now, now - 1, now + 1]);
+    const hour = matchHour(message, macKey, epochHoursAround(this.#environment.clock));
     if (hour === undefined) {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
     }

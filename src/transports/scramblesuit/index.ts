@@ -1,22 +1,19 @@
-import { GoRand } from '../../crypto/go-rand.ts';
 import { MacKey } from '../../crypto/hash.ts';
-import { SipHashDrbg } from '../../crypto/siphash-drbg.ts';
-import { PosternError } from '../../errors.ts';
 import type { Endpoint } from '../../pt/address.ts';
+import { unawaited } from '../../unawaited.ts';
 import type { Transport } from '../contract.ts';
+import { KeptState, reasonOf } from '../kept-state.ts';
+import { rejectAfterMs } from '../handshake-time.ts';
 import { ReplayLog } from '../replay-log.ts';
 import { argumentError, parseArguments } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
-import { ClientSession, SERVER_TIMEOUT_MS, ServerSession } from './session.ts';
+import { ClientSession, ServerSession } from './session.ts';
 import { createShaper } from './shaping.ts';
-import { loadServerState, saveServerState } from './state.ts';
+import { createServerState, stateFormat } from './state.ts';
 import { TicketStore } from './ticket-store.ts';
 import { TicketIssuer } from './tickets.ts';
 
 const NAME = 'scramblesuit';
-/** A rejected connection lives this much longer than the handshake may take, at most. */
-const MAX_CLOSE_DELAY_SECONDS = 60;
-
 /**
  * ScrambleSuit: looks like random bytes, resists active probing by whoever does not hold the
  * password. Both sides; compatible with obfs4proxy, which has the client, and with obfsproxy.
@@ -51,18 +48,18 @@ export const scramblesuit: Transport = {
 
   async server(options, environment) {
     const { password: chosen, iatMode } = parseArguments(options);
-    const state = await loadServerState(environment);
+    const kept = new KeptState(stateFormat, environment);
+    const state = await kept.load(() => createServerState(environment));
     const replays = await ReplayLog.open(NAME, environment);
-    const { rng, state: store, notify } = environment;
+    const { rng, notify } = environment;
     const password = chosen ?? state.password;
-    let saving = Promise.resolve();
     const tickets = new TicketIssuer(state.ticketKeys, environment, (ticketKeys) => {
-      saving = saving
-        .then(() => saveServerState(store, { ...state, ticketKeys }))
-        .catch((error: unknown) => {
-          const reason = error instanceof PosternError ? error.message : 'unknown error';
-          notify(`${NAME}: tickets issued from now on die with this process: ${reason}`);
-        });
+      unawaited(
+        () => kept.save({ ...state, ticketKeys }),
+        (error) => {
+          notify(`${NAME}: tickets issued from now on die with this process: ${reasonOf(error)}`);
+        },
+      );
     });
     const secrets = {
       macKey: new MacKey(password),
@@ -71,16 +68,12 @@ export const scramblesuit: Transport = {
     };
     const seed = state.prngSeed;
     const shaping = { shaper: createShaper(seed, rng), seed, iatMode };
-    // Fixed for the bridge's life, as obfs4 has it: a probe learns nothing from when it is closed.
-    const closeDelayMs = new GoRand(new SipHashDrbg(seed.subarray(8))).intn(
-      MAX_CLOSE_DELAY_SECONDS,
-    );
     return {
       clientArguments: [['password', formatBase32(password)]],
-      rejectAfterMs: SERVER_TIMEOUT_MS + closeDelayMs * 1000,
+      rejectAfterMs: rejectAfterMs(seed.subarray(8)),
       createSession: () => new ServerSession(secrets, shaping, environment),
       async close() {
-        await saving;
+        await kept.close();
         await replays.close();
       },
     };

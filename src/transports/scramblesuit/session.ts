@@ -1,23 +1,25 @@
 /** ScrambleSuit's two sessions: a handshake, then the data phase that both share. */
 import { randomBytes } from '../../crypto/rng.ts';
-import { PosternError } from '../../errors.ts';
 import type { Action, Environment } from '../contract.ts';
 import type { Shaper } from '../shaper.ts';
-import { TwoPhaseSession } from '../two-phase-session.ts';
+import { CLIENT_TIMEOUT_MS, SERVER_TIMEOUT_MS } from '../handshake-time.ts';
+import { TwoPhaseSession, type DataPhase } from '../two-phase-session.ts';
 import type { IatMode } from './arguments.ts';
-import { Established } from './established.ts';
-import { FrameFlags } from './frames.ts';
+import { createDataPhase, sealWelcome } from './data-phase.ts';
+import { FrameFlags, FrameOpener, FrameSealer } from './frames.ts';
 import { ClientHandshake, redeemTicket, ServerHandshake, type ServerSecrets } from './handshake.ts';
 import type { SessionKeys } from './keys.ts';
 import { createShaper, PRNG_SEED_BYTES } from './shaping.ts';
 import { KEY_TICKET_BYTES } from './ticket-store.ts';
 import type { Ticket } from './tickets.ts';
 
-const CLIENT_TIMEOUT_MS = 60_000;
-/** How long a server waits for a client's handshake. */
-export const SERVER_TIMEOUT_MS = 30_000;
+/**
+ * How long a client that redeems a ticket waits for the server's first frame. A server that does not take
+ * it says nothing, and the next connection goes by UniformDH: there is no use in waiting long.
+ */
+const TICKET_TIMEOUT_MS = 15_000;
 
-abstract class ScramblesuitSession extends TwoPhaseSession<Established> {
+abstract class ScramblesuitSession extends TwoPhaseSession {
   protected readonly transport = 'scramblesuit';
 }
 
@@ -39,8 +41,9 @@ export class ClientSession extends ScramblesuitSession {
   readonly #environment: Environment;
   /** Let go of with its buffer once it is done, or a ticket makes it superfluous. */
   #handshake: ClientHandshake | undefined;
-  /** With a ticket there is no other sign that the server took it. */
-  #heardServer = false;
+  /** The data phase that a ticket gives, until the server's first frame shows that it took the ticket. */
+  #unheard: DataPhase | undefined;
+  #hasTicketBeenTaken = false;
 
   constructor(setup: ClientSetup, environment: Environment) {
     super();
@@ -59,51 +62,53 @@ export class ClientSession extends ScramblesuitSession {
     }
     this.#handshake = undefined;
     const { keys, message } = redeemTicket(ticket, this.#environment);
-    this.#establish(keys);
-    return [{ type: 'send', bytes: message }, { type: 'established' }];
-  }
-
-  override receive(chunk: Uint8Array): readonly Action[] {
-    this.#heardServer = true;
-    return super.receive(chunk);
-  }
-
-  override receiveEnd(): readonly Action[] {
-    // A server that took the ticket has sent a new one, at least.
-    if (this.#heardServer || this.established === undefined) return super.receiveEnd();
-    const text = 'the bridge closed without a word: it did not take the session ticket';
-    return [{ type: 'failed', error: new PosternError('ERR_HANDSHAKE_CLOSED', text) }];
-  }
-
-  protected handshake(chunk: Uint8Array): readonly Action[] {
-    const result = this.#handshake!.receive(chunk);
-    if (result === undefined) return [];
-    this.#handshake = undefined;
-    const established = this.#establish(result.keys);
+    this.#unheard = this.#createDataPhase(keys);
     return [
-      { type: 'clearTimer' },
-      { type: 'established' },
-      ...established.receive(result.leftover),
+      { type: 'send', bytes: message },
+      { type: 'setTimer', delayMs: TICKET_TIMEOUT_MS },
     ];
   }
 
-  #establish({ clientToServer, serverToClient }: SessionKeys): Established {
+  protected handshake(chunk: Uint8Array): readonly Action[] {
+    if (this.#unheard !== undefined) return this.#hear(this.#unheard, chunk);
+    const result = this.#handshake!.receive(chunk);
+    if (result === undefined) return [];
+    this.#handshake = undefined;
+    this.established = this.#createDataPhase(result.keys);
+    return [
+      { type: 'clearTimer' },
+      { type: 'established' },
+      ...this.established.receive(result.leftover),
+    ];
+  }
+
+  /** A server that takes a ticket sends a new one at once, so nothing is lost by waiting for it. */
+  #hear(data: DataPhase, chunk: Uint8Array): readonly Action[] {
+    const actions = data.receive(chunk);
+    if (!this.#hasTicketBeenTaken && !actions.some(({ type }) => type === 'deliver'))
+      return actions;
+    this.#unheard = undefined;
+    this.established = data;
+    return [{ type: 'clearTimer' }, { type: 'established' }, ...actions];
+  }
+
+  #createDataPhase({ clientToServer, serverToClient }: SessionKeys): DataPhase {
     const { rng } = this.#environment;
     const shaper = createShaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
-    this.established = new Established({
-      sendKeys: clientToServer,
-      receiveKeys: serverToClient,
+    return createDataPhase({
+      sealer: new FrameSealer(clientToServer),
+      opener: new FrameOpener(serverToClient),
       shaper,
       iatMode: this.#setup.iatMode,
-      onOther: (flags, content) => {
-        if (flags === FrameFlags.newTicket && content.length === KEY_TICKET_BYTES) {
+      onOther: ({ kind, content }) => {
+        this.#hasTicketBeenTaken = true;
+        if (kind === FrameFlags.newTicket && content.length === KEY_TICKET_BYTES) {
           this.#setup.onTicket(content);
-        } else if (flags === FrameFlags.prngSeed && content.length === PRNG_SEED_BYTES) {
+        } else if (kind === FrameFlags.prngSeed && content.length === PRNG_SEED_BYTES) {
           shaper.reseed(content);
         }
       },
     });
-    return this.established;
   }
 }
 
@@ -140,14 +145,11 @@ export class ServerSession extends ScramblesuitSession {
     this.#handshake = undefined;
     const { shaper, seed, iatMode } = this.#shaping;
     const { clientToServer, serverToClient } = accepted.keys;
-    this.established = new Established({
-      sendKeys: serverToClient,
-      receiveKeys: clientToServer,
-      shaper,
-      iatMode,
-    });
+    const sealer = new FrameSealer(serverToClient);
+    const opener = new FrameOpener(clientToServer);
+    this.established = createDataPhase({ sealer, opener, shaper, iatMode });
     const { masterKey, ticket } = this.#secrets.tickets.issue();
-    const welcome = this.established.sealWelcome(Buffer.concat([masterKey, ticket]), seed);
+    const welcome = sealWelcome(sealer, shaper, Buffer.concat([masterKey, ticket]), seed);
     return [
       { type: 'clearTimer' },
       // In one write: obfs4proxy mistakes an answer that is cut between its mark and its MAC.

@@ -4,10 +4,8 @@
  */
 import { sha256 } from '../../crypto/hash.ts';
 import type { Rng } from '../../crypto/rng.ts';
-import {
-  createWeightedDistribution,
-  type WeightedDistribution,
-} from '../../crypto/weighted-distribution.ts';
+import type { WeightedDistribution } from '../../crypto/weighted-distribution.ts';
+import { distributions } from '../distribution-cache.ts';
 import { Shaper } from '../shaper.ts';
 import { FRAME_OVERHEAD, MAX_FRAME_BYTES } from './frames.ts';
 
@@ -27,7 +25,7 @@ export function createShaper(seed: Uint8Array, rng: Rng): Shaper {
 }
 
 function derive(seed: Uint8Array, minimum: number, maximum: number): WeightedDistribution {
-  return createWeightedDistribution(seed.subarray(0, USED_SEED_BYTES), minimum, maximum, 'biased');
+  return distributions.derive(seed.subarray(0, USED_SEED_BYTES), minimum, maximum, 'biased');
 }
 
 /** The paddings, one for each frame of padding, that bring a burst's last segment to its length. */

@@ -1,7 +1,7 @@
 /** What a ScrambleSuit server keeps from one start to the next, so that its bridge line stays good. */
 import { randomBytes } from '../../crypto/rng.ts';
-import { PosternError } from '../../errors.ts';
-import type { ServerEnvironment, StateStore } from '../contract.ts';
+import type { Environment } from '../contract.ts';
+import type { StateFields, StateFormat } from '../kept-state.ts';
 import { PASSWORD_BYTES, parsePassword } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
 import { PRNG_SEED_BYTES } from './shaping.ts';
@@ -16,67 +16,21 @@ export interface ServerState {
   readonly ticketKeys: TicketKeyRing;
 }
 
-const STATE_FILE = 'scramblesuit_state.json';
+/** How it is kept. */
+export const stateFormat: StateFormat<ServerState> = {
+  transport: 'scramblesuit',
+  file: 'scramblesuit_state.json',
 
-/**
- * The saved state, or its previous copy, or a new one at the first start.
- *
- * @throws PosternError `ERR_TRANSPORT_STATE` when it is there and neither copy is whole: never a new
- *   password in silence, for the bridge lines that are out would die
- */
-export async function loadServerState(environment: ServerEnvironment): Promise<ServerState> {
-  const { state: store, rng, clock, notify } = environment;
-  const current = await store.read(STATE_FILE);
-  const parsed = current && parseState(current);
-  if (parsed !== undefined) return parsed;
-  const previous = await store.readPrevious(STATE_FILE);
-  const restored = previous && parseState(previous);
-  if (restored !== undefined) {
-    notify(`scramblesuit: ${STATE_FILE} was damaged and is restored from its previous copy`);
-    await saveBothCopies(store, restored);
-    return restored;
-  }
-  if (current !== undefined || previous !== undefined) {
-    throw new PosternError(
-      'ERR_TRANSPORT_STATE',
-      `scramblesuit: ${store.describe(STATE_FILE)} is damaged, and there is no whole previous copy; ` +
-        'restore it from a backup, or delete both to start anew with another bridge line',
-    );
-  }
-  const created: ServerState = {
-    password: randomBytes(rng, PASSWORD_BYTES),
-    prngSeed: randomBytes(rng, PRNG_SEED_BYTES),
-    ticketKeys: [createTicketKeys(rng, clock)],
-  };
-  await saveBothCopies(store, created);
-  return created;
-}
+  format({ password, prngSeed, ticketKeys: [current, previous] }) {
+    return {
+      password: formatBase32(password),
+      'prng-seed': toHex(prngSeed),
+      'ticket-keys': formatTicketKeys(current),
+      ...(previous !== undefined && { 'previous-ticket-keys': formatTicketKeys(previous) }),
+    };
+  },
 
-/** Twice, so that there is a whole previous copy to fall back on from now on. */
-async function saveBothCopies(store: StateStore, state: ServerState): Promise<void> {
-  await saveServerState(store, state);
-  await saveServerState(store, state);
-}
-
-export function saveServerState(store: StateStore, state: ServerState): Promise<void> {
-  const [current, previous] = state.ticketKeys;
-  const json = JSON.stringify({
-    password: formatBase32(state.password),
-    'prng-seed': toHex(state.prngSeed),
-    'ticket-keys': formatTicketKeys(current),
-    ...(previous !== undefined && { 'previous-ticket-keys': formatTicketKeys(previous) }),
-  });
-  return store.write(STATE_FILE, Buffer.from(json));
-}
-
-function formatTicketKeys({ createdAt, aesKey, hmacKey }: TicketKeys): object {
-  return { 'created-at': createdAt, aes: toHex(aesKey), hmac: toHex(hmacKey) };
-}
-
-/** Undefined when a single field is not what it should be. */
-function parseState(content: Uint8Array): ServerState | undefined {
-  try {
-    const fields = JSON.parse(Buffer.from(content).toString('utf8')) as Fields;
+  parse(fields) {
     const current = parseTicketKeys(fields['ticket-keys']);
     const previous = fields['previous-ticket-keys'];
     return {
@@ -84,15 +38,24 @@ function parseState(content: Uint8Array): ServerState | undefined {
       prngSeed: fromHex(fields['prng-seed'], PRNG_SEED_BYTES),
       ticketKeys: previous === undefined ? [current] : [current, parseTicketKeys(previous)],
     };
-  } catch {
-    return undefined;
-  }
+  },
+};
+
+/** What a first start makes. */
+export function createServerState({ rng, clock }: Environment): ServerState {
+  return {
+    password: randomBytes(rng, PASSWORD_BYTES),
+    prngSeed: randomBytes(rng, PRNG_SEED_BYTES),
+    ticketKeys: [createTicketKeys(rng, clock)],
+  };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+function formatTicketKeys({ createdAt, aesKey, hmacKey }: TicketKeys): object {
+  return { 'created-at': createdAt, aes: toHex(aesKey), hmac: toHex(hmacKey) };
+}
 
 function parseTicketKeys(json: unknown): TicketKeys {
-  const fields = json as Fields;
+  const fields = json as StateFields;
   const createdAt = fields['created-at'];
   if (!Number.isSafeInteger(createdAt)) throw new TypeError('not a time');
   return {

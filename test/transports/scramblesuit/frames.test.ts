@@ -51,7 +51,7 @@ function openAll(chunks: readonly Uint8Array[]): {
     const opened = opener.open(lent);
     lent.fill(0xaa);
     payloads.push(opened.payload);
-    others.push(...opened.others.map(({ flags, content }) => [flags, toHex(content)] as const));
+    others.push(...opened.others.map(({ kind, content }) => [kind, toHex(content)] as const));
     failed = opened.failure !== undefined;
     if (failed) break;
   }

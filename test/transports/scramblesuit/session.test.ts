@@ -78,8 +78,8 @@ class World {
     let byTicket = false;
     session.start = () => {
       const actions = start();
-      // Whoever waits for no answer has a ticket.
-      byTicket = actions.some(({ type }) => type === 'established');
+      // Whoever redeems a ticket does not wait for long.
+      byTicket = actions.some((action) => action.type === 'setTimer' && action.delayMs < 60_000);
       return actions;
     };
     const pair = new SessionPair(session, this.server.createSession(), options.chunking);
@@ -127,6 +127,8 @@ describe('ScrambleSuit’s handshakes', () => {
     await world.connect();
     const client = await world.clientSession();
     const hello = sentBytes(client.start());
+    // Other clients do not wait for the server's first frame, as ours does.
+    client.receive(sentBytes(world.serverSession().receive(hello)));
     const bytes = Buffer.concat([hello, sentBytes(client.write(Buffer.from('at once')))]);
     for (let point = hello.length - 40; point <= hello.length + 40; point += 1) {
       // The same ticket again and again: each time before a server that has not seen it.
@@ -269,6 +271,32 @@ describe('ScrambleSuit’s handshakes', () => {
     assert.deepEqual(server.start(), [{ type: 'setTimer', delayMs: 30_000 }]);
     const [rejected] = server.timerFired();
     assert.ok(rejected?.type === 'rejected' && rejected.error.code === 'ERR_HANDSHAKE_TIMED_OUT');
+  });
+
+  test('by ticket are done at the server’s first frame, and given up soon without one', async () => {
+    const world = await World.create();
+    await world.connect();
+    const client = await world.clientSession();
+    const start = client.start();
+    assert.deepEqual(
+      start.map(({ type }) => type),
+      ['send', 'setTimer'],
+    );
+    const welcome = sentBytes(world.serverSession().receive(sentBytes(start)));
+    // The frame with the new ticket: 144 bytes and what a frame adds.
+    const frameBytes = 144 + 21;
+    assert.deepEqual(client.receive(welcome.subarray(0, frameBytes - 1)), []);
+    assert.deepEqual(
+      client.receive(welcome.subarray(frameBytes - 1, frameBytes)).map(({ type }) => type),
+      ['clearTimer', 'established'],
+    );
+
+    const refused = await world.clientSession();
+    const timer = refused.start().find((action) => action.type === 'setTimer');
+    assert.ok(timer!.delayMs <= 15_000);
+    const [failed] = refused.timerFired();
+    assert.ok(failed?.type === 'failed' && failed.error.code === 'ERR_HANDSHAKE_TIMED_OUT');
+    assert.equal((await world.connect()).byTicket, false, 'the next one goes without');
   });
 
   test('fail when the other side closes, and by ticket when it closes without a word', async () => {

@@ -1,0 +1,63 @@
+import { ByteQueue } from '../bytes/queue.ts';
+
+/**
+ * Bytes that wait for a reader, and hold no more memory than about twice their number: a peer decides
+ * in how small pieces they come, and each piece may be a few bytes of a large buffer.
+ */
+export class DeliveryQueue {
+  readonly #parts: Uint8Array[] = [];
+  /** Where small pieces are gathered, behind all parts. */
+  #gathered: ByteQueue | undefined;
+  #length = 0;
+
+  /** How many bytes wait. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** @param bytes owned from now on */
+  push(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    if (bytes.length >= MIN_PART_BYTES && isTight(bytes)) {
+      this.#finishGathered();
+      this.#parts.push(bytes);
+      return;
+    }
+    this.#gathered ??= new ByteQueue();
+    this.#gathered.push(bytes);
+    if (this.#gathered.length >= MAX_GATHERED_BYTES) this.#finishGathered();
+  }
+
+  /** Takes the next bytes out, owned; undefined when none wait. */
+  shift(): Uint8Array | undefined {
+    if (this.#parts.length === 0) this.#finishGathered();
+    const part = this.#parts.shift();
+    this.#length -= part?.length ?? 0;
+    return part;
+  }
+
+  #finishGathered(): void {
+    if (this.#gathered !== undefined) this.#parts.push(copyTightly(this.#gathered.peek()));
+    this.#gathered = undefined;
+  }
+}
+
+/** The bytes, or a copy of them where they would keep alive more than about twice their length. */
+export function tightly(bytes: Uint8Array): Uint8Array {
+  return isTight(bytes) ? bytes : copyTightly(bytes);
+}
+
+function isTight(bytes: Uint8Array): boolean {
+  return bytes.buffer.byteLength <= 2 * bytes.length;
+}
+
+/** Not from Node's pool: of that, a single byte would keep 8 KiB alive. */
+function copyTightly(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
+/** To gather less than this costs less than to hold it apart. */
+const MIN_PART_BYTES = 4096;
+const MAX_GATHERED_BYTES = 65_536;

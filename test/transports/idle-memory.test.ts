@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemRng } from '../../src/crypto/rng.ts';
+import { systemClock } from '../../src/time.ts';
+import { builtinTransports } from '../../src/transports/registry.ts';
+import { MemoryState } from '../support/memory-state.ts';
+import { measureMemory } from '../support/memory.ts';
+import { SessionPair } from '../support/session-pair.ts';
+import type { Session } from '../../src/transports/contract.ts';
+
+const COUNT = 200;
+/** What a session that has said little takes, of which most are the library's ciphers. */
+const MAX_BYTES: Readonly<Record<string, number>> = {
+  obfs2: 8_000,
+  obfs3: 8_000,
+  obfs4: 8_000,
+  scramblesuit: 17_000,
+};
+
+for (const transport of builtinTransports) {
+  test(`${transport.name}: of a handshake that is done nothing stays in memory`, async () => {
+    const environment = { rng: systemRng, clock: systemClock, notify: assert.fail };
+    const server = await transport.server([], { ...environment, state: new MemoryState() });
+    const createSession = transport.client(server.clientArguments, environment);
+    const connect = (): Session[] => {
+      const pair = new SessionPair(createSession(), server.createSession()).start();
+      pair.write(pair.client, Buffer.from('?'));
+      pair.write(pair.server, Buffer.from('!'));
+      assert.equal(pair.client.delivered.toString(), '!');
+      assert.equal(pair.server.delivered.toString(), '?');
+      return [pair.client.session, pair.server.session];
+    };
+    // What is made once, and what the compiler needs.
+    for (let number = 0; number < COUNT; number += 1) connect();
+    const before = measureMemory();
+    const sessions: Session[][] = [];
+    for (let number = 0; number < COUNT; number += 1) sessions.push(connect());
+    const bytes = (measureMemory() - before) / (2 * COUNT);
+    assert.equal(sessions.length, COUNT);
+    assert.ok(bytes < MAX_BYTES[transport.name]!, `${bytes} bytes for each session`);
+    await server.close();
+  });
+}
