@@ -563,6 +563,12 @@ const table = {
     summary: 'The directory for identities and cookies is not known, or cannot be made.',
     remedy: 'Set DataDirectory to an absolute path that this user may write to.',
   },
+  ERR_DAEMON_ENDING: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The daemon was asked to end, and its configuration does not change any more.',
+    remedy: 'Start it again, and ask then.',
+  },
   ERR_LOG_FILE: {
     side: 'local',
     retry: 'never',

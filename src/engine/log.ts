@@ -39,6 +39,8 @@ export class DaemonLog implements Part {
   readonly #sinks: Resources<Sink> = new Resources(({ file }) => void file?.end());
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
   #isDebug = false;
+  /** Counts how often the files were begun again. */
+  #generation = 0;
 
   constructor(options: DaemonLogOptions) {
     this.#options = options;
@@ -66,36 +68,39 @@ export class DaemonLog implements Part {
     this.#isDebug = true;
   }
 
-  /** Begins every file again, after something else moved it away, and ends `setDebug`. */
-  async reopen(): Promise<void> {
-    this.#isDebug = false;
-    const { Log: lines = [] } = this.#values ?? {};
-    // Nothing is kept: no key of the new ones is one of the old.
-    this.#generation += 1;
-    const change = await this.#sinks.prepare(this.#wanted(lines));
-    change.commit();
+  prepare(next: OptionValues): Promise<Change> {
+    return this.#prepare(next, this.#generation, () => {});
   }
 
-  async prepare(next: OptionValues): Promise<Change> {
-    const change = await this.#sinks.prepare(this.#wanted(next.Log));
-    return {
-      commit: () => {
-        change.commit();
-        this.#values = next;
-      },
-      rollback: change.rollback,
-    };
+  /** The same, but every file is begun again, after something else moved it away; ends `setDebug`. */
+  prepareAfresh(next: OptionValues): Promise<Change> {
+    // Nothing is kept: no key of the new ones is one of the old.
+    const generation = this.#generation + 1;
+    return this.#prepare(next, generation, () => {
+      this.#generation = generation;
+      this.#isDebug = false;
+    });
   }
 
   close(): Promise<void> {
     return this.#sinks.close();
   }
 
-  #generation = 0;
+  async #prepare(next: OptionValues, generation: number, onCommit: () => void): Promise<Change> {
+    const change = await this.#sinks.prepare(this.#wanted(next.Log, generation));
+    return {
+      commit: () => {
+        change.commit();
+        this.#values = next;
+        onCommit();
+      },
+      rollback: change.rollback,
+    };
+  }
 
-  #wanted(lines: readonly LogLine[]): ReadonlyMap<string, () => Promise<Sink>> {
+  #wanted(lines: readonly LogLine[], generation: number): ReadonlyMap<string, () => Promise<Sink>> {
     return new Map(
-      numbered(lines, (line) => JSON.stringify([line, this.#generation])).map(
+      numbered(lines, (line) => JSON.stringify([line, generation])).map(
         ([key, line]) => [key, () => this.#open(line)] as const,
       ),
     );

@@ -1,11 +1,11 @@
 import { PosternError } from '../errors.ts';
-import type { Change } from './part.ts';
+import type { ImmediateChange } from './part.ts';
 
 /** What is to be open: how to open each, by a key that says all that it depends on. */
 export type Wanted<T> = ReadonlyMap<string, () => T | Promise<T>>;
 
 /** A change, and what comes of it. */
-export interface ResourceChange<T> extends Change {
+export interface ResourceChange<T> extends ImmediateChange {
   /** All that is open after the commit. */
   readonly next: ReadonlyMap<string, T>;
   /** What was opened for it. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { connectControl } from '../../src/control/node/client.ts';
@@ -253,8 +254,7 @@ describe('SIGNAL', () => {
     const control = await connectControl(bridge.engine.endpoints.control[0]!);
     await control.sendSignal('shutdown');
     await refuses(bridge.engine.bridgeLines[0]!.endpoint);
-    stream.write('on');
-    assert.equal((await readBytes(stream, 2)).toString(), 'on');
+    await echoesOn(stream, 'on');
     let hasEnded = false;
     void bridge.engine.ended.then(() => (hasEnded = true));
     await control.getConf(['Nickname']);
@@ -263,10 +263,46 @@ describe('SIGNAL', () => {
     await bridge.engine.ended;
   });
 
+  test('a bridge ends with its last stream; at once, if there is none', async (t) => {
+    const timers = new HandTimers();
+    const lines = 'ShutdownWaitLength 1 hour\nControlPort auto\n';
+    const idle = await startBridge(t, lines, { timers });
+    const control = await connectControl(idle.engine.endpoints.control[0]!);
+    await control.sendSignal('shutdown');
+    await idle.engine.ended;
+
+    const bridge = await startBridge(t, lines, { timers });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    const stream = await connectThrough(client, target.endpoint);
+    assert.equal(await bridge.engine.signal('shutdown'), 'done');
+    await echoesOn(stream, 'still here');
+    stream.end();
+    await bridge.engine.ended;
+  });
+
+  test('a daemon that is ending changes nothing any more', async (t) => {
+    const free = await closedPort();
+    const bridge = await startBridge(t, 'ShutdownWaitLength 1 hour\n', {
+      timers: new HandTimers(),
+    });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    await connectThrough(client, target.endpoint);
+    assert.equal(await bridge.engine.signal('shutdown'), 'done');
+    const refused = { code: 'ERR_DAEMON_ENDING' };
+    await assert.rejects(bridge.engine.setConf(`SocksPort ${free.port}\n`), refused);
+    await assert.rejects(bridge.engine.signal('reload'), refused);
+    await refuses(free);
+  });
+
   test('a second shutdown does not wait', async (t) => {
     const bridge = await startBridge(t, 'ShutdownWaitLength 1 hour\n', {
       timers: new HandTimers(),
     });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    await connectThrough(client, target.endpoint);
     assert.equal(await bridge.engine.signal('shutdown'), 'done');
     assert.equal(await bridge.engine.signal('shutdown'), 'ending');
     await bridge.engine.ended;
@@ -305,3 +341,9 @@ test('a bridge writes what clients need where only its operator can read it', as
   assert.equal(await readFile(path, 'utf8'), bridgeLinesOf(bridge));
   assert.equal((await stat(path)).mode & 0o777, 0o600);
 });
+
+/** Sends something on a stream to an echo, and waits until it is back. */
+async function echoesOn(stream: Duplex, text: string): Promise<void> {
+  stream.write(text);
+  assert.equal((await readBytes(stream, text.length)).toString(), text);
+}

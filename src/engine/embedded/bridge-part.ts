@@ -35,13 +35,15 @@ export class BridgePart implements Part {
   readonly #options: ServerTransportsOptions;
   readonly #ports: Resources<Listener | ExtOrListener> = new Resources((port) => port.close());
   readonly #transports: Resources<RunningTransports> = new Resources((running) => running.close());
+  /** The connections that stand. */
+  readonly #links = new Set<Duplex>();
+  #onEmpty = (): void => {};
   #dial: Dialer = () =>
     Promise.reject(new PosternError('ERR_EXIT_POLICY', 'the bridge is not configured yet'));
 
   constructor({ bandwidth, ...options }: BridgePartOptions) {
     this.server = new TunnelServer({ dial: () => this.#dial, meter: bandwidth, log: options.log });
-    const onConnection = (stream: Duplex): void => this.server.accept(stream);
-    this.#options = { ...options, onConnection };
+    this.#options = { ...options, onConnection: (connection) => this.#accept(connection) };
   }
 
   /** Whether this daemon is a bridge: something listens for links. */
@@ -101,11 +103,18 @@ export class BridgePart implements Part {
     }
   }
 
-  /** Takes no new links and streams; those that stand go on. */
-  async drain(): Promise<void> {
+  /**
+   * Takes no new links and streams; those that stand go on.
+   *
+   * @returns resolves when the last link has ended; undefined when this is no bridge
+   */
+  async drain(): Promise<{ readonly over: Promise<void> } | undefined> {
+    if (!this.isBridge) return undefined;
     for (const running of this.#transports.current.values()) await running.stopListening();
     for (const port of this.#ports.current.values()) await port.close();
     this.server.drain();
+    if (this.#links.size === 0) return { over: Promise.resolve() };
+    return { over: new Promise((resolve) => (this.#onEmpty = resolve)) };
   }
 
   async close(): Promise<void> {
@@ -114,6 +123,15 @@ export class BridgePart implements Part {
     for (const port of this.#ports.current.values()) port.abort();
     await this.#transports.close();
     await this.#ports.close();
+  }
+
+  #accept(link: Duplex): void {
+    this.#links.add(link);
+    link.once('close', () => {
+      this.#links.delete(link);
+      if (this.#links.size === 0) this.#onEmpty();
+    });
+    this.server.accept(link);
   }
 
   #wantedPorts(

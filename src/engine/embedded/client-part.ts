@@ -7,7 +7,7 @@ import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
-import type { Change, Part } from '../part.ts';
+import type { Change, ImmediateChange, Part } from '../part.ts';
 import { forOption, numbered, Resources } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
@@ -66,7 +66,7 @@ export class ClientPart implements Part {
     const { timers, rng, addressMap, log } = this.#options;
     const mapping = addressMapSettings(next);
     const transports = await this.#transports.prepare(next);
-    const undo: Change[] = [transports];
+    const undo: ImmediateChange[] = [transports];
     try {
       const bridges = await this.#bridges.prepare(
         new Map(

@@ -15,7 +15,7 @@ import { formatUpstreamProxy, type UpstreamProxy } from '../../pt/upstream-proxy
 import type { ClientEnvironment } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';
-import type { Change } from '../part.ts';
+import type { ImmediateChange } from '../part.ts';
 import { blame, forOption, type ResourceChange, Resources } from '../resources.ts';
 import { type ChildHost, startChild } from './children.ts';
 
@@ -54,7 +54,7 @@ export class ClientTransports {
    */
   async prepare(
     next: OptionValues,
-  ): Promise<Change & { readonly routeTo: (bridge: BridgeLine) => BridgeRoute }> {
+  ): Promise<ImmediateChange & { readonly routeTo: (bridge: BridgeLine) => BridgeRoute }> {
     const upstream = upstreamProxy(next);
     const upstreamKey = upstream === undefined ? '' : formatUpstreamProxy(upstream);
     // Only programs that carry out a transport of some bridge: the others would run for nothing.

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ExitCode } from '../../../src/cli/context.ts';
-import { startDaemon, verifyDaemon } from '../../../src/engine/daemon.ts';
+import { Daemon, verifyDaemon } from '../../../src/engine/daemon.ts';
 import type { DaemonOptions } from '../../../src/engine/daemon-options.ts';
 import { startCommand } from '../../support/command.ts';
 import { limits } from '../../../src/limits.ts';
@@ -38,7 +38,7 @@ async function failsToStart(
   options: Partial<DaemonOptions> = {},
 ): Promise<void> {
   const directory = stateDirectory();
-  const starting = startDaemon(daemonOptions(directory, `Engine tor\n${text}`, options));
+  const starting = Daemon.start(daemonOptions(directory, `Engine tor\n${text}`, options));
   await assert.rejects(starting, expected);
   assert.equal(existsSync(join(directory, 'postern')), false);
 }
@@ -194,7 +194,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
   test('fails in a directory that another daemon uses, which goes on', async (t) => {
     const first = await startTorDaemon(t, offline);
     const options = daemonOptions(first.directory, `Engine tor\n${offline}`);
-    await assert.rejects(startDaemon(options), {
+    await assert.rejects(Daemon.start(options), {
       code: 'ERR_DATA_DIRECTORY',
       message: /another daemon runs a Tor in it/,
     });
@@ -249,14 +249,14 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     });
     const directory = stateDirectory();
     writeFileSync(join(directory, 'postern'), '');
-    await assert.rejects(startDaemon(daemonOptions(directory, `Engine tor\n${offline}`)), {
+    await assert.rejects(Daemon.start(daemonOptions(directory, `Engine tor\n${offline}`)), {
       code: 'ERR_DATA_DIRECTORY',
       message: /cannot be written to \(E/,
     });
     if (process.getuid!() !== 0) {
       const closed = stateDirectory();
       chmodSync(closed, 0o500);
-      await assert.rejects(startDaemon(daemonOptions(closed, `Engine tor\n${offline}`)), {
+      await assert.rejects(Daemon.start(daemonOptions(closed, `Engine tor\n${offline}`)), {
         code: 'ERR_DATA_DIRECTORY',
         message: /EACCES/,
       });
