@@ -322,6 +322,21 @@ const table = {
     remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
   },
 
+  // src/state
+  ERR_DIRECTORY_IN_USE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'Another process keeps its state in that directory.',
+    remedy: 'Stop that process, or give this one a directory of its own.',
+  },
+  ERR_DIRECTORY_UNUSABLE: {
+    side: 'local',
+    retry: 'later',
+    summary: 'The system does not let us use a directory or a file in it.',
+    remedy:
+      'Make room on its disk, let this user write there, or choose another directory; no file in it is damaged.',
+  },
+
   // src/transports
   ERR_TRANSPORT_UNKNOWN: {
     side: 'local',
