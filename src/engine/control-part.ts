@@ -4,7 +4,11 @@ import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import type { ControlSecrets } from '../control/authentication.ts';
 import type { ControlEngine } from '../control/engine.ts';
-import { COOKIE_FILE_NAME, writeControlCookie } from '../control/node/cookie-file.ts';
+import {
+  COOKIE_FILE_NAME,
+  makeControlCookie,
+  writeControlCookie,
+} from '../control/node/cookie-file.ts';
 import { openControlPort, openControlSocket } from '../control/node/listeners.ts';
 import { ControlServer } from '../control/node/server.ts';
 import type { Rng } from '../crypto/rng.ts';
@@ -13,7 +17,7 @@ import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { dataDirectory } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
 import type { Change, Part } from './part.ts';
-import { forOption, numbered, Resources, type Wanted } from './resources.ts';
+import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
 
 /** What the control part is given. */
 export interface ControlPartOptions {
@@ -56,8 +60,15 @@ export class ControlPart implements Part {
   async prepare(next: OptionValues): Promise<Change> {
     const { log, home } = this.#options;
     const earlier = this.#secrets;
+    const cookie = this.#cookieFor(next);
     // At once: a port that opens must not be open to those whom the new configuration shuts out.
-    this.#secrets = await this.#secretsOf(next);
+    this.#secrets = {
+      passphrases: next.HashedControlPassword,
+      ...(cookie !== undefined && { cookie: cookie.bytes }),
+    };
+    const forget = (): void => {
+      this.#secrets = earlier;
+    };
     const wanted: Wanted<ControlListener> = new Map([
       ...numbered(next.ControlPort, formatEndpoint).map(
         ([key, endpoint]) =>
@@ -84,22 +95,27 @@ export class ControlPart implements Part {
           ] as const,
       ),
     ]);
+    let change: ResourceChange<ControlListener> | undefined;
     try {
-      const change = await this.#listeners.prepare(wanted);
-      return {
-        commit() {
-          change.commit();
-          for (const { name } of change.fresh) log.announce(`Controllers connect to ${name}`);
-        },
-        rollback: async () => {
-          await change.rollback();
-          this.#secrets = earlier;
-        },
-      };
+      change = await this.#listeners.prepare(wanted);
+      // Now that nothing else can fail: the one before may still open another daemon's port.
+      await cookie?.publish();
     } catch (error) {
-      this.#secrets = earlier;
+      await change?.rollback();
+      forget();
       throw error;
     }
+    const { fresh, commit, rollback } = change;
+    return {
+      commit() {
+        commit();
+        for (const { name } of fresh) log.announce(`Controllers connect to ${name}`);
+      },
+      rollback: async () => {
+        await rollback();
+        forget();
+      },
+    };
   }
 
   async close(): Promise<void> {
@@ -107,19 +123,30 @@ export class ControlPart implements Part {
     await this.#server.close();
   }
 
-  async #secretsOf(next: OptionValues): Promise<ControlSecrets> {
-    const passphrases = next.HashedControlPassword;
-    if (!next.CookieAuthentication) return { passphrases };
+  /** The cookie that opens the ports, if one does, and how it becomes known. */
+  #cookieFor(next: OptionValues): Cookie | undefined {
+    if (!next.CookieAuthentication) return undefined;
     const { home, rng } = this.#options;
     const path =
       next.CookieAuthFile === undefined
         ? join(dataDirectory(next, home), COOKIE_FILE_NAME)
         : expandPath(next.CookieAuthFile, home);
-    let cookie = this.#cookies.get(path);
-    if (cookie === undefined) {
-      cookie = await writeControlCookie(path, rng);
-      this.#cookies.set(path, cookie);
-    }
-    return { cookie, passphrases };
+    const known = this.#cookies.get(path);
+    if (known !== undefined) return { bytes: known, publish: async () => {} };
+    const bytes = makeControlCookie(rng);
+    return {
+      bytes,
+      publish: async () => {
+        await writeControlCookie(path, bytes);
+        this.#cookies.set(path, bytes);
+      },
+    };
   }
+}
+
+/** What whoever can read a file proves by it. */
+interface Cookie {
+  readonly bytes: Uint8Array;
+  /** Writes it, unless that was done before. */
+  publish(): Promise<void>;
 }

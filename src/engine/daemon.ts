@@ -10,16 +10,18 @@ import type { MappedAddress, Signal } from '../control/messages.ts';
 import { systemRng } from '../crypto/rng.ts';
 import { describeError, PosternError } from '../errors.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
+import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { systemClock, systemTimers } from '../time.ts';
 import { unawaited } from '../unawaited.ts';
 import { ControlPart } from './control-part.ts';
 import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-options.ts';
-import { makeDataDirectory } from './data-directory.ts';
+import { dataDirectory } from './data-directory.ts';
 import { planEmbeddedEngine } from './embedded/engine.ts';
 import type { Draining, Engine } from './engine.ts';
 import { EngineEvents } from './events.ts';
 import { DaemonLog } from './log.ts';
 import { type Change, prepareEach } from './part.ts';
+import { forOption } from './resources.ts';
 import { planTorEngine, verifyTorrc } from './tor/plan.ts';
 
 /** A running daemon. */
@@ -35,14 +37,16 @@ export class Daemon implements ControlEngine {
   readonly #log: DaemonLog;
   readonly #engine: Engine;
   readonly #control: ControlPart;
+  readonly #lock: DirectoryLock;
   #state: 'running' | 'draining' | 'ended' = 'running';
   #resolveEnded!: (reason?: unknown) => void;
   #cancelEnd: (() => void) | undefined;
 
-  private constructor(options: DaemonOptions, { store, build }: EnginePlan) {
+  private constructor(options: DaemonOptions, { store, build }: EnginePlan, lock: DirectoryLock) {
     const { rng = systemRng, clock = systemClock, home } = options;
     this.#options = options;
     this.#store = store;
+    this.#lock = lock;
     const events = this.#events;
     this.#log = new DaemonLog({ ...options, clock, events });
     this.#engine = build({ options, store, log: this.#log, events });
@@ -53,14 +57,17 @@ export class Daemon implements ControlEngine {
   /**
    * Reads the torrc and starts what it asks for.
    *
-   * @throws PosternError `ERR_CONFIG_*`, `ERR_DATA_DIRECTORY`, `ERR_LOG_FILE`, `ERR_LISTEN_*`,
+   * @throws PosternError `ERR_CONFIG_*`, `ERR_DATA_DIRECTORY`, `ERR_DIRECTORY_*`, `ERR_LOG_FILE`, `ERR_LISTEN_*`,
    *   `ERR_TRANSPORT_*`, `ERR_PARENT_*`, `ERR_CONTROL_*`, `ERR_TOR_*`; nothing runs then
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const plan = await planEngine(options);
     const first = plan.store.current;
-    await makeDataDirectory(first.values, options.home);
-    const daemon = new Daemon(options, plan);
+    // Before anything in it is touched: another daemon's cookie, identity and Tor are there as well.
+    const lock = await forOption('DataDirectory', () =>
+      lockDirectory(dataDirectory(first.values, options.home)),
+    );
+    const daemon = new Daemon(options, plan, lock);
     try {
       // The log before all others: they have something to say. The control ports after them: what
       // opens them is renewed, and must not be by a daemon that does not come up.
@@ -156,6 +163,7 @@ export class Daemon implements ControlEngine {
     await this.#control.close();
     await this.#engine.close();
     await this.#log.close();
+    await this.#lock.release();
   }
 
   /** Each part prepares, the engine as the last one, then all is in force. */

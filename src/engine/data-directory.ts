@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
@@ -20,21 +19,4 @@ export function dataDirectory({ DataDirectory: path }: OptionValues, home: strin
  */
 export function transportStateDirectory(values: OptionValues, home: string): string {
   return join(dataDirectory(values, home), 'pt_state');
-}
-
-/**
- * Makes the data directory, for its owner only.
- *
- * @throws PosternError `ERR_DATA_DIRECTORY`
- */
-export async function makeDataDirectory(values: OptionValues, home: string): Promise<void> {
-  const path = dataDirectory(values, home);
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new PosternError('ERR_DATA_DIRECTORY', `${path} cannot be made (${errno})`, {
-      cause: error,
-    });
-  }
 }

@@ -121,7 +121,8 @@ export class DaemonLog implements Part {
   #write(level: LogLevel, message: string): void {
     const { clock, events } = this.#options;
     // What a Tor or a child says may hold what an application said: no line may steer a terminal.
-    const text = message.replace(/\s*[\r\n]+\s*/g, ' | ').replace(/\p{Cc}+/gu, ' ');
+    const lines = message.split(/[\r\n]+/).map((line) => line.trim());
+    const text = lines.join(' | ').replace(/\p{Cc}+/gu, ' ');
     const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
     for (const { line, output } of this.#sinks.current.values()) {
       if (!this.#takes(line, level) || output.destroyed) continue;

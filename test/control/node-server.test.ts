@@ -19,7 +19,11 @@ import { duplexPair, type Duplex } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { ControlSecrets } from '../../src/control/authentication.ts';
-import { readControlCookie, writeControlCookie } from '../../src/control/node/cookie-file.ts';
+import {
+  makeControlCookie,
+  readControlCookie,
+  writeControlCookie,
+} from '../../src/control/node/cookie-file.ts';
 import { openControlPort, openControlSocket } from '../../src/control/node/listeners.ts';
 import { ControlServer } from '../../src/control/node/server.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
@@ -396,12 +400,14 @@ describe('listeners', () => {
 describe('cookie file', () => {
   test('[TC-4.1-03] 32 random bytes for the owner only, new at each start', async (t) => {
     const path = join(await temporaryDirectory(t), 'control_auth_cookie');
-    const first = await writeControlCookie(path, systemRng);
+    const first = makeControlCookie(systemRng);
+    await writeControlCookie(path, first);
     assert.equal(first.length, 32);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readFile(path), first);
     await chmod(path, 0o644);
-    const second = await writeControlCookie(path, systemRng);
+    const second = makeControlCookie(systemRng);
+    await writeControlCookie(path, second);
     assert.notDeepEqual(second, first);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readControlCookie(path), second);
@@ -409,7 +415,8 @@ describe('cookie file', () => {
 
   test('a cookie that cannot be written is an error', async (t) => {
     const directory = await temporaryDirectory(t);
-    await assert.rejects(writeControlCookie(join(directory, 'none', 'cookie'), systemRng), {
+    const cookie = makeControlCookie(systemRng);
+    await assert.rejects(writeControlCookie(join(directory, 'none', 'cookie'), cookie), {
       code: 'ERR_CONTROL_COOKIE',
     });
   });

@@ -1,6 +1,6 @@
 /** How a running engine changes: SETCONF, SAVECONF, reload, and the signals of TC 3.10. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
@@ -41,6 +41,17 @@ describe('SETCONF', () => {
     stream.end('still here');
     assert.equal((await readAll(stream)).toString(), 'still here');
     await connectThrough(client, target.endpoint);
+  });
+
+  test('does not bring back a mapping of the torrc that a controller has removed', async (t) => {
+    const client = await startEngine(t, 'MapAddress a.example b.example\n');
+    const name = { kind: 'name', host: 'a.example' } as const;
+    assert.equal((await client.engine.mappings()).length, 1);
+    await client.engine.mapAddress(name, name);
+    await client.engine.setConf('Nickname other\n');
+    assert.deepEqual(await client.engine.mappings(), []);
+    await client.engine.setConf('MapAddress c.example d.example\n');
+    assert.equal((await client.engine.mappings()).length, 1);
   });
 
   test('[TC-3.3-04] [TC-3.1-08] whose effect fails changes nothing, not even what could be done', async (t) => {
@@ -192,6 +203,46 @@ describe('SAVECONF and reload', () => {
     assert.match(await readFile(`${path}.1`, 'utf8'), /0 links, 0 circuits, 0 streams/);
     assert.match(await readFile(path, 'utf8'), /\[notice\] 0 links, 0 circuits, 0 streams/);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
+  });
+});
+
+describe('changes at the same time', () => {
+  test('50 reloads and SETCONFs leave one descriptor of the log, and its last line', async (t) => {
+    const client = await startEngine(t, '');
+    const path = join(client.directory, 'log');
+    client.torrc.text = `SocksPort 0\nLog info file ${path}\n`;
+    await client.engine.signal('reload');
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        index % 2 === 0
+          ? client.engine.signal('reload')
+          : client.engine.setConf(`Nickname n${index}\n`),
+      ),
+    );
+    const descriptors = async (): Promise<number> => {
+      const links = (await readdir('/proc/self/fd')).map((fd) =>
+        readlink(`/proc/self/fd/${fd}`).catch(() => ''),
+      );
+      return (await Promise.all(links)).filter((link) => link === path).length;
+    };
+    // Files are closed behind our back; one that leaks never is.
+    while ((await descriptors()) > 1) await new Promise(setImmediate);
+    await client.engine.setConf('Nickname last\n');
+    await client.engine.close();
+    assert.match(await readFile(path, 'utf8'), /The configuration has changed\.\n$/);
+  });
+
+  test('a reload that fails leaves the logs as they are', async (t) => {
+    const client = await startEngine(t, '');
+    const path = join(client.directory, 'log');
+    client.torrc.text = `SocksPort 0\nLog err file ${path}\n`;
+    await client.engine.signal('reload');
+    await client.engine.signal('debug');
+    client.torrc.text = `SocksPort 0\nLog err file ${path}\nNonsense 1\n`;
+    await assert.rejects(client.engine.signal('reload'), { code: 'ERR_CONFIG_KEY' });
+    await client.engine.setConf('Nickname second\n');
+    await client.engine.close();
+    assert.match(await readFile(path, 'utf8'), /The configuration has changed\.\n$/);
   });
 });
 

@@ -32,6 +32,8 @@ export class ClientPart implements Part {
   readonly #options: ClientPartOptions;
   readonly #transports: ClientTransports;
   readonly #bridges: Resources<Bridge>;
+  /** What the configuration has said of mappings. */
+  #mappingKey = '';
   readonly #listeners: Resources<ApplicationPort> = new Resources(({ listener }) =>
     listener.close(),
   );
@@ -65,6 +67,7 @@ export class ClientPart implements Part {
   async prepare(next: OptionValues): Promise<Change> {
     const { timers, rng, addressMap, log } = this.#options;
     const mapping = addressMapSettings(next);
+    const mappingKey = JSON.stringify(mapping);
     const transports = await this.#transports.prepare(next);
     const undo: ImmediateChange[] = [transports];
     try {
@@ -82,7 +85,9 @@ export class ClientPart implements Part {
       undo.push(ports);
       return {
         commit: () => {
-          addressMap.configure(...mapping);
+          // Only what has changed: what a controller has removed shall stay away.
+          if (mappingKey !== this.#mappingKey) addressMap.configure(...mapping);
+          this.#mappingKey = mappingKey;
           for (const change of undo) change.commit();
           this.circuits.configure({
             bridges: [...bridges.next.values()],

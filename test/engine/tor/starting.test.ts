@@ -195,8 +195,8 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     const first = await startTorDaemon(t, offline);
     const options = daemonOptions(first.directory, `Engine tor\n${offline}`);
     await assert.rejects(Daemon.start(options), {
-      code: 'ERR_DATA_DIRECTORY',
-      message: /another daemon runs a Tor in it/,
+      code: 'ERR_DIRECTORY_IN_USE',
+      message: new RegExp(`^DataDirectory: process ${process.pid} uses `),
     });
     assert.deepEqual(await getConf(first.control, 'ConnLimit'), ['ConnLimit 1000']);
     await first.control.sendSignal('reload');
@@ -214,7 +214,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     for (const start of starts) {
       if (start.status === 'fulfilled') continue;
       const reason = start.reason as PosternError;
-      assert.equal(reason.code, 'ERR_DATA_DIRECTORY', reason.message);
+      assert.equal(reason.code, 'ERR_DIRECTORY_IN_USE', reason.message);
     }
     assert.deepEqual(await getConf(started!.control, 'ConnLimit'), ['ConnLimit 1000']);
     await started!.control.sendSignal('reload');
@@ -224,7 +224,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     const directory = stateDirectory();
     const ours = join(directory, 'postern');
     mkdirSync(ours, { mode: 0o700 });
-    for (const name of ['torrc', 'torrc.new', 'claim', 'control', 'control.address']) {
+    for (const name of ['torrc', 'torrc.new', 'control', 'control.address']) {
       writeFileSync(join(ours, name), 'NoSuchOption 1\n');
     }
     const daemon = await startTorDaemon(t, offline, { directory });
@@ -244,7 +244,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     const file = join(stateDirectory(), 'file');
     writeFileSync(file, '');
     await failsToStart(`${offline}DataDirectory ${file}\n`, {
-      code: 'ERR_DATA_DIRECTORY',
+      code: 'ERR_DIRECTORY_UNUSABLE',
       message: /ENOTDIR|EEXIST/,
     });
     const directory = stateDirectory();
@@ -257,7 +257,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
       const closed = stateDirectory();
       chmodSync(closed, 0o500);
       await assert.rejects(Daemon.start(daemonOptions(closed, `Engine tor\n${offline}`)), {
-        code: 'ERR_DATA_DIRECTORY',
+        code: 'ERR_DIRECTORY_UNUSABLE',
         message: /EACCES/,
       });
     }
