@@ -85,6 +85,16 @@ const table = {
     unit: 'ms',
     guards: 'A proxy that never answers would hold its SOCKS client without end.',
   },
+  nameLookupMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards: 'A host name whose server is silent would be waited for without end.',
+  },
+  nameLookups: {
+    value: 1_024,
+    unit: 'count',
+    guards: 'Host names that strangers ask for would use up the sockets.',
+  },
   streamBufferBytes: {
     value: 262_144,
     unit: 'bytes',
@@ -235,6 +245,11 @@ const table = {
   },
 
   // src/mux
+  linkLookups: {
+    value: 16,
+    unit: 'count',
+    guards: 'One client could have so many host names looked up that others had to wait.',
+  },
   linkStreams: {
     value: 1_024,
     unit: 'count',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
 import { PosternError, describeError } from '../../errors.ts';
-import type { Dialer } from '../../net/dialer.ts';
+import { createNameResolver, type ResolveName } from '../../net/name-resolver.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
 import { replaceFile } from '../../state/replace-file.ts';
 import { type ExtOrListener, listenExtOr } from '../../parent/extor-server.ts';
@@ -13,7 +13,7 @@ import { dataDirectory } from '../data-directory.ts';
 import type { Change, Part } from '../part.ts';
 import { forOption, Resources } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
-import { createExitDialer } from './exit.ts';
+import { createExit } from './exit.ts';
 import {
   formatBridgeLines,
   openBuiltin,
@@ -38,11 +38,17 @@ export class BridgePart implements Part {
   /** The connections that stand. */
   readonly #links = new Set<Duplex>();
   #onEmpty = (): void => {};
-  #dial: Dialer = () =>
-    Promise.reject(new PosternError('ERR_EXIT_POLICY', 'the bridge is not configured yet'));
+  readonly #resolve: ResolveName;
+  #exit: ReturnType<typeof createExit>;
 
   constructor({ bandwidth, ...options }: BridgePartOptions) {
-    this.server = new TunnelServer({ dial: () => this.#dial, meter: bandwidth, log: options.log });
+    this.#resolve = createNameResolver({ timers: options.timers });
+    this.#exit = createExit({ ExitPolicy: [], ExitPolicyRejectPrivate: true }, this.#resolve);
+    this.server = new TunnelServer({
+      dial: (lookups) => this.#exit(lookups),
+      meter: bandwidth,
+      log: options.log,
+    });
     this.#options = { ...options, onConnection: (connection) => this.#accept(connection) };
   }
 
@@ -81,7 +87,7 @@ export class BridgePart implements Part {
       );
       return {
         commit: () => {
-          this.#dial = createExitDialer(next);
+          this.#exit = createExit(next, this.#resolve);
           transports.commit();
           ports.commit();
           const { log } = this.#options;
