@@ -223,6 +223,16 @@ const table = {
     unit: 'ms',
     guards: 'Connections that never authenticate would hold their sockets for ever.',
   },
+  controlMessageMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'A controller that begins a message and never ends it would hold its socket for ever.',
+  },
+  controlAnswerMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards: 'A change that takes its time would keep the daemon from ending.',
+  },
   controlConnections: {
     value: 128,
     unit: 'count',

@@ -397,6 +397,34 @@ describe('listeners', () => {
   });
 });
 
+describe('the end of a server', () => {
+  test('leaves nobody without the answer that they wait for, and begins nothing more', async (t) => {
+    const { server, engine } = createHost(t);
+    const socket = await connectTo(t, server);
+    let open!: () => void;
+    engine.gate = new Promise((resolve) => (open = resolve));
+    const begun = new Promise<void>((resolve) => (engine.onCall = resolve));
+    socket.write(Buffer.concat([frame(7), frame(8), frame(8)]));
+    await begun;
+    const closed = server.close();
+    open();
+    await closed;
+    assert.equal((await readAll(socket)).toString('hex'), '0000000100000001');
+    assert.equal(engine.saves, 1);
+  });
+
+  test('does not wait for what takes too long', async (t) => {
+    const { server, engine } = createHost(t);
+    const socket = await connectTo(t, server);
+    engine.gate = new Promise(() => {});
+    const begun = new Promise<void>((resolve) => (engine.onCall = resolve));
+    socket.write(Buffer.concat([frame(7), frame(8)]));
+    await begun;
+    await server.close();
+    assert.equal((await readAll(socket)).toString('hex'), '00000001');
+  });
+});
+
 describe('cookie file', () => {
   test('[TC-4.1-03] 32 random bytes for the owner only, new at each start', async (t) => {
     const path = join(await temporaryDirectory(t), 'control_auth_cookie');
