@@ -322,6 +322,13 @@ const table = {
     remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
   },
 
+  ERR_SOCKET_PATH: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The path of a Unix socket is longer than the system allows.',
+    remedy: 'Choose a shorter path, such as one in /run or in /tmp.',
+  },
+
   // src/state
   ERR_DIRECTORY_IN_USE: {
     side: 'local',

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
+import type { SocketPlace } from '../config/socket-values.ts';
 import type { ControlSecrets } from '../control/authentication.ts';
 import type { ControlEngine } from '../control/engine.ts';
 import {
@@ -69,32 +70,15 @@ export class ControlPart implements Part {
     const forget = (): void => {
       this.#secrets = earlier;
     };
-    const wanted: Wanted<ControlListener> = new Map([
-      ...numbered(next.ControlPort, formatEndpoint).map(
-        ([key, endpoint]) =>
-          [
-            `port ${key}`,
-            async () => {
-              const listener = await forOption('ControlPort', () =>
-                openControlPort(this.#server, endpoint),
-              );
-              return { name: formatEndpoint(listener.endpoint), ...listener };
-            },
-          ] as const,
+    const ports = next.ControlPort.map((place) => ['ControlPort', place] as const);
+    const sockets = [next.ControlSocket ?? []]
+      .flat()
+      .map((place) => ['ControlSocket', place] as const);
+    const wanted: Wanted<ControlListener> = new Map(
+      numbered([...ports, ...sockets], ([, place]) => JSON.stringify(place)).map(
+        ([key, [option, place]]) => [key, () => forOption(option, () => this.#open(place, home))],
       ),
-      ...[next.ControlSocket ?? []].flat().map(
-        (path) =>
-          [
-            `socket ${path}`,
-            async () => {
-              const listener = await forOption('ControlSocket', () =>
-                openControlSocket(this.#server, expandPath(path, home)),
-              );
-              return { name: path, ...listener };
-            },
-          ] as const,
-      ),
-    ]);
+    );
     let change: ResourceChange<ControlListener> | undefined;
     try {
       change = await this.#listeners.prepare(wanted);
@@ -121,6 +105,15 @@ export class ControlPart implements Part {
   async close(): Promise<void> {
     await this.#listeners.close();
     await this.#server.close();
+  }
+
+  async #open(place: Endpoint | SocketPlace, home: string): Promise<ControlListener> {
+    if ('host' in place) {
+      const listener = await openControlPort(this.#server, place);
+      return { name: formatEndpoint(listener.endpoint), ...listener };
+    }
+    const path = expandPath(place.path, home);
+    return { name: path, ...(await openControlSocket(this.#server, path, place)) };
   }
 
   /** The cookie that opens the ports, if one does, and how it becomes known. */

@@ -20,6 +20,7 @@ import {
   pluginType,
   transportOptionsType,
 } from '../../src/config/transport-values.ts';
+import { controlPortType, controlSocketType } from '../../src/config/socket-values.ts';
 import {
   booleanType,
   choiceType,
@@ -90,8 +91,30 @@ const cases: Readonly<Record<string, Case>> = {
       '127.0.0.1:0',
       '::1:80',
       '9050 x',
+      'unix:/run/socks',
       '',
     ],
+  },
+  controlSocket: {
+    type: controlSocketType,
+    good: [
+      '0',
+      '/run/tor/control',
+      ['unix:/run/tor/control', '/run/tor/control'],
+      ['~/c  groupwritable', '~/c GroupWritable'],
+      [
+        '/run/tor/control RelaxDirModeCheck GroupWritable',
+        '/run/tor/control GroupWritable RelaxDirModeCheck',
+      ],
+      'unix:"/a b\\"c" GroupWritable',
+      ['unix:"/a"', '/a'],
+    ],
+    bad: ['', 'a', '/a b', '/a WorldWritable', 'unix:', 'unix:"/a', 'unix:"/a"b', '"a"'],
+  },
+  controlPort: {
+    type: controlPortType,
+    good: ['0', 'auto', '9051', 'unix:/a', 'unix:/a RelaxDirModeCheck', 'unix:"/a b"'],
+    bad: ['', '/a', '9051 GroupWritable', 'unix:a', 'unix:/a b', 'unix:/a:1 x'],
   },
   proxy: {
     type: proxyType(1080),

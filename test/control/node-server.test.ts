@@ -24,6 +24,7 @@ import {
   readControlCookie,
   writeControlCookie,
 } from '../../src/control/node/cookie-file.ts';
+import { connectControl } from '../../src/control/node/client.ts';
 import { openControlPort, openControlSocket } from '../../src/control/node/listeners.ts';
 import { ControlServer } from '../../src/control/node/server.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
@@ -376,6 +377,48 @@ describe('listeners', () => {
     }
     await assert.rejects(openControlSocket(server, join(directory, 'none', 'socket')), refused);
     assert.deepEqual(await readdir(directory), []);
+  });
+
+  test('Tor’s flags let in the group, and a directory that others can read', async (t) => {
+    const { server } = createHost(t);
+    const directory = await temporaryDirectory(t);
+    const path = join(directory, 'socket');
+    const modes = [
+      [{ isGroupWritable: true }, [0o700, 0o750], [0o755, 0o770], 0o660],
+      [{ isDirectoryRelaxed: true }, [0o700, 0o755, 0o711], [0o775, 0o757], 0o600],
+      [{ isGroupWritable: true, isDirectoryRelaxed: true }, [0o755], [0o770], 0o660],
+    ] as const;
+    for (const [access, good, bad, mode] of modes) {
+      for (const one of good) {
+        await chmod(directory, one);
+        const listener = await openControlSocket(server, path, access);
+        assert.equal((await stat(path)).mode & 0o777, mode);
+        await listener.close();
+      }
+      for (const one of bad) {
+        await chmod(directory, one);
+        await assert.rejects(openControlSocket(server, path, access), {
+          code: 'ERR_CONTROL_SOCKET',
+        });
+      }
+    }
+  });
+
+  test('a path that the system would cut is refused, by who listens and by who dials', async (t) => {
+    const { server } = createHost(t);
+    const directory = await temporaryDirectory(t);
+    const tooLong = {
+      code: 'ERR_SOCKET_PATH',
+      message: /has 108 bytes, and this system takes 107/,
+    };
+    const path = join(directory, 'x'.repeat(200));
+    const fitting = path.slice(0, 107);
+    await assert.rejects(openControlSocket(server, path.slice(0, 108)), tooLong);
+    await assert.rejects(connectControl({ socketPath: path.slice(0, 108) }), tooLong);
+    assert.deepEqual(await readdir(directory), []);
+    const listener = await openControlSocket(server, fitting);
+    await (await connectControl({ socketPath: fitting })).close();
+    await listener.close();
   });
 
   test('a socket that a dead server left is replaced; a living one and a file are not', async (t) => {

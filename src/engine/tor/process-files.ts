@@ -3,6 +3,7 @@ import { watch } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
 import { makeDirectory } from '../../state/make-directory.ts';
 import { replaceFile } from '../../state/replace-file.ts';
 
@@ -18,14 +19,12 @@ export interface Files {
 /**
  * Makes the folder and writes the torrc. The data directory is ours: the daemon has locked it.
  *
- * @throws PosternError `ERR_DATA_DIRECTORY`
+ * @throws PosternError `ERR_DATA_DIRECTORY`, `ERR_SOCKET_PATH`
  */
 export async function prepareFiles(dataDirectory: string, torrc: string): Promise<Files> {
   const directory = join(dataDirectory, 'postern');
   const socket = join(directory, 'control');
-  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) {
-    throw directoryError('its path is too long for a socket in it; choose a shorter one');
-  }
+  checkSocketPath(socket);
   const files: Files = {
     directory,
     torrc: join(directory, 'torrc'),
@@ -72,9 +71,6 @@ function unwritable(error: unknown): PosternError {
 function directoryError(problem: string, cause?: unknown): PosternError {
   return new PosternError('ERR_DATA_DIRECTORY', `DataDirectory: ${problem}`, { cause });
 }
-
-/** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
-const MAX_SOCKET_PATH_BYTES = 103;
 
 /** Resolves when a file is there; never, when `until` resolves first. */
 export async function fileExists(

@@ -232,11 +232,21 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     assert.equal(existsSync(ours), false);
   });
 
+  test('starts in a directory with blanks, quotes and backslashes in its name', async (t) => {
+    for (const name of ['a b', ' c', 'd"e', 'f\\g', 'h#i', "j'k"]) {
+      const directory = join(stateDirectory(), name);
+      const daemon = await startTorDaemon(t, offline, { directory });
+      assert.equal((await daemon.control.getConf(['ConnLimit'])).length, 1);
+      assert.ok(existsSync(join(directory, 'postern', 'control')));
+      await daemon.daemon.close();
+    }
+  });
+
   test('fails in a directory whose path is too long for a socket, and says that', async () => {
     const long = join(stateDirectory(), 'x'.repeat(90));
     await failsToStart(`${offline}DataDirectory ${long}\n`, {
-      code: 'ERR_DATA_DIRECTORY',
-      message: /too long for a socket/,
+      code: 'ERR_SOCKET_PATH',
+      message: /this system takes 107/,
     });
   });
 
