@@ -14,6 +14,7 @@ import { openControlPort, openControlSocket } from '../control/node/listeners.ts
 import { ControlServer } from '../control/node/server.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { Listener } from '../net/listener.ts';
+import { describeError } from '../errors.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { dataDirectory } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
@@ -38,7 +39,7 @@ interface ControlListener extends Pick<Listener, 'close'> {
 export class ControlPart implements Part {
   readonly #options: ControlPartOptions;
   readonly #server: ControlServer;
-  readonly #listeners: Resources<ControlListener> = new Resources((listener) => listener.close());
+  readonly #listeners: Resources<ControlListener>;
   #secrets: ControlSecrets = {};
   /** By path. A cookie lives as long as the process: controllers keep it (TC 4.1). */
   readonly #cookies = new Map<string, Uint8Array>();
@@ -46,6 +47,10 @@ export class ControlPart implements Part {
   constructor(options: ControlPartOptions) {
     const { engine, log } = options;
     this.#options = options;
+    this.#listeners = new Resources(
+      (listener) => listener.close(),
+      (error) => log.write('err', `a control port does not open again: ${describeError(error)}`),
+    );
     this.#server = new ControlServer({
       engine,
       secrets: () => this.#secrets,
@@ -76,7 +81,13 @@ export class ControlPart implements Part {
       .map((place) => ['ControlSocket', place] as const);
     const wanted: Wanted<ControlListener> = new Map(
       numbered([...ports, ...sockets], ([, place]) => JSON.stringify(place)).map(
-        ([key, [option, place]]) => [key, () => forOption(option, () => this.#open(place, home))],
+        ([key, [option, place]]) => [
+          key,
+          {
+            takes: 'host' in place ? [place] : [],
+            open: () => forOption(option, () => this.#open(place, home)),
+          },
+        ],
       ),
     );
     let change: ResourceChange<ControlListener> | undefined;

@@ -11,7 +11,7 @@ import { limits } from '../limits.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { EngineEvents } from './events.ts';
 import type { Change, Part } from './part.ts';
-import { numbered, Resources } from './resources.ts';
+import { numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the log is given. */
 export interface DaemonLogOptions {
@@ -98,10 +98,10 @@ export class DaemonLog implements Part {
     };
   }
 
-  #wanted(lines: readonly LogLine[], generation: number): ReadonlyMap<string, () => Promise<Sink>> {
+  #wanted(lines: readonly LogLine[], generation: number): Wanted<Sink> {
     return new Map(
       numbered(lines, (line) => JSON.stringify([line, generation])).map(
-        ([key, line]) => [key, () => this.#open(line)] as const,
+        ([key, line]) => [key, { open: () => this.#open(line) }] as const,
       ),
     );
   }

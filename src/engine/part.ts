@@ -49,13 +49,10 @@ export function prepareAll(parts: readonly Part[], next: OptionValues): Promise<
  */
 export async function prepareEach(prepare: readonly (() => Promise<Change>)[]): Promise<Change> {
   const changes: Change[] = [];
-  const rollback = async (): Promise<void> => {
-    for (const change of changes.toReversed()) await change.rollback();
-  };
   try {
     for (const next of prepare) changes.push(await next());
   } catch (error) {
-    await rollback();
+    await rollBack(changes);
     throw error;
   }
   return {
@@ -66,6 +63,11 @@ export async function prepareEach(prepare: readonly (() => Promise<Change>)[]): 
         if (committing !== undefined) await committing;
       }
     },
-    rollback,
+    rollback: () => rollBack(changes),
   };
+}
+
+/** Takes changes back, the last one first. */
+export async function rollBack(changes: readonly Change[]): Promise<void> {
+  for (const change of changes.toReversed()) await change.rollback();
 }

@@ -7,8 +7,8 @@ import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
-import type { Change, ImmediateChange, Part } from '../part.ts';
-import { forOption, numbered, Resources } from '../resources.ts';
+import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
+import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
 import { Circuits } from './circuits.ts';
@@ -34,13 +34,15 @@ export class ClientPart implements Part {
   readonly #bridges: Resources<Bridge>;
   /** What the configuration has said of mappings. */
   #mappingKey = '';
-  readonly #listeners: Resources<ApplicationPort> = new Resources(({ listener }) =>
-    listener.close(),
-  );
+  readonly #listeners: Resources<ApplicationPort>;
 
   constructor(options: ClientPartOptions) {
     const { events, bandwidth, timers, rng, log, addressMap } = options;
     this.#options = options;
+    this.#listeners = new Resources(
+      ({ listener }) => listener.close(),
+      (error) => log.write('err', `a port does not open again: ${describeError(error)}`),
+    );
     this.#transports = new ClientTransports(options);
     this.links = new Links({
       events,
@@ -75,7 +77,7 @@ export class ClientPart implements Part {
         new Map(
           (next.UseBridges ? next.Bridge : []).map((line) => {
             const route = transports.routeTo(line);
-            return [route.key, () => new Bridge(line, route, timers, rng)] as const;
+            return [route.key, { open: () => new Bridge(line, route, timers, rng) }] as const;
           }),
         ),
       );
@@ -122,7 +124,7 @@ export class ClientPart implements Part {
     await this.#transports.close();
   }
 
-  #wantedPorts(next: OptionValues): ReadonlyMap<string, () => Promise<ApplicationPort>> {
+  #wantedPorts(next: OptionValues): Wanted<ApplicationPort> {
     const { log } = this.#options;
     const serve = (application: Application): Promise<void> => this.streams.serve(application);
     const onFailure = (error: unknown): void => {
@@ -141,10 +143,13 @@ export class ClientPart implements Part {
           ([key, endpoint]) =>
             [
               `${option} ${key}`,
-              async () => ({
-                option,
-                listener: await forOption(option, () => open[option](endpoint)),
-              }),
+              {
+                takes: [endpoint],
+                open: async () => ({
+                  option,
+                  listener: await forOption(option, () => open[option](endpoint)),
+                }),
+              },
             ] as const,
         ),
       ),
@@ -189,10 +194,6 @@ function checkHops({ UseBridges, CircuitHops: hops }: OptionValues, bridges: Bri
       'CircuitHops: a bridge whose transport is a program can only be the first hop',
     );
   }
-}
-
-async function rollBack(changes: readonly Change[]): Promise<void> {
-  for (const change of changes.toReversed()) await change.rollback();
 }
 
 /** Everyday events that nobody can do anything about. */

@@ -70,10 +70,12 @@ export class ClientTransports {
             : [
                 [
                   keyOf(plugin, upstreamKey),
-                  () =>
-                    forOption('ClientTransportPlugin', () =>
-                      this.#start(next, plugin, plugin.command!, upstream),
-                    ),
+                  {
+                    open: () =>
+                      forOption('ClientTransportPlugin', () =>
+                        this.#start(next, plugin, plugin.command!, upstream),
+                      ),
+                  },
                 ] as const,
               ],
         ),
