@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { localDefaults, torrcFile } from '../config/node.ts';
 import type { Signal } from '../control/messages.ts';
-import { Daemon, verifyDaemon } from '../engine/daemon.ts';
+import { Daemon } from '../engine/daemon.ts';
 import type { DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
 import { type CommandContext, ExitCode, type RequestSignal, say } from './context.ts';
@@ -34,7 +34,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   let daemon: Daemon;
   try {
     if (options.verify) {
-      await verifyDaemon(daemonOptions);
+      for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
       say(context, `${path} is valid.`);
       return ExitCode.ok;
     }

@@ -6,11 +6,16 @@ import type { SocketPlace } from '../config/socket-values.ts';
 import type { ControlSecrets } from '../control/authentication.ts';
 import type { ControlEngine } from '../control/engine.ts';
 import {
+  checkControlCookie,
   COOKIE_FILE_NAME,
   makeControlCookie,
   writeControlCookie,
 } from '../control/node/cookie-file.ts';
-import { openControlPort, openControlSocket } from '../control/node/listeners.ts';
+import {
+  checkControlSocket,
+  openControlPort,
+  openControlSocket,
+} from '../control/node/listeners.ts';
 import { ControlServer } from '../control/node/server.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { Listener } from '../net/listener.ts';
@@ -75,12 +80,8 @@ export class ControlPart implements Part {
     const forget = (): void => {
       this.#secrets = earlier;
     };
-    const ports = next.ControlPort.map((place) => ['ControlPort', place] as const);
-    const sockets = [next.ControlSocket ?? []]
-      .flat()
-      .map((place) => ['ControlSocket', place] as const);
     const wanted: Wanted<ControlListener> = new Map(
-      numbered([...ports, ...sockets], ([, place]) => JSON.stringify(place)).map(
+      numbered(placesOf(next), ([, place]) => JSON.stringify(place)).map(
         ([key, [option, place]]) => [
           key,
           {
@@ -113,6 +114,16 @@ export class ControlPart implements Part {
     };
   }
 
+  async verify(first: OptionValues): Promise<void> {
+    const { home } = this.#options;
+    for (const [option, place] of placesOf(first)) {
+      if ('host' in place) continue;
+      await forOption(option, () => checkControlSocket(expandPath(place.path, home), place));
+    }
+    if (!first.CookieAuthentication) return;
+    await forOption('CookieAuthFile', () => checkControlCookie(cookiePath(first, home)));
+  }
+
   async close(): Promise<void> {
     await this.#listeners.close();
     await this.#server.close();
@@ -131,10 +142,7 @@ export class ControlPart implements Part {
   #cookieFor(next: OptionValues): Cookie | undefined {
     if (!next.CookieAuthentication) return undefined;
     const { home, rng } = this.#options;
-    const path =
-      next.CookieAuthFile === undefined
-        ? join(dataDirectory(next, home), COOKIE_FILE_NAME)
-        : expandPath(next.CookieAuthFile, home);
+    const path = cookiePath(next, home);
     const known = this.#cookies.get(path);
     if (known !== undefined) return { bytes: known, publish: async () => {} };
     const bytes = makeControlCookie(rng);
@@ -146,6 +154,22 @@ export class ControlPart implements Part {
       },
     };
   }
+}
+
+function placesOf({
+  ControlPort,
+  ControlSocket,
+}: OptionValues): readonly (readonly [option: string, place: Endpoint | SocketPlace])[] {
+  return [
+    ...ControlPort.map((place) => ['ControlPort', place] as const),
+    ...[ControlSocket ?? []].flat().map((place) => ['ControlSocket', place] as const),
+  ];
+}
+
+function cookiePath(values: OptionValues, home: string): string {
+  return values.CookieAuthFile === undefined
+    ? join(dataDirectory(values, home), COOKIE_FILE_NAME)
+    : expandPath(values.CookieAuthFile, home);
 }
 
 /** What whoever can read a file proves by it. */

@@ -15,14 +15,14 @@ import { systemClock, systemTimers } from '../time.ts';
 import { unawaited } from '../unawaited.ts';
 import { ControlPart } from './control-part.ts';
 import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-options.ts';
-import { dataDirectory } from './data-directory.ts';
+import { borrowDirectory, dataDirectory } from './data-directory.ts';
 import { planEmbeddedEngine } from './embedded/engine.ts';
 import type { Draining, Engine } from './engine.ts';
 import { EngineEvents } from './events.ts';
 import { DaemonLog } from './log.ts';
 import { type Change, prepareEach } from './part.ts';
 import { forOption } from './resources.ts';
-import { planTorEngine, verifyTorrc } from './tor/plan.ts';
+import { planTorEngine } from './tor/plan.ts';
 
 /** A running daemon. */
 export class Daemon implements ControlEngine {
@@ -80,6 +80,33 @@ export class Daemon implements ControlEngine {
     }
     plan.store.onChange((...change) => daemon.#apply(...change));
     return daemon;
+  }
+
+  /**
+   * Does all that a start does but listen, dial and start programs, and undoes it. Another daemon may use
+   * the data directory meanwhile: whoever is about to reload it asks for that.
+   *
+   * @returns what is no reason not to start
+   * @throws PosternError like `start`
+   */
+  static async verify(options: DaemonOptions): Promise<readonly string[]> {
+    const plan = await planEngine(options, false);
+    const first = plan.store.current;
+    const notes: string[] = [];
+    await using directory = await borrowDirectory(dataDirectory(first.values, options.home));
+    if (directory.user !== undefined) notes.push(`${directory.user}; it can be reloaded`);
+    const daemon = new Daemon(options, plan, directory);
+    daemon.onEvent((event) => {
+      if (event.type === 'log' && event.level === 'warn') notes.push(event.message);
+    });
+    try {
+      await daemon.#log.verify(first.values);
+      await daemon.#engine.verify(first);
+      await daemon.#control.verify(first.values);
+    } finally {
+      await daemon.close();
+    }
+    return notes;
   }
 
   /** Where it listens. */
@@ -261,24 +288,15 @@ export class Daemon implements ControlEngine {
 }
 
 /**
- * Checks a torrc and starts nothing.
- *
- * @throws PosternError `ERR_CONFIG_*`; with `Engine tor` also `ERR_TOR_PROGRAM`
- */
-export async function verifyDaemon(options: DaemonOptions): Promise<void> {
-  const text = await readTorrc(options.torrc);
-  if (readEngine(text) === 'tor') await verifyTorrc(options, text);
-  else await planEmbeddedEngine(options);
-}
-
-/**
  * Reads the torrc, and asks a Tor which options it has when the torrc names one.
  *
  * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
-async function planEngine(options: DaemonOptions): Promise<EnginePlan> {
+async function planEngine(options: DaemonOptions, mayDial = true): Promise<EnginePlan> {
   const text = await readTorrc(options.torrc);
-  return readEngine(text) === 'tor' ? planTorEngine(options, text) : planEmbeddedEngine(options);
+  return readEngine(text) === 'tor'
+    ? planTorEngine(options, text, mayDial)
+    : planEmbeddedEngine(options);
 }
 
 function endingError(): PosternError {

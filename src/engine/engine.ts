@@ -33,6 +33,13 @@ export interface Engine extends Pick<ControlEngine, 'mapAddress' | 'mappings' | 
   readonly isShared: boolean;
 
   /**
+   * Does all that `start` does but listen, dial and start programs, and undoes it.
+   *
+   * @throws PosternError what would be in the way
+   */
+  verify(first: Configuration): Promise<void>;
+
+  /**
    * Brings the configuration of the start in force. To be called once, before all other methods.
    *
    * @param onEnded is called when it cannot go on, with the reason, or has ended as it was asked to

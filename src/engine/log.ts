@@ -1,6 +1,6 @@
 /** `Log` and `SafeLogging`: where a daemon's log lines go. */
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, open, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import type { Clock } from '../time.ts';
 import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
@@ -80,6 +80,20 @@ export class DaemonLog implements Part {
       this.#generation = generation;
       this.#isDebug = false;
     });
+  }
+
+  /** Opens each file, and removes it again where there was none. */
+  async verify(first: OptionValues): Promise<void> {
+    for (const { target } of first.Log) {
+      if (typeof target === 'string') continue;
+      const path = expandPath(target.file, this.#options.home);
+      const isThere = await access(path).then(
+        () => true,
+        () => false,
+      );
+      (await openLogFile(path)).destroy();
+      if (!isThere) await rm(path);
+    }
   }
 
   close(): Promise<void> {

@@ -11,6 +11,12 @@ export interface Part {
    * @throws PosternError what is in the way; nothing is left open then
    */
   prepare(next: OptionValues): Promise<Change>;
+  /**
+   * Does all of that but listen, dial and start programs, and undoes it.
+   *
+   * @throws PosternError what would be in the way of a start
+   */
+  verify(first: OptionValues): Promise<void>;
   /** Closes everything now. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import { replaceFile } from '../../state/replace-file.ts';
@@ -25,6 +26,19 @@ export function makeControlCookie(rng: Rng): Buffer {
 export async function writeControlCookie(path: string, cookie: Uint8Array): Promise<void> {
   try {
     await replaceFile(path, cookie);
+  } catch (error) {
+    throw cookieError(`the cookie file ${path} cannot be written`, error);
+  }
+}
+
+/**
+ * Checks that a cookie can be written.
+ *
+ * @throws PosternError `ERR_CONTROL_COOKIE`
+ */
+export async function checkControlCookie(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK);
   } catch (error) {
     throw cookieError(`the cookie file ${path} cannot be written`, error);
   }

@@ -50,11 +50,9 @@ export interface ControlSocketAccess {
 export async function openControlSocket(
   server: ControlServer,
   path: string,
-  { isGroupWritable = false, isDirectoryRelaxed = false }: ControlSocketAccess = {},
+  access: ControlSocketAccess = {},
 ): Promise<Pick<Listener, 'close'>> {
-  checkSocketPath(path);
-  const groupBits = isGroupWritable ? 0o027 : 0o077;
-  await checkDirectory(dirname(path), isDirectoryRelaxed ? 0o022 : groupBits);
+  await checkControlSocket(path, access);
   await removeStaleSocket(path);
   let isOpen = false;
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
@@ -64,7 +62,7 @@ export async function openControlSocket(
   listener.listen(path);
   try {
     await once(listener, 'listening');
-    await chmod(path, isGroupWritable ? 0o660 : 0o600);
+    await chmod(path, access.isGroupWritable === true ? 0o660 : 0o600);
     // Whoever came before had no right to, perhaps.
     isOpen = true;
   } catch (error) {
@@ -74,6 +72,20 @@ export async function openControlSocket(
   listener.on('error', () => {});
   // Not awaited: `close` calls back only when the last connection has ended.
   return { close: async () => void listener.close() };
+}
+
+/**
+ * Checks that a control socket may be where it is to be.
+ *
+ * @throws PosternError `ERR_CONTROL_SOCKET`, `ERR_SOCKET_PATH`
+ */
+export async function checkControlSocket(
+  path: string,
+  { isGroupWritable = false, isDirectoryRelaxed = false }: ControlSocketAccess,
+): Promise<void> {
+  checkSocketPath(path);
+  const groupBits = isGroupWritable ? 0o027 : 0o077;
+  await checkDirectory(dirname(path), isDirectoryRelaxed ? 0o022 : groupBits);
 }
 
 /** @param forbiddenBits what its mode may not have */

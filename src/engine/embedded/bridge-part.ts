@@ -15,7 +15,7 @@ import { forOption, type Opening, Resources, type Wanted } from '../resources.ts
 import type { Bandwidth } from './bandwidth.ts';
 import { createExit } from './exit.ts';
 import { BuiltinServers, type BuiltinServersOptions } from './builtin-servers.ts';
-import type { ChildHost } from './children.ts';
+import { checkProgram, type ChildHost } from './children.ts';
 import {
   formatBridgeLines,
   openProgram,
@@ -121,6 +121,14 @@ export class BridgePart implements Part {
     }
   }
 
+  async verify(first: OptionValues): Promise<void> {
+    checkExtOrPort(first);
+    for (const { command, transports } of serverPlugins(first)) {
+      if (command === undefined) await this.#builtins.verify(transports, first);
+      else await forOption('ServerTransportPlugin', () => checkProgram(command[0]));
+    }
+  }
+
   /**
    * Takes no new links and streams; those that stand go on.
    *
@@ -189,9 +197,7 @@ export class BridgePart implements Part {
     // Programs hand connections on to an Extended ORPort, configured or not.
     if (ExtORPort !== undefined || plugins.some(({ command }) => command !== undefined)) {
       const open = (): Promise<ExtOrListener> => {
-        if (ExtORPort !== undefined && ExtORPort.host !== '127.0.0.1') {
-          throw new PosternError('ERR_CONFIG_VALUE', 'ExtORPort: must be a port of 127.0.0.1');
-        }
+        checkExtOrPort(next);
         return forOption('ExtORPort', () =>
           listenExtOr({
             cookieFile: join(dataDirectory(next, home), 'extended_orport_auth_cookie'),
@@ -231,4 +237,9 @@ export class BridgePart implements Part {
       log.write('warn', `${path} cannot be written: ${describeError(error)}`);
     }
   }
+}
+
+function checkExtOrPort({ ExtORPort }: OptionValues): void {
+  if (ExtORPort === undefined || ExtORPort.host === '127.0.0.1') return;
+  throw new PosternError('ERR_CONFIG_VALUE', 'ExtORPort: must be a port of 127.0.0.1');
 }

@@ -5,7 +5,8 @@ import { describeError } from '../../errors.ts';
 import { startTransportServer } from '../../net/transport-server.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
-import { openStateDirectory } from '../../state/state-directory.ts';
+import { openStateDirectory, type StateDirectory } from '../../state/state-directory.ts';
+import { checkServerOptions } from '../../transports/argument-names.ts';
 import type { Environment, TransportServer } from '../../transports/contract.ts';
 import { MemoryState } from '../../transports/memory-state.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
@@ -93,16 +94,29 @@ export class BuiltinServers {
     };
   }
 
+  /** Loads what is there, as `prepare` does, and writes nothing. */
+  async verify(transports: readonly RequestedServer[], values: OptionValues): Promise<void> {
+    for (const transport of transports) {
+      const identity = await this.#openIdentity(transport, values, unwritten);
+      await identity.close();
+    }
+  }
+
   close(): Promise<void> {
     return this.#identities.close();
   }
 
-  #openIdentity({ name, options }: RequestedServer, values: OptionValues): Promise<Identity> {
+  #openIdentity(
+    { name, options }: RequestedServer,
+    values: OptionValues,
+    restrict: (store: StateDirectory) => StateDirectory = (store) => store,
+  ): Promise<Identity> {
     const { registry, environment, log, home } = this.#options;
     return forOption('ServerTransportPlugin', async () => {
       const transport = registry.get(name);
+      checkServerOptions(transport, options);
       if (transport.warning !== undefined) log.write('warn', `${name}: ${transport.warning}`);
-      const state = openStateDirectory(transportStateDirectory(values, home));
+      const state = restrict(openStateDirectory(transportStateDirectory(values, home)));
       const notify = (notice: string): void => log.write('notice', `${name}: ${notice}`);
       try {
         const server = await transport.server(options, { ...environment, state, notify });
@@ -157,6 +171,11 @@ export class BuiltinServers {
       abort: () => running.abort(),
     };
   }
+}
+
+/** A state directory of which nothing is changed. */
+function unwritten(store: StateDirectory): StateDirectory {
+  return { ...store, write: async () => {}, append: async () => {} };
 }
 
 /** A bridge is to be reached from outside, and the port is the system’s choice. */

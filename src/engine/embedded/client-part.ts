@@ -6,6 +6,8 @@ import { PosternError, describeError } from '../../errors.ts';
 import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import type { BridgeLine } from '../../pt/bridge-line.ts';
+import { warningOfUnknown } from '../../transports/argument-names.ts';
 import type { EngineEvents } from '../events.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
 import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
@@ -13,7 +15,11 @@ import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
 import { Circuits } from './circuits.ts';
 import { listenHttpTunnel } from './http-tunnel-port.ts';
-import { ClientTransports, type ClientTransportsOptions } from './client-transports.ts';
+import {
+  type BridgeRoute,
+  ClientTransports,
+  type ClientTransportsOptions,
+} from './client-transports.ts';
 import { Links } from './links.ts';
 import { Streams } from './streams.ts';
 
@@ -77,12 +83,19 @@ export class ClientPart implements Part {
         new Map(
           (next.UseBridges ? next.Bridge : []).map((line) => {
             const route = transports.routeTo(line);
-            return [route.key, { open: () => new Bridge(line, route, timers, rng) }] as const;
+            const open = (): Bridge => {
+              this.#warnOf(line);
+              return new Bridge(line, route, timers, rng);
+            };
+            return [route.key, { open }] as const;
           }),
         ),
       );
       undo.push(bridges);
-      checkHops(next, [...bridges.next.values()]);
+      checkHops(
+        next,
+        [...bridges.next.values()].map(({ route }) => route),
+      );
       const ports = await this.#listeners.prepare(this.#wantedPorts(next));
       undo.push(ports);
       return {
@@ -110,6 +123,15 @@ export class ClientPart implements Part {
     }
   }
 
+  async verify(first: OptionValues): Promise<void> {
+    addressMapSettings(first);
+    const routeTo = await this.#transports.verify(first);
+    const bridges = first.UseBridges ? first.Bridge : [];
+    const routes = bridges.map(routeTo);
+    for (const line of bridges) this.#warnOf(line);
+    checkHops(first, [...new Map(routes.map((route) => [route.key, route])).values()]);
+  }
+
   /** Takes no more applications. */
   async closeListeners(): Promise<void> {
     await this.#listeners.close();
@@ -122,6 +144,13 @@ export class ClientPart implements Part {
     this.circuits.close();
     this.links.close();
     await this.#transports.close();
+  }
+
+  /** Others wrote it: what is wrong with it may be of no importance. */
+  #warnOf({ transport: name, args }: BridgeLine): void {
+    const transport = name === undefined ? undefined : this.#options.registry.find(name);
+    const warning = transport && warningOfUnknown(transport, args);
+    if (warning !== undefined) this.#options.log.write('warn', warning);
   }
 
   #wantedPorts(next: OptionValues): Wanted<ApplicationPort> {
@@ -182,12 +211,15 @@ interface ApplicationPort {
 }
 
 /** What only the transports can tell about a path. */
-function checkHops({ UseBridges, CircuitHops: hops }: OptionValues, bridges: Bridge[]): void {
+function checkHops(
+  { UseBridges, CircuitHops: hops }: OptionValues,
+  routes: readonly BridgeRoute[],
+): void {
   if (!UseBridges) return;
-  if (bridges.length < hops) {
+  if (routes.length < hops) {
     throw new PosternError('ERR_CONFIG_VALUE', 'CircuitHops: two Bridge lines are the same bridge');
   }
-  const behind = bridges.filter(({ route }) => route.through !== undefined).length;
+  const behind = routes.filter(({ through }) => through !== undefined).length;
   if (behind < hops - 1) {
     throw new PosternError(
       'ERR_CONFIG_VALUE',

@@ -78,6 +78,10 @@ class EmbeddedEngine implements Engine {
     await (await this.prepare(first)).commit();
   }
 
+  async verify({ values }: Configuration): Promise<void> {
+    for (const part of this.#parts) await part.verify(values);
+  }
+
   prepare({ values }: Configuration): Promise<Change> {
     return prepareAll(this.#parts, values);
   }

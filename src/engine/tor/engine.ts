@@ -30,6 +30,8 @@ export interface TorEngineParts {
   readonly settings: TorSettings;
   /** Starts Tor, or connects to one, and waits until it is prepared. */
   readonly keep: (hooks: TorKeeperHooks, log: DaemonLog) => Promise<TorKeeper>;
+  /** Has Tor judge the configuration, where it is there to be asked. */
+  readonly verify: (first: Configuration) => Promise<void>;
   /** Whether the Tor is ours, or ran before us. */
   readonly isOwned: boolean;
 }
@@ -62,6 +64,14 @@ export class TorEngine implements Engine {
 
   get endpoints(): EngineEndpoints {
     return this.#listeners;
+  }
+
+  async verify(first: Configuration): Promise<void> {
+    try {
+      await this.#parts.verify(first);
+    } catch (error) {
+      throw explainRefusal(this.#parts.text, error);
+    }
   }
 
   /** Starts Tor, or connects to the one that runs. */

@@ -11,12 +11,13 @@ import { systemTimers } from '../../time.ts';
 import { builtinTransports } from '../../transports/registry.ts';
 import type { DaemonOptions, EnginePlan } from '../daemon-options.ts';
 import { dataDirectory } from '../data-directory.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
 import { forOption } from '../resources.ts';
 import { AttachedTor } from './attached-tor.ts';
-import { explainRefusal } from './complaints.ts';
 import { connectTorControl, type TorControlAddress } from './control/node/connect.ts';
 import { TorEngine, type TorEngineParts } from './engine.ts';
 import { OwnedTor } from './owned-tor.ts';
+import { controlSocketIn } from './process-files.ts';
 import { findTor, listTorOptions } from './program.ts';
 import { TorSettings } from './tor-settings.ts';
 import { verifyWithTor } from './verify.ts';
@@ -25,36 +26,19 @@ import { verifyWithTor } from './verify.ts';
  * Which Tor it will be, and which options it has.
  *
  * @param text the torrc, as it was when it was found to say `Engine tor`
+ * @param mayDial whether a Tor that runs already is asked; the names of its options are else not judged
  * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
-export function planTorEngine(options: DaemonOptions, text: string): Promise<EnginePlan> {
+export function planTorEngine(
+  options: DaemonOptions,
+  text: string,
+  mayDial: boolean,
+): Promise<EnginePlan> {
   const values = ownValues(options, text);
   const address = addressOf(values, options.home);
   return address === undefined
     ? planOwned(options, values, text)
-    : planAttached(options, values, text, address);
-}
-
-/**
- * Checks a torrc as far as that goes without starting anything: ours, and by Tor's own judgement its.
- *
- * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_PROGRAM`
- */
-export async function verifyTorrc(options: DaemonOptions, text: string): Promise<void> {
-  const values = ownValues(options, text);
-  if (addressOf(values, options.home) !== undefined) {
-    Configuration.parse(text, options.localDefaults, torVocabulary(undefined, elsewhere));
-    return;
-  }
-  const { env, localDefaults, home, timers = systemTimers } = options;
-  const { binary, vocabulary } = await installedTor(options, values);
-  const configuration = Configuration.parse(text, localDefaults, vocabulary);
-  const torrc = settingsFor(options).torrcFor(configuration);
-  try {
-    await verifyWithTor(binary, torrc, dataDirectory(values, home), env, timers);
-  } catch (error) {
-    throw explainRefusal(text, error);
-  }
+    : planAttached(options, values, text, address, mayDial);
 }
 
 async function planOwned(
@@ -78,7 +62,12 @@ async function planOwned(
         else log.write(level, message);
       },
     });
-  const parts: TorEngineParts = { text, settings, keep, isOwned: true };
+  const verify = async (first: Configuration): Promise<void> => {
+    const directory = dataDirectory(values, home);
+    checkSocketPath(controlSocketIn(directory));
+    await verifyWithTor(binary, settings.torrcFor(first), directory, env, timers);
+  };
+  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: true };
   return { store, build: (host) => new TorEngine(host, parts) };
 }
 
@@ -104,16 +93,22 @@ async function planAttached(
   values: OptionValues,
   text: string,
   address: TorControlAddress,
+  mayDial: boolean,
 ): Promise<EnginePlan> {
   const { home, rng = systemRng, timers = systemTimers, startSignal } = options;
   const password = await readPassword(values.TorControlPasswordFile, home);
   const login = { ...address, timers, ...(password !== undefined && { password }) };
   const option = 'path' in address ? 'TorControlSocket' : 'TorControlPort';
-  const vocabulary = torVocabulary(await forOption(option, () => askForOptions(login)), elsewhere);
+  const names = mayDial ? await forOption(option, () => askForOptions(login)) : undefined;
+  const vocabulary = torVocabulary(names, elsewhere);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
   const keep: TorEngineParts['keep'] = (hooks) =>
     AttachedTor.start({ ...login, ...hooks, rng, startSignal });
-  const parts: TorEngineParts = { text, settings: settingsFor(options), keep, isOwned: false };
+  const verify = async (): Promise<void> => {
+    if ('path' in address) await forOption(option, () => checkSocketPath(address.path));
+  };
+  const settings = settingsFor(options);
+  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: false };
   return { store, build: (host) => new TorEngine(host, parts) };
 }
 

@@ -7,6 +7,14 @@ import { checkSocketPath } from '../../net/socket-path.ts';
 import { makeDirectory } from '../../state/make-directory.ts';
 import { replaceFile } from '../../state/replace-file.ts';
 
+/** In the data directory. */
+const FOLDER = 'postern';
+
+/** Where a Tor with this data directory is controlled. */
+export function controlSocketIn(dataDirectory: string): string {
+  return join(dataDirectory, FOLDER, 'control');
+}
+
 /** Where the files for one Tor are. */
 export interface Files {
   readonly directory: string;
@@ -22,8 +30,8 @@ export interface Files {
  * @throws PosternError `ERR_DATA_DIRECTORY`, `ERR_SOCKET_PATH`
  */
 export async function prepareFiles(dataDirectory: string, torrc: string): Promise<Files> {
-  const directory = join(dataDirectory, 'postern');
-  const socket = join(directory, 'control');
+  const directory = join(dataDirectory, FOLDER);
+  const socket = controlSocketIn(dataDirectory);
   checkSocketPath(socket);
   const files: Files = {
     directory,

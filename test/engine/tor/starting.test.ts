@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ExitCode } from '../../../src/cli/context.ts';
-import { Daemon, verifyDaemon } from '../../../src/engine/daemon.ts';
+import { Daemon } from '../../../src/engine/daemon.ts';
 import type { DaemonOptions } from '../../../src/engine/daemon-options.ts';
 import { startCommand } from '../../support/command.ts';
 import { limits } from '../../../src/limits.ts';
@@ -77,7 +77,7 @@ describe('a start with no Tor to start', () => {
     );
     await timers.fire(limits.torProgramMs);
     await failing;
-    const checking = verifyDaemon(
+    const checking = Daemon.verify(
       daemonOptions(stateDirectory(), `Engine tor\nTorBinary ${hanging}\n`, { timers }),
     );
     await timers.fire(limits.torProgramMs);
@@ -323,14 +323,14 @@ describe('what a torrc of Tor’s may say besides', skip, () => {
   });
 });
 
-describe('verifyDaemon', skip, () => {
-  const verify = (text: string, options: Partial<DaemonOptions> = {}): Promise<void> =>
-    verifyDaemon(daemonOptions(stateDirectory(), text, options));
+describe('Daemon.verify', skip, () => {
+  const verify = (text: string, options: Partial<DaemonOptions> = {}): Promise<readonly string[]> =>
+    Daemon.verify(daemonOptions(stateDirectory(), text, options));
 
   test('takes what would start, and starts nothing', async (t) => {
     const { text } = await listen(t, (socket) => socket.destroy());
     const directory = stateDirectory();
-    await verifyDaemon(
+    await Daemon.verify(
       daemonOptions(
         directory,
         `Engine tor\nControlPort ${text}\nUseBridges 1\nClientTransportPlugin obfs4 builtin\nBridge obfs4 192.0.2.1:1\nContactInfo "ü # \\\\"\n`,
@@ -345,7 +345,7 @@ describe('verifyDaemon', skip, () => {
   test('finds `~` in TorBinary, as the start does', async () => {
     const home = stateDirectory();
     writeFileSync(join(home, 'tor'), '#!/bin/sh\nexec tor "$@"\n', { mode: 0o700 });
-    await verifyDaemon(daemonOptions(home, 'Engine tor\nTorBinary ~/tor\n'));
+    await Daemon.verify(daemonOptions(home, 'Engine tor\nTorBinary ~/tor\n'));
   });
 
   test('refuses what would not, with the line', async () => {
