@@ -322,6 +322,13 @@ const table = {
     remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
   },
 
+  ERR_SOCKET_PATH: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The path of a Unix socket is longer than the system allows.',
+    remedy: 'Choose a shorter path, such as one in /run or in /tmp.',
+  },
+
   // src/state
   ERR_DIRECTORY_IN_USE: {
     side: 'local',
@@ -577,6 +584,12 @@ const table = {
     retry: 'never',
     summary: 'The directory for identities and cookies is not known, or cannot be made.',
     remedy: 'Set DataDirectory to an absolute path that this user may write to.',
+  },
+  ERR_DAEMON_ENDING: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The daemon was asked to end, and its configuration does not change any more.',
+    remedy: 'Start it again, and ask then.',
   },
   ERR_LOG_FILE: {
     side: 'local',

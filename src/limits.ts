@@ -91,6 +91,16 @@ const table = {
     unit: 'ms',
     guards: 'A proxy that never answers would hold its SOCKS client without end.',
   },
+  nameLookupMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards: 'A host name whose server is silent would be waited for without end.',
+  },
+  nameLookups: {
+    value: 1_024,
+    unit: 'count',
+    guards: 'Host names that strangers ask for would use up the sockets.',
+  },
   streamBufferBytes: {
     value: 262_144,
     unit: 'bytes',
@@ -219,6 +229,16 @@ const table = {
     unit: 'ms',
     guards: 'Connections that never authenticate would hold their sockets for ever.',
   },
+  controlMessageMs: {
+    value: 30_000,
+    unit: 'ms',
+    guards: 'A controller that begins a message and never ends it would hold its socket for ever.',
+  },
+  controlAnswerMs: {
+    value: 1_000,
+    unit: 'ms',
+    guards: 'A change that takes its time would keep the daemon from ending.',
+  },
   controlConnections: {
     value: 128,
     unit: 'count',
@@ -241,6 +261,11 @@ const table = {
   },
 
   // src/mux
+  linkLookups: {
+    value: 16,
+    unit: 'count',
+    guards: 'One client could have so many host names looked up that others had to wait.',
+  },
   linkStreams: {
     value: 1_024,
     unit: 'count',

@@ -13,10 +13,18 @@ export interface Timers {
   after(delayMs: number, callback: () => void): () => void;
 }
 
-/** The event loop's own timers. */
+/** The event loop's own timers, and for longer than they can wait: they take 25 days, and more as nothing. */
 export const systemTimers: Timers = {
   after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
+    let timer: NodeJS.Timeout;
+    const wait = (restMs: number): void => {
+      const stepMs = Math.min(restMs, MAX_DELAY_MS);
+      timer = setTimeout(() => (restMs > stepMs ? wait(restMs - stepMs) : callback()), stepMs);
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
 };
+
+/** `setTimeout` has 31 bits for it. */
+const MAX_DELAY_MS = 2 ** 31 - 1;

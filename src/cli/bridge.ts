@@ -5,6 +5,7 @@ import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { relay } from '../net/relay.ts';
+import { checkServerOptions } from '../transports/argument-names.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
@@ -43,6 +44,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
 
   let bridge: Listening;
   try {
+    checkServerOptions(builtinTransports.get(options.transport), transportOptions);
     bridge = await listen(
       {
         transport: options.transport,

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { torrcFile } from '../config/node.ts';
 import type { ControlEvent } from '../control/messages.ts';
 import { connectControl, type ControlClient } from '../control/node/client.ts';
-import { EmbeddedEngine } from '../engine/embedded/engine.ts';
+import { Daemon } from '../engine/daemon.ts';
 import { runExchange } from '../net/exchange.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
@@ -51,7 +51,7 @@ export async function startDemoDaemons(
     'ExitPolicyRejectPrivate 0',
     'ShutdownWaitLength 0',
   ]);
-  let client: EmbeddedEngine;
+  let client: Daemon;
   try {
     client = await startDaemon(context, join(directory, 'client'), [
       'SocksPort auto',
@@ -99,19 +99,20 @@ export async function startDemoDaemons(
 }
 
 async function startDaemon(
-  { env }: CommandContext,
+  { env, ownCommand }: CommandContext,
   directory: string,
   lines: readonly string[],
-): Promise<EmbeddedEngine> {
+): Promise<Daemon> {
   await mkdir(directory, { mode: 0o700 });
   const path = join(directory, 'torrc');
   await writeFile(path, [`DataDirectory ${directory}`, ...lines, ''].join('\n'));
   // What they have to say is said by their events.
   const nowhere = new PassThrough().resume();
-  return EmbeddedEngine.start({
+  return Daemon.start({
     torrc: torrcFile(path),
     home: homedir(),
     env,
+    ownCommand,
     stdout: nowhere,
     stderr: nowhere,
   });

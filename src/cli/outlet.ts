@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { bridgeDialer } from '../index.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
+import { warningOfUnknown } from '../transports/argument-names.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { type CommandContext, say } from './context.ts';
 
@@ -42,6 +43,8 @@ export async function openOutlet(
   });
   const { name, warning } = builtinTransports.get(bridge.transport!);
   if (warning !== undefined) say(context, `Warning: ${name}: ${warning}`);
+  const unknown = warningOfUnknown(builtinTransports.get(name), bridge.args);
+  if (unknown !== undefined) say(context, `Warning: ${unknown}.`);
   return {
     dial: (signal) => dial(bridge.endpoint, { signal }),
     lost: new Promise(() => {}),

@@ -3,8 +3,8 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { localDefaults, torrcFile } from '../config/node.ts';
 import type { Signal } from '../control/messages.ts';
-import { startDaemon, verifyDaemon } from '../engine/daemon.ts';
-import type { Daemon, DaemonOptions } from '../engine/daemon-options.ts';
+import { Daemon } from '../engine/daemon.ts';
+import type { DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
 import { type CommandContext, ExitCode, type RequestSignal, say } from './context.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
@@ -34,11 +34,11 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   let daemon: Daemon;
   try {
     if (options.verify) {
-      await verifyDaemon(daemonOptions);
+      for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
       say(context, `${path} is valid.`);
       return ExitCode.ok;
     }
-    daemon = await startDaemon({ ...daemonOptions, startSignal: context.stop.drain });
+    daemon = await Daemon.start({ ...daemonOptions, startSignal: context.stop.drain });
   } catch (error) {
     // Nobody waits for it any more.
     if (context.stop.drain.aborted) return ExitCode.ok;

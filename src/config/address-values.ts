@@ -25,6 +25,9 @@ export const listenType: ValueType<Endpoint | undefined> = {
   syntax: '[IP:]PORT, [IP:]auto, or 0 for none',
   parse(text) {
     if (text === '0') return undefined;
+    const flag = /[ \t]+(\S{1,40})/.exec(text)?.[1];
+    if (flag !== undefined) throw valueFault(`takes no flags: ${flag}`);
+    if (/^unix:/i.test(text)) throw valueFault('takes no Unix socket; ControlPort does');
     const isPort = /^(?:auto|[1-9][0-9]*)$/i.test(text);
     const full = (isPort ? `${loopback}:${text}` : text).replace(/:auto$/i, ':0');
     const endpoint = parseIpEndpoint(full);

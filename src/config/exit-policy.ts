@@ -23,8 +23,8 @@ export interface ExitRule {
 /**
  * Addresses that belong to somebody's own network or machine, or to nobody: a stranger who could
  * reach them through a bridge would stand behind its firewall. Tor's list, and with it shared address
- * space (RFC 6598), multicast and the reserved rest of IPv4. `[::]/8` takes in loopback and
- * IPv4-mapped addresses.
+ * space (RFC 6598), multicast and the reserved rest of IPv4. `[::]/8` takes in loopback and what
+ * the first IPv6 had for IPv4 addresses.
  */
 const privateNetworks: readonly Network[] = [
   '0.0.0.0/8',
@@ -61,15 +61,39 @@ export function exitAllows(
   host: string,
   port: number,
 ): boolean {
-  const address = ipToBytes(host);
-  if (address === undefined) return false;
-  if (rejectPrivate && matches(address, 'private')) return false;
-  const rule = rules.find(
-    ({ target, firstPort, lastPort }) =>
-      port >= firstPort && port <= lastPort && matches(address, target),
-  );
-  return rule?.accept ?? true;
+  const bytes = ipToBytes(host);
+  if (bytes === undefined) return false;
+  return reachedBy(bytes).every((address) => {
+    if (rejectPrivate && matches(address, 'private')) return false;
+    const rule = rules.find(
+      ({ target, firstPort, lastPort }) =>
+        port >= firstPort && port <= lastPort && matches(address, target),
+    );
+    return rule?.accept ?? true;
+  });
 }
+
+/**
+ * The addresses that a connection to one may come to, all of which the policy has to allow: an
+ * IPv4-mapped address is the IPv4 address to the system, and a gateway takes those of NAT64 (RFC 6052,
+ * RFC 8215) and 6to4 (RFC 3056) to the IPv4 address in them.
+ */
+function reachedBy(address: Uint8Array): readonly Uint8Array[] {
+  const [network, offset] = embeddings.find(([some]) => isInNetwork(address, some)) ?? [];
+  if (network === undefined || offset === undefined) return [address];
+  const inside = address.subarray(offset, offset + 4);
+  return network === mapped ? [inside] : [address, inside];
+}
+
+const mapped = parseNetwork('[::ffff:0:0]/96')!;
+
+/** Where an IPv4 address stands in an IPv6 address. */
+const embeddings: readonly (readonly [Network, offset: number])[] = [
+  [mapped, 12],
+  [parseNetwork('[64:ff9b::]/96')!, 12],
+  [parseNetwork('[64:ff9b:1::]/48')!, 12],
+  [parseNetwork('[2002::]/16')!, 2],
+];
 
 function matches(address: Uint8Array, target: ExitRule['target']): boolean {
   switch (target) {
@@ -87,10 +111,11 @@ function matches(address: Uint8Array, target: ExitRule['target']): boolean {
 }
 
 function parseRule(text: string): ExitRule {
-  const match =
-    /^[ \t]*(accept|reject)(6?)[ \t]+(\[[^\]]*\](?:\/[0-9]+)?|[^:[\]]+)(?::([*0-9-]+))?[ \t]*$/i.exec(
-      text,
-    );
+  // Words, so that no run of blanks can be divided in many ways.
+  const words = text.split(/[ \t]+/).filter((word) => word !== '');
+  const match = /^(accept|reject)(6?) (\[[^\]]*\](?:\/[0-9]+)?|[^:[\] ]+)(?::([*0-9-]+))?$/i.exec(
+    words.join(' '),
+  );
   const ports = parsePorts(match?.[4] ?? '*');
   const target = match === null ? undefined : parseTarget(match[3]!.toLowerCase());
   if (match === null || ports === undefined || target === undefined) {

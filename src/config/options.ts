@@ -19,6 +19,7 @@ import {
 } from './address-values.ts';
 import { type ExitRule, exitPolicyType } from './exit-policy.ts';
 import { type LogLine, logType } from './log-values.ts';
+import { controlPortType, controlSocketType, type SocketPlace } from './socket-values.ts';
 import {
   bridgeType,
   listenAddressType,
@@ -76,8 +77,8 @@ export interface OptionValues {
   readonly BandwidthRate: number;
   /** In bytes. */
   readonly BandwidthBurst: number;
-  readonly ControlPort: readonly Endpoint[];
-  readonly ControlSocket: string | undefined;
+  readonly ControlPort: readonly (Endpoint | SocketPlace)[];
+  readonly ControlSocket: SocketPlace | undefined;
   readonly CookieAuthentication: boolean;
   readonly CookieAuthFile: string | undefined;
   readonly HashedControlPassword: readonly PassphraseHash[];
@@ -305,7 +306,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   ControlPort: {
     section: 'control',
-    type: listenType,
+    type: controlPortType,
     isList: true,
     default: '0',
     isForEveryEngine: true,
@@ -313,7 +314,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   ControlSocket: {
     section: 'control',
-    type: pathType,
+    type: controlSocketType,
     isList: false,
     isForEveryEngine: true,
     summary: 'A Unix socket for controllers; its file permissions say who may connect.',

@@ -85,7 +85,7 @@ const rules: readonly ((values: OptionValues) => string | undefined)[] = [
       : undefined,
 
   ({ ControlPort, CookieAuthentication, HashedControlPassword }) =>
-    ControlPort.some(({ host }) => !isLoopback(host)) &&
+    ControlPort.some((place) => 'host' in place && !isLoopback(place.host)) &&
     !CookieAuthentication &&
     HashedControlPassword.length === 0
       ? 'ControlPort: off loopback it needs CookieAuthentication or HashedControlPassword'

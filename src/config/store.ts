@@ -24,12 +24,14 @@ export interface TorrcFile {
  * Puts a configuration in force, or refuses by throwing; after a refusal everything must be as before.
  *
  * @param changed the options, and groups, that differ from `previous`, or may differ because they are
- *   kept elsewhere; never empty
+ *   kept elsewhere; empty only when the torrc was read again
+ * @param isReload whether the torrc was read again
  */
 export type ApplyConfiguration = (
   next: Configuration,
   previous: Configuration,
   changed: ReadonlySet<string>,
+  isReload: boolean,
 ) => Promise<void>;
 
 /**
@@ -88,7 +90,7 @@ export class ConfigStore {
    */
   set(lines: string): Promise<void> {
     return this.#inTurn(() =>
-      this.#adopt(this.#current.changedBy(lines), this.#current.namedBy(lines)),
+      this.#adopt(this.#current.changedBy(lines), { named: this.#current.namedBy(lines) }),
     );
   }
 
@@ -115,12 +117,19 @@ export class ConfigStore {
     return this.#inTurn(async () => {
       const text = await readTorrc(this.#file);
       const { vocabulary } = this.#current;
-      await this.#adopt(Configuration.parse(text, this.#localDefaults, vocabulary), new Set());
+      const next = Configuration.parse(text, this.#localDefaults, vocabulary);
+      await this.#adopt(next, { isReload: true });
       await complete();
     });
   }
 
-  async #adopt(next: Configuration, named: ReadonlySet<string>): Promise<void> {
+  async #adopt(
+    next: Configuration,
+    {
+      named = new Set(),
+      isReload = false,
+    }: { readonly named?: ReadonlySet<string>; readonly isReload?: boolean },
+  ): Promise<void> {
     const { vocabulary } = next;
     const changed = new Set([
       ...next.differencesFrom(this.#current),
@@ -135,7 +144,9 @@ export class ConfigStore {
         `${fixed}: cannot be changed while the daemon runs; it is read at the start`,
       );
     }
-    if (changed.size > 0) await this.#apply?.(next, this.#current, changed).catch(refuse);
+    if (changed.size > 0 || isReload) {
+      await this.#apply?.(next, this.#current, changed, isReload).catch(refuse);
+    }
     this.#current = next;
   }
 
@@ -159,5 +170,6 @@ export async function readTorrc(file: TorrcFile): Promise<string> {
 
 /** An effect that failed, such as a port in use, makes the value an impossible one (TC 3.1). */
 function refuse(error: unknown): never {
-  throw error instanceof PosternError ? valueFault(error.message, error) : error;
+  const isValue = error instanceof PosternError && error.code !== 'ERR_DAEMON_ENDING';
+  throw isValue ? valueFault(error.message, error) : error;
 }

@@ -147,9 +147,16 @@ function withoutEnd(line: string | undefined): string | undefined {
   return line?.replace(/\r?\n$/, '');
 }
 
+/** By hand: a pattern for the end is tried at each blank in between, and a stranger may send many. */
 function trim(text: string): string {
-  return text.replace(/^[ \t\v\f\r]+|[ \t\v\f\r]+$/g, '');
+  let start = 0;
+  let end = text.length;
+  while (start < end && BLANKS.includes(text[start]!)) start += 1;
+  while (end > start && BLANKS.includes(text[end - 1]!)) end -= 1;
+  return text.slice(start, end);
 }
+
+const BLANKS = ' \t\v\f\r';
 
 function fault(line: number, message: string): PosternError {
   return new PosternError('ERR_CONFIG_SYNTAX', `line ${line}: ${message}`);

@@ -29,7 +29,15 @@ export interface TransportOptions {
 /** A bridge, as bridges hand it out. */
 export const bridgeType: ValueType<BridgeLine> = {
   syntax: '[TRANSPORT] IP:PORT [FINGERPRINT] [KEY=VALUE …]',
-  parse: (text) => orValueFault(() => parseBridgeLine(text)),
+  parse(text) {
+    const line = orValueFault(() => parseBridgeLine(text));
+    const { host, port } = line.endpoint;
+    // As a bridge prints it that listens on all addresses: its operator was to put in the public one.
+    if (host === '0.0.0.0' || host === '::' || port === 0) {
+      throw valueFault('the address stands for any; put in the one at which the bridge is reached');
+    }
+    return line;
+  },
   format: formatBridgeLine,
 };
 

@@ -50,11 +50,16 @@ export class AddressMap {
    */
   map(original: MappedAddress, replacement: MappedAddress): AddressMapping {
     // Also null to null, which could as well be read as a removal.
-    if (isNull(replacement)) throw mapError('nothing can be mapped to the null address');
-    if (isNull(original)) return this.#mapPicked(original.kind, replacement);
+    if (isNullHost(replacement)) throw mapError('nothing can be mapped to the null address');
+    if (isNullHost(original)) {
+      const kind = isNull(original) ? original.kind : mappedAddress(original.host).kind;
+      const picked = this.#mapPicked(kind, replacement);
+      return { ...picked, original: { ...picked.original, kind: original.kind } };
+    }
     const key = keyOf(original.host);
     const mapping = { original, replacement };
     if (key === keyOf(replacement.host)) {
+      this.#forgetPick(key);
       this.#requested.delete(key);
       this.#configured.delete(key);
     } else {
@@ -78,7 +83,9 @@ export class AddressMap {
     mappings: readonly AddressMapping[],
     ranges: Partial<Record<'ipv4' | 'ipv6', Network>> = {},
   ): void {
-    if (mappings.some(({ original, replacement }) => isNull(original) || isNull(replacement))) {
+    if (
+      mappings.some(({ original, replacement }) => isNullHost(original) || isNullHost(replacement))
+    ) {
       throw mapError('the configuration cannot map from or to the null address');
     }
     this.#ranges = { ipv4: DEFAULT_IPV4, ipv6: DEFAULT_IPV6, ...ranges };
@@ -93,15 +100,23 @@ export class AddressMap {
     if (!this.#requested.has(key) && this.#requested.size >= limits.controlMappings) {
       throw mapError(`there are ${limits.controlMappings} mappings already`);
     }
+    this.#forgetPick(key);
     this.#requested.set(key, mapping);
   }
 
+  /** An address that is mapped in another way, or not any more, was picked for nothing. */
+  #forgetPick(key: string): void {
+    const earlier = this.#requested.get(key);
+    if (earlier === undefined) return;
+    const purpose = purposeOf(earlier.original.kind, earlier.replacement);
+    if (this.#picked.get(purpose) === key) this.#picked.delete(purpose);
+  }
+
   #mapPicked(kind: MappedAddress['kind'], replacement: MappedAddress): AddressMapping {
-    const target = keyOf(replacement.host);
     // A destination keeps its address, so that asking again and again cannot use up the range.
-    const purpose = `${kind} ${target}`;
-    const earlier = this.#find(this.#picked.get(purpose) ?? '');
-    if (earlier !== undefined && keyOf(earlier.replacement.host) === target) return earlier;
+    const purpose = purposeOf(kind, replacement);
+    const earlier = this.#requested.get(this.#picked.get(purpose) ?? '');
+    if (earlier !== undefined) return earlier;
     const original: MappedAddress = { kind, host: this.#pick(kind) };
     const key = keyOf(original.host);
     const mapping = { original, replacement };
@@ -158,9 +173,19 @@ function keyOf(host: string): string {
   return bytes === undefined ? host.toLowerCase() : bytesToIp(bytes);
 }
 
+/** What an address is picked for. */
+function purposeOf(kind: MappedAddress['kind'], { host }: MappedAddress): string {
+  return `${kind} ${keyOf(host)}`;
+}
+
 /** Whether an address is the null address of its kind, in any spelling. */
 export function isNull({ kind, host }: MappedAddress): boolean {
   return keyOf(host) === nullHosts[kind];
+}
+
+/** Whether nothing can be mapped to it: a null address, also as a name that is one in disguise. */
+export function isNullHost({ host }: MappedAddress): boolean {
+  return isNull(mappedAddress(host.replace(/^\[(.*)\]$/, '$1')));
 }
 
 function mapError(message: string): PosternError {

@@ -31,7 +31,12 @@ export {
   type ControlClientOptions,
   openControlClient,
 } from './node/client.ts';
-export { COOKIE_FILE_NAME, readControlCookie, writeControlCookie } from './node/cookie-file.ts';
+export {
+  COOKIE_FILE_NAME,
+  makeControlCookie,
+  readControlCookie,
+  writeControlCookie,
+} from './node/cookie-file.ts';
 export type { ControlAddress } from './node/dial.ts';
 export { openControlPort, openControlSocket } from './node/listeners.ts';
 export {

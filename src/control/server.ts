@@ -53,8 +53,12 @@ export interface ControlServerMachine {
   wants(kind: EventKind): boolean;
   /** The controller had its time to authenticate. */
   expire(): readonly ControlServerAction[];
+  /** The controller had its time to send the rest of a message. */
+  expireMessage(): readonly ControlServerAction[];
   /** A request is being carried out: hold back what comes from the wire. */
   readonly busy: boolean;
+  /** A message has begun and is not complete: `expireMessage` comes when it stays so. */
+  readonly incomplete: boolean;
 }
 
 /** A server machine for one connection. */
@@ -67,6 +71,8 @@ export function createControlServerMachine(
 class Machine implements ControlServerMachine {
   readonly #isAuthentic: (secret: Uint8Array) => boolean;
   readonly #queue = new ByteQueue();
+  /** Where no web page can connect to: until its first message it may be one of the textual protocol. */
+  #isSilent: boolean;
   #open: boolean;
   #busy = false;
   #closed = false;
@@ -77,7 +83,12 @@ class Machine implements ControlServerMachine {
 
   constructor({ isAuthentic, open = false }: ControlServerMachineOptions) {
     this.#isAuthentic = isAuthentic;
+    this.#isSilent = open;
     this.#open = open;
+  }
+
+  get incomplete(): boolean {
+    return !this.#busy && this.#queue.length > 0;
   }
 
   get busy(): boolean {
@@ -111,16 +122,26 @@ class Machine implements ControlServerMachine {
     return [this.#close('the controller did not authenticate in time')];
   }
 
+  expireMessage(): readonly ControlServerAction[] {
+    if (!this.incomplete || this.#closed) return [];
+    return [this.#close('the controller did not end a message in time')];
+  }
+
   /** Takes frame after frame, until one has to be carried out or the bytes run out. */
   #advance(): ControlServerAction[] {
     const actions: ControlServerAction[] = [];
     while (!this.#busy && !this.#closed) {
       const bytes = this.#queue.peek();
+      if (this.#isSilent && isText(bytes)) {
+        actions.push(send(TEXT_REFUSAL), this.#close(TEXT_REASON));
+        break;
+      }
       try {
         const maxBodyBytes = this.#open ? MAX_BODY_BYTES : limits.controlUnauthenticatedBodyBytes;
         const decoded = decodeFrame(bytes, maxBodyBytes);
         if (decoded === NEED_MORE) break;
         const { message } = decoded;
+        this.#isSilent = false;
         actions.push(...(this.#open ? this.#handle(message) : this.#handleLocked(message)));
         this.#queue.skip(decoded.length);
       } catch (error) {
@@ -136,9 +157,7 @@ class Machine implements ControlServerMachine {
   #refuseTooLong(bytes: Uint8Array): ControlServerAction[] {
     // A web page can make a browser send requests to loopback ports. Its method, and the command of
     // the textual control protocol, is a length that is too long: not one more byte of it is read.
-    if (isLetter(bytes[0]!) && isLetter(bytes[1]!)) {
-      return [this.#close('a browser or a controller of the textual protocol connected')];
-    }
+    if (isCapital(bytes[0]!) && isCapital(bytes[1]!)) return [this.#close(TEXT_REASON)];
     return [
       refuse(
         ErrorCode.resourceExhausted,
@@ -203,10 +222,27 @@ class Machine implements ControlServerMachine {
   }
 }
 
+/**
+ * Whether a message begins like a command of the textual protocol, `PROTOCOLINFO 1`: it would be a long
+ * one, of a type that there is not.
+ */
+function isText(bytes: Uint8Array): boolean {
+  const isLetter = (octet: number): boolean => isCapital(octet & ~0x20);
+  const isStart = bytes.length >= 4 && bytes.subarray(0, 3).every(isLetter);
+  return isStart && (bytes[3] === 0x20 || isLetter(bytes[3]!));
+}
+
 /** Whether an octet is an upper-case ASCII letter, as in `GET` and `AUTHENTICATE`. */
-function isLetter(octet: number): boolean {
+function isCapital(octet: number): boolean {
   return octet >= 0x41 && octet <= 0x5a;
 }
+
+const TEXT_REASON = 'a browser or a controller of the textual protocol connected';
+
+/** As the textual protocol refuses a command. */
+const TEXT_REFUSAL = Buffer.from(
+  '510 This is TC, Tor’s original binary control protocol: use postern ctl, or the ControlPort of a Tor.\r\n',
+);
 
 function send(bytes: Uint8Array): ControlServerAction {
   return { type: 'send', bytes };

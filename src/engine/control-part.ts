@@ -2,18 +2,29 @@
 import { join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
+import type { SocketPlace } from '../config/socket-values.ts';
 import type { ControlSecrets } from '../control/authentication.ts';
 import type { ControlEngine } from '../control/engine.ts';
-import { COOKIE_FILE_NAME, writeControlCookie } from '../control/node/cookie-file.ts';
-import { openControlPort, openControlSocket } from '../control/node/listeners.ts';
+import {
+  checkControlCookie,
+  COOKIE_FILE_NAME,
+  makeControlCookie,
+  writeControlCookie,
+} from '../control/node/cookie-file.ts';
+import {
+  checkControlSocket,
+  openControlPort,
+  openControlSocket,
+} from '../control/node/listeners.ts';
 import { ControlServer } from '../control/node/server.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { Listener } from '../net/listener.ts';
+import { describeError } from '../errors.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { dataDirectory } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
 import type { Change, Part } from './part.ts';
-import { forOption, numbered, Resources, type Wanted } from './resources.ts';
+import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
 
 /** What the control part is given. */
 export interface ControlPartOptions {
@@ -33,7 +44,7 @@ interface ControlListener extends Pick<Listener, 'close'> {
 export class ControlPart implements Part {
   readonly #options: ControlPartOptions;
   readonly #server: ControlServer;
-  readonly #listeners: Resources<ControlListener> = new Resources((listener) => listener.close());
+  readonly #listeners: Resources<ControlListener>;
   #secrets: ControlSecrets = {};
   /** By path. A cookie lives as long as the process: controllers keep it (TC 4.1). */
   readonly #cookies = new Map<string, Uint8Array>();
@@ -41,6 +52,10 @@ export class ControlPart implements Part {
   constructor(options: ControlPartOptions) {
     const { engine, log } = options;
     this.#options = options;
+    this.#listeners = new Resources(
+      (listener) => listener.close(),
+      (error) => log.write('err', `a control port does not open again: ${describeError(error)}`),
+    );
     this.#server = new ControlServer({
       engine,
       secrets: () => this.#secrets,
@@ -56,50 +71,57 @@ export class ControlPart implements Part {
   async prepare(next: OptionValues): Promise<Change> {
     const { log, home } = this.#options;
     const earlier = this.#secrets;
+    const cookie = this.#cookieFor(next);
     // At once: a port that opens must not be open to those whom the new configuration shuts out.
-    this.#secrets = await this.#secretsOf(next);
-    const wanted: Wanted<ControlListener> = new Map([
-      ...numbered(next.ControlPort, formatEndpoint).map(
-        ([key, endpoint]) =>
-          [
-            `port ${key}`,
-            async () => {
-              const listener = await forOption('ControlPort', () =>
-                openControlPort(this.#server, endpoint),
-              );
-              return { name: formatEndpoint(listener.endpoint), ...listener };
-            },
-          ] as const,
-      ),
-      ...[next.ControlSocket ?? []].flat().map(
-        (path) =>
-          [
-            `socket ${path}`,
-            async () => {
-              const listener = await forOption('ControlSocket', () =>
-                openControlSocket(this.#server, expandPath(path, home)),
-              );
-              return { name: path, ...listener };
-            },
-          ] as const,
-      ),
-    ]);
-    try {
-      const change = await this.#listeners.prepare(wanted);
-      return {
-        commit() {
-          change.commit();
-          for (const { name } of change.fresh) log.announce(`Controllers connect to ${name}`);
-        },
-        rollback: async () => {
-          await change.rollback();
-          this.#secrets = earlier;
-        },
-      };
-    } catch (error) {
+    this.#secrets = {
+      passphrases: next.HashedControlPassword,
+      ...(cookie !== undefined && { cookie: cookie.bytes }),
+    };
+    const forget = (): void => {
       this.#secrets = earlier;
+    };
+    const wanted: Wanted<ControlListener> = new Map(
+      numbered(placesOf(next), ([, place]) => JSON.stringify(place)).map(
+        ([key, [option, place]]) => [
+          key,
+          {
+            takes: 'host' in place ? [place] : [],
+            open: () => forOption(option, () => this.#open(place, home)),
+          },
+        ],
+      ),
+    );
+    let change: ResourceChange<ControlListener> | undefined;
+    try {
+      change = await this.#listeners.prepare(wanted);
+      // Now that nothing else can fail: the one before may still open another daemon's port.
+      await cookie?.publish();
+    } catch (error) {
+      await change?.rollback();
+      forget();
       throw error;
     }
+    const { fresh, commit, rollback } = change;
+    return {
+      commit() {
+        commit();
+        for (const { name } of fresh) log.announce(`Controllers connect to ${name}`);
+      },
+      rollback: async () => {
+        await rollback();
+        forget();
+      },
+    };
+  }
+
+  async verify(first: OptionValues): Promise<void> {
+    const { home } = this.#options;
+    for (const [option, place] of placesOf(first)) {
+      if ('host' in place) continue;
+      await forOption(option, () => checkControlSocket(expandPath(place.path, home), place));
+    }
+    if (!first.CookieAuthentication) return;
+    await forOption('CookieAuthFile', () => checkControlCookie(cookiePath(first, home)));
   }
 
   async close(): Promise<void> {
@@ -107,19 +129,52 @@ export class ControlPart implements Part {
     await this.#server.close();
   }
 
-  async #secretsOf(next: OptionValues): Promise<ControlSecrets> {
-    const passphrases = next.HashedControlPassword;
-    if (!next.CookieAuthentication) return { passphrases };
-    const { home, rng } = this.#options;
-    const path =
-      next.CookieAuthFile === undefined
-        ? join(dataDirectory(next, home), COOKIE_FILE_NAME)
-        : expandPath(next.CookieAuthFile, home);
-    let cookie = this.#cookies.get(path);
-    if (cookie === undefined) {
-      cookie = await writeControlCookie(path, rng);
-      this.#cookies.set(path, cookie);
+  async #open(place: Endpoint | SocketPlace, home: string): Promise<ControlListener> {
+    if ('host' in place) {
+      const listener = await openControlPort(this.#server, place);
+      return { name: formatEndpoint(listener.endpoint), ...listener };
     }
-    return { cookie, passphrases };
+    const path = expandPath(place.path, home);
+    return { name: path, ...(await openControlSocket(this.#server, path, place)) };
   }
+
+  /** The cookie that opens the ports, if one does, and how it becomes known. */
+  #cookieFor(next: OptionValues): Cookie | undefined {
+    if (!next.CookieAuthentication) return undefined;
+    const { home, rng } = this.#options;
+    const path = cookiePath(next, home);
+    const known = this.#cookies.get(path);
+    if (known !== undefined) return { bytes: known, publish: async () => {} };
+    const bytes = makeControlCookie(rng);
+    return {
+      bytes,
+      publish: async () => {
+        await writeControlCookie(path, bytes);
+        this.#cookies.set(path, bytes);
+      },
+    };
+  }
+}
+
+function placesOf({
+  ControlPort,
+  ControlSocket,
+}: OptionValues): readonly (readonly [option: string, place: Endpoint | SocketPlace])[] {
+  return [
+    ...ControlPort.map((place) => ['ControlPort', place] as const),
+    ...[ControlSocket ?? []].flat().map((place) => ['ControlSocket', place] as const),
+  ];
+}
+
+function cookiePath(values: OptionValues, home: string): string {
+  return values.CookieAuthFile === undefined
+    ? join(dataDirectory(values, home), COOKIE_FILE_NAME)
+    : expandPath(values.CookieAuthFile, home);
+}
+
+/** What whoever can read a file proves by it. */
+interface Cookie {
+  readonly bytes: Uint8Array;
+  /** Writes it, unless that was done before. */
+  publish(): Promise<void>;
 }

@@ -1,15 +1,16 @@
 import type { Writable } from 'node:stream';
 import type { Clock, Timers } from '../time.ts';
 import type { LocalDefaults } from '../config/configuration.ts';
-import type { TorrcFile } from '../config/store.ts';
-import type { ControlEngine } from '../control/engine.ts';
-import type { Signal } from '../control/messages.ts';
+import type { ConfigStore, TorrcFile } from '../config/store.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
+import type { Engine, EngineEndpoints } from './engine.ts';
+import type { EngineEvents } from './events.ts';
+import type { DaemonLog } from './log.ts';
 
-/** What an engine is started with. */
-export interface EngineOptions {
+/** What a daemon is started with, whichever engine its torrc asks for. */
+export interface DaemonOptions {
   readonly torrc: TorrcFile;
   readonly localDefaults?: LocalDefaults;
   /** What `~` stands for in paths. */
@@ -19,38 +20,31 @@ export interface EngineOptions {
   /** For `Log … stdout`. */
   readonly stdout: Writable;
   readonly stderr: Writable;
+  /** How another program starts this one as a managed proxy: what `builtin` means to a Tor. */
+  readonly ownCommand: readonly string[];
+  /** Gives up waiting for a Tor that does not come up; the start rejects with its reason. */
+  readonly startSignal?: AbortSignal;
   readonly rng?: Rng;
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly registry?: TransportRegistry;
 }
 
-/** What a daemon is started with, whichever engine its torrc asks for. */
-export interface DaemonOptions extends EngineOptions {
-  /** How another program starts this one as a managed proxy: what `builtin` means to a Tor. */
-  readonly ownCommand: readonly string[];
-  /** Gives up waiting for a Tor that does not come up; the start rejects with its reason. */
-  readonly startSignal?: AbortSignal;
+/** What a daemon gives its engine. */
+export interface EngineHost {
+  readonly options: DaemonOptions;
+  readonly store: ConfigStore;
+  readonly log: DaemonLog;
+  readonly events: EngineEvents;
 }
 
-/** A running daemon: an engine and the control server in front of it. */
-export interface Daemon extends ControlEngine {
-  /**
-   * Settles, and never rejects, when it is to end, asked by a controller or by `obey`, or because it
-   * cannot go on, and then with the reason: `close` comes next.
-   */
-  readonly ended: Promise<unknown>;
-  /** Where applications and controllers connect: port 0 has become a number. */
-  readonly endpoints: DaemonEndpoints;
-  /** Does what a Unix signal to this process asks for, as far as it is the daemon’s own business. */
-  obey(signal: Signal): Promise<unknown>;
-  /** Closes everything now; controllers still get the replies that they wait for. Idempotent. */
-  close(): Promise<void>;
+/** An engine that can be built: what its torrc says is known, and nothing runs. */
+export interface EnginePlan {
+  readonly store: ConfigStore;
+  readonly build: (host: EngineHost) => Engine;
 }
 
-/** Where a daemon listens. */
-export interface DaemonEndpoints {
-  readonly socks: readonly Endpoint[];
-  readonly httpTunnel: readonly Endpoint[];
+/** Where a daemon listens: port 0 has become a number. */
+export interface DaemonEndpoints extends EngineEndpoints {
   readonly control: readonly Endpoint[];
 }

@@ -1,27 +1,307 @@
-/** The daemon that a torrc asks for, with the engine that it names. */
-import { ConfigStore, readTorrc } from '../config/store.ts';
-import { readEngine } from '../config/vocabulary.ts';
-import type { Daemon, DaemonOptions } from './daemon-options.ts';
-import { EmbeddedEngine } from './embedded/engine.ts';
-import { startTorEngine, verifyTorrc } from './tor/start.ts';
-
 /**
- * Reads the torrc and starts what it asks for.
- *
- * @throws PosternError what `EmbeddedEngine.start` and `startTorEngine` throw; nothing runs then
+ * The daemon: a configuration, a log, control ports and an engine behind them. What TC means is said
+ * here, once for every engine.
  */
-export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const text = await readTorrc(options.torrc);
-  return readEngine(text) === 'tor' ? startTorEngine(options, text) : EmbeddedEngine.start(options);
+import type { Configuration } from '../config/configuration.ts';
+import { type ConfigStore, readTorrc } from '../config/store.ts';
+import { readEngine } from '../config/vocabulary.ts';
+import type { ControlEngine, EngineEvent } from '../control/engine.ts';
+import type { MappedAddress, Signal } from '../control/messages.ts';
+import { systemRng } from '../crypto/rng.ts';
+import { describeError, PosternError } from '../errors.ts';
+import type { BridgeLine } from '../pt/bridge-line.ts';
+import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
+import { systemClock, systemTimers } from '../time.ts';
+import { unawaited } from '../unawaited.ts';
+import { ControlPart } from './control-part.ts';
+import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-options.ts';
+import { borrowDirectory, dataDirectory } from './data-directory.ts';
+import { planEmbeddedEngine } from './embedded/engine.ts';
+import type { Draining, Engine } from './engine.ts';
+import { EngineEvents } from './events.ts';
+import { DaemonLog } from './log.ts';
+import { type Change, prepareEach } from './part.ts';
+import { forOption } from './resources.ts';
+import { planTorEngine } from './tor/plan.ts';
+
+/** A running daemon. */
+export class Daemon implements ControlEngine {
+  /**
+   * Settles, and never rejects, when it is to end, asked by a controller or by `obey`, or because it
+   * cannot go on, and then with the reason: `close` comes next.
+   */
+  readonly ended: Promise<unknown>;
+  readonly #options: DaemonOptions;
+  readonly #store: ConfigStore;
+  readonly #events = new EngineEvents();
+  readonly #log: DaemonLog;
+  readonly #engine: Engine;
+  readonly #control: ControlPart;
+  readonly #lock: DirectoryLock;
+  #state: 'running' | 'draining' | 'ended' = 'running';
+  #resolveEnded!: (reason?: unknown) => void;
+  #cancelEnd: (() => void) | undefined;
+
+  private constructor(options: DaemonOptions, { store, build }: EnginePlan, lock: DirectoryLock) {
+    const { rng = systemRng, clock = systemClock, home } = options;
+    this.#options = options;
+    this.#store = store;
+    this.#lock = lock;
+    const events = this.#events;
+    this.#log = new DaemonLog({ ...options, clock, events });
+    this.#engine = build({ options, store, log: this.#log, events });
+    this.#control = new ControlPart({ engine: this, log: this.#log, rng, home });
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+  }
+
+  /**
+   * Reads the torrc and starts what it asks for.
+   *
+   * @throws PosternError `ERR_CONFIG_*`, `ERR_DATA_DIRECTORY`, `ERR_DIRECTORY_*`, `ERR_LOG_FILE`, `ERR_LISTEN_*`,
+   *   `ERR_TRANSPORT_*`, `ERR_PARENT_*`, `ERR_CONTROL_*`, `ERR_TOR_*`; nothing runs then
+   */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const plan = await planEngine(options);
+    const first = plan.store.current;
+    // Before anything in it is touched: another daemon's cookie, identity and Tor are there as well.
+    const lock = await forOption('DataDirectory', () =>
+      lockDirectory(dataDirectory(first.values, options.home)),
+    );
+    const daemon = new Daemon(options, plan, lock);
+    try {
+      // The log before all others: they have something to say. The control ports after them: what
+      // opens them is renewed, and must not be by a daemon that does not come up.
+      await (await daemon.#log.prepare(first.values)).commit();
+      await daemon.#engine.start(first, (reason) => daemon.#end(reason));
+      await (await daemon.#control.prepare(first.values)).commit();
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
+    plan.store.onChange((...change) => daemon.#apply(...change));
+    return daemon;
+  }
+
+  /**
+   * Does all that a start does but listen, dial and start programs, and undoes it. Another daemon may use
+   * the data directory meanwhile: whoever is about to reload it asks for that.
+   *
+   * @returns what is no reason not to start
+   * @throws PosternError like `start`
+   */
+  static async verify(options: DaemonOptions): Promise<readonly string[]> {
+    const plan = await planEngine(options, false);
+    const first = plan.store.current;
+    const notes: string[] = [];
+    await using directory = await borrowDirectory(dataDirectory(first.values, options.home));
+    if (directory.user !== undefined) notes.push(`${directory.user}; it can be reloaded`);
+    const daemon = new Daemon(options, plan, directory);
+    daemon.onEvent((event) => {
+      if (event.type === 'log' && event.level === 'warn') notes.push(event.message);
+    });
+    try {
+      await daemon.#log.verify(first.values);
+      await daemon.#engine.verify(first);
+      await daemon.#control.verify(first.values);
+    } finally {
+      await daemon.close();
+    }
+    return notes;
+  }
+
+  /** Where it listens. */
+  get endpoints(): DaemonEndpoints {
+    return { ...this.#engine.endpoints, control: this.#control.endpoints };
+  }
+
+  /** What clients need to use it as a bridge. */
+  get bridgeLines(): readonly BridgeLine[] {
+    return this.#engine.bridgeLines;
+  }
+
+  getConf(keys: readonly string[]): ReturnType<ControlEngine['getConf']> {
+    return this.#engine.getConf(keys);
+  }
+
+  async setConf(lines: string): Promise<void> {
+    this.#checkRunning();
+    try {
+      await this.#store.set(lines);
+    } catch (error) {
+      throw this.#engine.explain(lines, error);
+    }
+  }
+
+  async saveConf(): Promise<void> {
+    // First: a Tor that keeps options of its own may refuse.
+    await this.#engine.saveElsewhere();
+    await this.#store.save();
+  }
+
+  mapAddress(
+    original: MappedAddress,
+    replacement: MappedAddress,
+  ): ReturnType<ControlEngine['mapAddress']> {
+    return this.#engine.mapAddress(original, replacement);
+  }
+
+  mappings(): ReturnType<ControlEngine['mappings']> {
+    return this.#engine.mappings();
+  }
+
+  onEvent(listener: (event: EngineEvent) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  /** TC 3.10. */
+  async signal(signal: Signal): Promise<'done' | 'ending'> {
+    switch (signal) {
+      case 'reload':
+        await this.#reload();
+        return 'done';
+      case 'dump':
+        await this.#engine.dump();
+        return 'done';
+      case 'debug':
+        this.#log.setDebug();
+        await this.#engine.debug(this.#store.current);
+        this.#log.write('notice', 'All logs take everything now, until the next reload.');
+        return 'done';
+      case 'shutdown':
+        return this.#shutDown();
+      case 'halt':
+        return this.#halt();
+    }
+  }
+
+  /** Does what a Unix signal to this process asks for. */
+  async obey(signal: Signal): Promise<'done' | 'ending'> {
+    const isEnd = signal === 'shutdown' || signal === 'halt';
+    if (!isEnd || !this.#engine.isShared) return this.signal(signal);
+    this.#log.write('notice', 'Ending now; the Tor that is controlled goes on.');
+    this.#end();
+    return 'ending';
+  }
+
+  /** Closes everything now; controllers still get the replies that they wait for. Idempotent. */
+  async close(): Promise<void> {
+    this.#cancelEnd?.();
+    this.#end();
+    await this.#control.close();
+    await this.#engine.close();
+    await this.#log.close();
+    await this.#lock.release();
+  }
+
+  /** Each part prepares, the engine as the last one, then all is in force. */
+  async #apply(
+    next: Configuration,
+    _previous: Configuration,
+    changed: ReadonlySet<string>,
+    isReload: boolean,
+  ): Promise<void> {
+    const change = await this.#prepare(next, changed, isReload);
+    if (this.#state !== 'running') {
+      // What it would open was just closed for good.
+      await change.rollback();
+      throw endingError();
+    }
+    await change.commit();
+    if (changed.size > 0) this.#log.write('info', 'The configuration has changed.');
+  }
+
+  #prepare(next: Configuration, changed: ReadonlySet<string>, isReload: boolean): Promise<Change> {
+    return prepareEach([
+      () => (isReload ? this.#log.prepareAfresh(next.values) : this.#log.prepare(next.values)),
+      () => this.#control.prepare(next.values),
+      () => this.#engine.prepare(next, changed),
+    ]);
+  }
+
+  async #reload(): Promise<void> {
+    this.#checkRunning();
+    try {
+      await this.#store.reload(() => this.#engine.completeReload(this.#store.current));
+    } catch (error) {
+      const text = await this.#options.torrc.read().catch(() => undefined);
+      const explained = this.#engine.explain(text ?? '', error);
+      const reason = describeError(explained);
+      this.#log.write('warn', `The torrc is not loaded, what was in force stays: ${reason}`);
+      throw explained;
+    }
+    this.#log.write('notice', 'The torrc is loaded again.');
+  }
+
+  /** As soon as nothing of others is left; whoever asks a second time does not want to wait. */
+  async #shutDown(): Promise<'done' | 'ending'> {
+    if (this.#state !== 'running') return this.#halt();
+    this.#state = 'draining';
+    let draining: Draining | undefined;
+    try {
+      draining = await this.#engine.drain(this.#store.current);
+    } catch (error) {
+      // Whoever it would have been told to is not there, and we end nonetheless.
+      this.#log.write('info', `the engine was not told of the end: ${describeError(error)}`);
+    }
+    if (draining === undefined) return this.#endNow();
+    const { over, longestMs } = draining;
+    if (longestMs === undefined) {
+      this.#log.write('notice', 'No new connections any more; ending soon.');
+    } else {
+      this.#log.write(
+        'notice',
+        `No new connections any more; ending with the last one, in ${longestMs / 1000} seconds at the latest.`,
+      );
+      const { timers = systemTimers } = this.#options;
+      this.#cancelEnd = timers.after(longestMs, () => this.#endNow());
+    }
+    unawaited(() => over.then(() => this.#endNow()));
+    return 'done';
+  }
+
+  async #halt(): Promise<'ending'> {
+    if (this.#state === 'ended') return 'ending';
+    this.#state = 'draining';
+    try {
+      await this.#engine.halt();
+    } catch (error) {
+      this.#log.write('info', `the engine was not told of the end: ${describeError(error)}`);
+    }
+    return this.#endNow();
+  }
+
+  #endNow(): 'ending' {
+    this.#cancelEnd?.();
+    if (this.#state !== 'ended') this.#log.write('notice', 'Ending now.');
+    this.#end();
+    return 'ending';
+  }
+
+  #end(reason?: unknown): void {
+    this.#state = 'ended';
+    this.#resolveEnded(reason);
+  }
+
+  #checkRunning(): void {
+    if (this.#state !== 'running') throw endingError();
+  }
 }
 
 /**
- * Checks a torrc and starts nothing.
+ * Reads the torrc, and asks a Tor which options it has when the torrc names one.
  *
- * @throws PosternError `ERR_CONFIG_*`; with `Engine tor` also `ERR_TOR_PROGRAM`
+ * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
-export async function verifyDaemon(options: DaemonOptions): Promise<void> {
+async function planEngine(options: DaemonOptions, mayDial = true): Promise<EnginePlan> {
   const text = await readTorrc(options.torrc);
-  if (readEngine(text) === 'tor') await verifyTorrc(options, text);
-  else await ConfigStore.open(options.torrc, options.localDefaults);
+  return readEngine(text) === 'tor'
+    ? planTorEngine(options, text, mayDial)
+    : planEmbeddedEngine(options);
+}
+
+function endingError(): PosternError {
+  return new PosternError(
+    'ERR_DAEMON_ENDING',
+    'the daemon is ending, and changes nothing any more',
+  );
 }

@@ -1,8 +1,10 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import { PosternError } from '../errors.ts';
+import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
+import { forOption } from './resources.ts';
 
 /**
  * `DataDirectory` as a path.
@@ -22,19 +24,55 @@ export function transportStateDirectory(values: OptionValues, home: string): str
   return join(dataDirectory(values, home), 'pt_state');
 }
 
+/** A directory for a moment: it is there and ours, unless somebody else uses it. */
+export interface BorrowedDirectory extends DirectoryLock, AsyncDisposable {
+  /** Who uses it, as a clause. */
+  readonly user: string | undefined;
+}
+
 /**
- * Makes the data directory, for its owner only.
+ * Makes and locks a directory as a start would. With the end it is as it was before.
  *
- * @throws PosternError `ERR_DATA_DIRECTORY`
+ * @throws PosternError `ERR_DIRECTORY_UNUSABLE`
  */
-export async function makeDataDirectory(values: OptionValues, home: string): Promise<void> {
-  const path = dataDirectory(values, home);
+export async function borrowDirectory(path: string): Promise<BorrowedDirectory> {
+  const missing = await firstMissing(path);
+  const removeAgain = async (): Promise<void> => {
+    if (missing === undefined) return;
+    // What cannot be removed was never made.
+    await rm(missing, { recursive: true, force: true }).catch(() => {});
+  };
+  let lock: DirectoryLock | undefined;
+  let user: string | undefined;
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    lock = await forOption('DataDirectory', () => lockDirectory(path));
   } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new PosternError('ERR_DATA_DIRECTORY', `${path} cannot be made (${errno})`, {
-      cause: error,
-    });
+    if (!(error instanceof PosternError) || error.code !== 'ERR_DIRECTORY_IN_USE') {
+      await removeAgain();
+      throw error;
+    }
+    user = error.message;
   }
+  const release = async (): Promise<void> => {
+    await lock?.release();
+  };
+  return {
+    user,
+    release,
+    async [Symbol.asyncDispose]() {
+      await release();
+      await removeAgain();
+    },
+  };
+}
+
+/** The directory that would be made first for this one; undefined when it is there. */
+async function firstMissing(path: string): Promise<string | undefined> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return undefined;
+  const parent = dirname(path);
+  return parent === path ? undefined : ((await firstMissing(parent)) ?? path);
 }

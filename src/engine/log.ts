@@ -1,6 +1,6 @@
 /** `Log` and `SafeLogging`: where a daemon's log lines go. */
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, open, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import type { Clock } from '../time.ts';
 import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
@@ -11,7 +11,7 @@ import { limits } from '../limits.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { EngineEvents } from './events.ts';
 import type { Change, Part } from './part.ts';
-import { numbered, Resources } from './resources.ts';
+import { numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the log is given. */
 export interface DaemonLogOptions {
@@ -39,6 +39,8 @@ export class DaemonLog implements Part {
   readonly #sinks: Resources<Sink> = new Resources(({ file }) => void file?.end());
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
   #isDebug = false;
+  /** Counts how often the files were begun again. */
+  #generation = 0;
 
   constructor(options: DaemonLogOptions) {
     this.#options = options;
@@ -66,37 +68,54 @@ export class DaemonLog implements Part {
     this.#isDebug = true;
   }
 
-  /** Begins every file again, after something else moved it away, and ends `setDebug`. */
-  async reopen(): Promise<void> {
-    this.#isDebug = false;
-    const { Log: lines = [] } = this.#values ?? {};
-    // Nothing is kept: no key of the new ones is one of the old.
-    this.#generation += 1;
-    const change = await this.#sinks.prepare(this.#wanted(lines));
-    change.commit();
+  prepare(next: OptionValues): Promise<Change> {
+    return this.#prepare(next, this.#generation, () => {});
   }
 
-  async prepare(next: OptionValues): Promise<Change> {
-    const change = await this.#sinks.prepare(this.#wanted(next.Log));
-    return {
-      commit: () => {
-        change.commit();
-        this.#values = next;
-      },
-      rollback: change.rollback,
-    };
+  /** The same, but every file is begun again, after something else moved it away; ends `setDebug`. */
+  prepareAfresh(next: OptionValues): Promise<Change> {
+    // Nothing is kept: no key of the new ones is one of the old.
+    const generation = this.#generation + 1;
+    return this.#prepare(next, generation, () => {
+      this.#generation = generation;
+      this.#isDebug = false;
+    });
+  }
+
+  /** Opens each file, and removes it again where there was none. */
+  async verify(first: OptionValues): Promise<void> {
+    for (const { target } of first.Log) {
+      if (typeof target === 'string') continue;
+      const path = expandPath(target.file, this.#options.home);
+      const isThere = await access(path).then(
+        () => true,
+        () => false,
+      );
+      (await openLogFile(path)).destroy();
+      if (!isThere) await rm(path);
+    }
   }
 
   close(): Promise<void> {
     return this.#sinks.close();
   }
 
-  #generation = 0;
+  async #prepare(next: OptionValues, generation: number, onCommit: () => void): Promise<Change> {
+    const change = await this.#sinks.prepare(this.#wanted(next.Log, generation));
+    return {
+      commit: () => {
+        change.commit();
+        this.#values = next;
+        onCommit();
+      },
+      rollback: change.rollback,
+    };
+  }
 
-  #wanted(lines: readonly LogLine[]): ReadonlyMap<string, () => Promise<Sink>> {
+  #wanted(lines: readonly LogLine[], generation: number): Wanted<Sink> {
     return new Map(
-      numbered(lines, (line) => JSON.stringify([line, this.#generation])).map(
-        ([key, line]) => [key, () => this.#open(line)] as const,
+      numbered(lines, (line) => JSON.stringify([line, generation])).map(
+        ([key, line]) => [key, { open: () => this.#open(line) }] as const,
       ),
     );
   }
@@ -116,7 +135,8 @@ export class DaemonLog implements Part {
   #write(level: LogLevel, message: string): void {
     const { clock, events } = this.#options;
     // What a Tor or a child says may hold what an application said: no line may steer a terminal.
-    const text = message.replace(/\s*[\r\n]+\s*/g, ' | ').replace(/\p{Cc}+/gu, ' ');
+    const lines = message.split(/[\r\n]+/).map((line) => line.trim());
+    const text = lines.join(' | ').replace(/\p{Cc}+/gu, ' ');
     const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
     for (const { line, output } of this.#sinks.current.values()) {
       if (!this.#takes(line, level) || output.destroyed) continue;

@@ -11,20 +11,31 @@ export interface Part {
    * @throws PosternError what is in the way; nothing is left open then
    */
   prepare(next: OptionValues): Promise<Change>;
+  /**
+   * Does all of that but listen, dial and start programs, and undoes it.
+   *
+   * @throws PosternError what would be in the way of a start
+   */
+  verify(first: OptionValues): Promise<void>;
   /** Closes everything now. Idempotent. */
   close(): Promise<void>;
 }
 
 /** A change that is ready. One of the two is called, once. */
 export interface Change {
-  /** Puts it in force; closes what is not needed any more. Does not throw. */
-  readonly commit: () => void;
+  /** Puts it in force; closes what is not needed any more. Does not throw, and never rejects. */
+  readonly commit: () => void | Promise<void>;
   /** Closes what was opened for it. */
   readonly rollback: () => Promise<void>;
 }
 
+/** A change that is in force as soon as `commit` returns. */
+export interface ImmediateChange extends Change {
+  readonly commit: () => void;
+}
+
 /** The change of a part in which nothing can fail. */
-export function simpleChange(commit: () => void): Change {
+export function simpleChange(commit: () => void): ImmediateChange {
   return { commit, rollback: async () => {} };
 }
 
@@ -33,21 +44,36 @@ export function simpleChange(commit: () => void): Change {
  *
  * @throws what a part threw; those before it are rolled back then
  */
-export async function prepareAll(parts: readonly Part[], next: OptionValues): Promise<Change> {
+export function prepareAll(parts: readonly Part[], next: OptionValues): Promise<Change> {
+  return prepareEach(parts.map((part) => () => part.prepare(next)));
+}
+
+/**
+ * Prepares several changes, one after another.
+ *
+ * @throws what one of them threw; those before it are rolled back then
+ */
+export async function prepareEach(prepare: readonly (() => Promise<Change>)[]): Promise<Change> {
   const changes: Change[] = [];
-  const rollback = async (): Promise<void> => {
-    for (const change of changes.toReversed()) await change.rollback();
-  };
   try {
-    for (const part of parts) changes.push(await part.prepare(next));
+    for (const next of prepare) changes.push(await next());
   } catch (error) {
-    await rollback();
+    await rollBack(changes);
     throw error;
   }
   return {
-    commit() {
-      for (const change of changes) change.commit();
+    async commit() {
+      // Without a pause between those that need none: nobody sees half of a change.
+      for (const change of changes) {
+        const committing = change.commit();
+        if (committing !== undefined) await committing;
+      }
     },
-    rollback,
+    rollback: () => rollBack(changes),
   };
+}
+
+/** Takes changes back, the last one first. */
+export async function rollBack(changes: readonly Change[]): Promise<void> {
+  for (const change of changes.toReversed()) await change.rollback();
 }

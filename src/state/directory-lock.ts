@@ -157,8 +157,8 @@ const HELD = 'held';
 const ASKING = 'asking';
 const NAME = /^lock-(\d+)-[0-9a-f]{12}$/;
 const MAX_NAME_BYTES = 'lock--'.length + 10 + 12;
-/** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
-const MAX_SOCKET_PATH_BYTES = 103;
+/** What `sockaddr_un` has room for, without the final NUL. */
+export const MAX_SOCKET_PATH_BYTES: number = process.platform === 'linux' ? 107 : 103;
 const RETRY_MS = 5;
 /** How long the process behind a socket may take to say what it does. */
 const ANSWER_MS = 1000;

@@ -22,6 +22,8 @@ export interface Transport {
    * with a warning is off unless it is asked for by name.
    */
   readonly warning?: string;
+  /** The names of all arguments and options that it takes; without them none is called unknown. */
+  readonly argumentNames?: Readonly<Record<'client' | 'server', readonly string[]>>;
   /**
    * Reads the client's per-connection arguments, before anything is dialled.
    *

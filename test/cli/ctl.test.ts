@@ -8,7 +8,7 @@ import { ExitCode } from '../../src/cli/context.ts';
 import { torrcFile } from '../../src/config/node.ts';
 import { ConfigStore } from '../../src/config/store.ts';
 import type { ControlSecrets } from '../../src/control/authentication.ts';
-import { writeControlCookie } from '../../src/control/node/cookie-file.ts';
+import { makeControlCookie, writeControlCookie } from '../../src/control/node/cookie-file.ts';
 import { openControlPort, openControlSocket } from '../../src/control/node/listeners.ts';
 import { ControlServer } from '../../src/control/node/server.ts';
 import { hashPassphrase } from '../../src/crypto/passphrase.ts';
@@ -179,7 +179,9 @@ describe('ctl proves who it is', () => {
 
   test('by the cookie file', async (t) => {
     const path = join(folder, 'control_auth_cookie');
-    withSecrets(t, { cookie: await writeControlCookie(path, systemRng) });
+    const cookie = makeControlCookie(systemRng);
+    await writeControlCookie(path, cookie);
+    withSecrets(t, { cookie });
     const [exitCode, stdout] = await outcome(ctl('--cookie', path, 'getconf', 'UseBridges'));
     assert.deepEqual([exitCode, stdout], [ExitCode.ok, 'UseBridges  0\n']);
     const [refused, , stderr] = await outcome(ctl('getconf', 'UseBridges'));

@@ -112,7 +112,9 @@ describe('torrcFile', () => {
       for (const path of paths) {
         const text = readFileSync(path, 'utf8');
         assert.match(text, /^# mine\nNickname Torn\n/);
-        const ports = Configuration.parse(text).values.ControlPort.map(({ port }) => port);
+        const ports = Configuration.parse(text).values.ControlPort.map(
+          (place) => 'port' in place && place.port,
+        );
         assert.deepEqual(
           ports,
           ports.map((_, index) => 10_000 + index),

@@ -33,8 +33,8 @@ async function open(text: string, apply?: ApplyConfiguration): Promise<Opened> {
   const file = new MemoryTorrc(text);
   const store = await ConfigStore.open(file);
   const applied: string[][] = [];
-  store.onChange(async (next, previous, changed) => {
-    await apply?.(next, previous, changed);
+  store.onChange(async (next, previous, changed, isReload) => {
+    await apply?.(next, previous, changed, isReload);
     applied.push([...changed]);
   });
   return { file, store, applied };

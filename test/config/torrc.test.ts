@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { limits } from '../../src/limits.ts';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { formatSetting, parseTorrc, type Setting } from '../../src/config/torrc.ts';
@@ -117,6 +118,14 @@ describe('formatSetting', () => {
     assert.equal(format('a '), 'A "a "');
     assert.equal(format('"a"'), String.raw`A "\"a\""`);
     assert.equal(format('a\\'), String.raw`A "a\\"`);
+  });
+
+  test('a run of blanks is passed over once', () => {
+    // As much as a torrc may have; in quadratic time this test would not end.
+    const blanks = ' '.repeat(limits.torrcBytes);
+    assert.deepEqual(settingsOf(`Key${blanks}a${blanks}b${blanks}\n`), [
+      { key: 'Key', value: `a${blanks}b` },
+    ]);
   });
 
   test('reads back as what was written', () => {

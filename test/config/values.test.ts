@@ -10,6 +10,7 @@ import {
   poolType,
   proxyType,
 } from '../../src/config/address-values.ts';
+import { limits } from '../../src/limits.ts';
 import { exitAllows, exitPolicyType } from '../../src/config/exit-policy.ts';
 import { logType } from '../../src/config/log-values.ts';
 import { optionTable } from '../../src/config/options.ts';
@@ -19,6 +20,7 @@ import {
   pluginType,
   transportOptionsType,
 } from '../../src/config/transport-values.ts';
+import { controlPortType, controlSocketType } from '../../src/config/socket-values.ts';
 import {
   booleanType,
   choiceType,
@@ -89,8 +91,30 @@ const cases: Readonly<Record<string, Case>> = {
       '127.0.0.1:0',
       '::1:80',
       '9050 x',
+      'unix:/run/socks',
       '',
     ],
+  },
+  controlSocket: {
+    type: controlSocketType,
+    good: [
+      '0',
+      '/run/tor/control',
+      ['unix:/run/tor/control', '/run/tor/control'],
+      ['~/c  groupwritable', '~/c GroupWritable'],
+      [
+        '/run/tor/control RelaxDirModeCheck GroupWritable',
+        '/run/tor/control GroupWritable RelaxDirModeCheck',
+      ],
+      'unix:"/a b\\"c" GroupWritable',
+      ['unix:"/a"', '/a'],
+    ],
+    bad: ['', 'a', '/a b', '/a WorldWritable', 'unix:', 'unix:"/a', 'unix:"/a"b', '"a"'],
+  },
+  controlPort: {
+    type: controlPortType,
+    good: ['0', 'auto', '9051', 'unix:/a', 'unix:/a RelaxDirModeCheck', 'unix:"/a b"'],
+    bad: ['', '/a', '9051 GroupWritable', 'unix:a', 'unix:/a b', 'unix:/a:1 x'],
   },
   proxy: {
     type: proxyType(1080),
@@ -312,6 +336,45 @@ describe('exitAllows', () => {
     for (const host of ['172.32.0.1', '192.0.2.1', '100.128.0.1', '2001:db8::1', '2600::1']) {
       assert.equal(exitAllows([], true, host, 80), true, host);
     }
+  });
+
+  test('an IPv4 address in an IPv6 address is judged as what it is', () => {
+    const spellings = (ip: string, hex: string): string[] => [
+      ip,
+      `::ffff:${ip}`,
+      `0:0:0:0:0:ffff:${hex}`,
+      `64:ff9b::${ip}`,
+      `64:ff9b:1::${hex}`,
+      `2002:${hex}::1`,
+    ];
+    const loopback = spellings('127.0.0.1', '7f00:1');
+    const foreign = spellings('192.0.2.1', 'c000:201');
+    for (const host of loopback) {
+      assert.equal(exitAllows(rules('reject 127.0.0.0/8:*'), false, host, 80), false, host);
+      assert.equal(exitAllows(rules('reject private:*'), false, host, 80), false, host);
+      assert.equal(exitAllows([], true, host, 80), false, host);
+      assert.equal(exitAllows(rules('reject 192.0.2.0/24:*'), false, host, 80), true, host);
+    }
+    for (const host of [...loopback, ...foreign]) {
+      assert.equal(exitAllows(rules('reject *4:*'), false, host, 80), false, host);
+    }
+    for (const host of foreign) {
+      // NAT64 leads into the operator’s own network first.
+      const isAllowed = !host.startsWith('64:ff9b:');
+      assert.equal(exitAllows([], true, host, 80), isAllowed, host);
+      assert.equal(exitAllows([], false, host, 80), true, host);
+    }
+    // The other way round, too: what is mapped is no IPv6 address.
+    const onlyIpv4 = rules('accept *4:*', 'reject *:*');
+    assert.equal(exitAllows(onlyIpv4, false, '::ffff:192.0.2.1', 80), true);
+    assert.equal(exitAllows(rules('reject *6:*'), false, '::ffff:192.0.2.1', 80), true);
+  });
+
+  test('a run of blanks is passed over once', () => {
+    // As much as a torrc may have; in quadratic time this test would not end.
+    const blanks = ' '.repeat(limits.torrcBytes);
+    assert.throws(() => exitPolicyType.parse(`reject${blanks}[`), { code: 'ERR_CONFIG_VALUE' });
+    assert.equal(rules(`reject${blanks}*:25${blanks}`).length, 1);
   });
 
   test('a name is never allowed: it must be resolved first', () => {

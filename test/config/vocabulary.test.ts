@@ -137,7 +137,7 @@ describe('the vocabulary of a Tor', () => {
     const anything = torVocabulary(undefined);
     const text = 'hiddenservicedir /a\nhiddenserviceport 80\nWhatEver x\ncontrolport 9051\n';
     const configuration = parse(text, anything);
-    assert.equal(configuration.values.ControlPort[0]?.port, 9051);
+    assert.deepEqual(configuration.values.ControlPort, [{ host: '127.0.0.1', port: 9051 }]);
     assert.equal(configuration.values.DataDirectory, undefined);
     assert.throws(() => parse('ControlPort x', anything), { code: 'ERR_CONFIG_VALUE' });
   });

@@ -6,7 +6,7 @@ import { formatPassphraseHash, hashPassphrase } from '../../src/crypto/passphras
 import { systemRng } from '../../src/crypto/rng.ts';
 import { readControlCookie } from '../../src/control/node/cookie-file.ts';
 import { examineTc, type TcOptions } from '../../src/conform/tc/index.ts';
-import type { Daemon } from '../../src/engine/daemon-options.ts';
+import type { Daemon } from '../../src/engine/daemon.ts';
 import { systemTimers, type Timers } from '../../src/time.ts';
 import { startBridge, startClient, startEngine, type TestEngine } from '../support/engine.ts';
 import { temporaryDirectory } from '../support/managed.ts';

@@ -6,6 +6,7 @@ import { AddressMap, mappedAddress } from '../../src/control/address-map.ts';
 import { nullHosts, type MappedAddress } from '../../src/control/messages.ts';
 import { limits } from '../../src/limits.ts';
 import { ipToBytes } from '../../src/pt/address.ts';
+import { measureMemory } from '../support/memory.ts';
 import { holds } from '../support/properties.ts';
 import { seededRng } from '../support/rng.ts';
 
@@ -27,6 +28,32 @@ describe('address map', () => {
     assert.equal(map.lookUp('10.9.8.7'), 'example.com');
     assert.equal(map.lookUp('10.9.8.8'), '10.9.8.8');
     assert.equal(map.lookUp('example.com'), 'example.com');
+  });
+
+  test('a name that is a null address in disguise is that address', () => {
+    for (const host of ['0.0.0.0', '::', '0:0::0', '[::]']) {
+      assert.throws(() => map.map(at('a.example'), { kind: 'name', host }), refused, host);
+    }
+    const picked = map.map({ kind: 'name', host: '0.0.0.0' }, at('a.example'));
+    assert.equal(picked.original.kind, 'name');
+    assert.match(picked.original.host, /^127\./);
+    assert.equal(map.lookUp(picked.original.host), 'a.example');
+  });
+
+  test('addresses that were picked and removed leave nothing behind', () => {
+    const before = measureMemory();
+    for (let index = 0; index < 100_000; index += 1) {
+      const replacement = at(`${index}.${'x'.repeat(100)}.example`);
+      const { original } = map.map(nullOf('name'), replacement);
+      map.map(original, original);
+    }
+    assert.equal(map.mappings().length, 0);
+    const grown = measureMemory() - before;
+    assert.ok(grown < 8_000_000, `${grown} bytes`);
+    // And what was picked is picked again while it is mapped, also after another one was not.
+    const { original } = map.map(nullOf('name'), at('b.example'));
+    map.map(original, at('c.example'));
+    assert.notDeepEqual(map.map(nullOf('name'), at('b.example')).original, original);
   });
 
   test('mappings are not followed twice', () => {

@@ -19,7 +19,12 @@ import { duplexPair, type Duplex } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { ControlSecrets } from '../../src/control/authentication.ts';
-import { readControlCookie, writeControlCookie } from '../../src/control/node/cookie-file.ts';
+import {
+  makeControlCookie,
+  readControlCookie,
+  writeControlCookie,
+} from '../../src/control/node/cookie-file.ts';
+import { connectControl } from '../../src/control/node/client.ts';
 import { openControlPort, openControlSocket } from '../../src/control/node/listeners.ts';
 import { ControlServer } from '../../src/control/node/server.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
@@ -374,6 +379,48 @@ describe('listeners', () => {
     assert.deepEqual(await readdir(directory), []);
   });
 
+  test('Tor’s flags let in the group, and a directory that others can read', async (t) => {
+    const { server } = createHost(t);
+    const directory = await temporaryDirectory(t);
+    const path = join(directory, 'socket');
+    const modes = [
+      [{ isGroupWritable: true }, [0o700, 0o750], [0o755, 0o770], 0o660],
+      [{ isDirectoryRelaxed: true }, [0o700, 0o755, 0o711], [0o775, 0o757], 0o600],
+      [{ isGroupWritable: true, isDirectoryRelaxed: true }, [0o755], [0o770], 0o660],
+    ] as const;
+    for (const [access, good, bad, mode] of modes) {
+      for (const one of good) {
+        await chmod(directory, one);
+        const listener = await openControlSocket(server, path, access);
+        assert.equal((await stat(path)).mode & 0o777, mode);
+        await listener.close();
+      }
+      for (const one of bad) {
+        await chmod(directory, one);
+        await assert.rejects(openControlSocket(server, path, access), {
+          code: 'ERR_CONTROL_SOCKET',
+        });
+      }
+    }
+  });
+
+  test('a path that the system would cut is refused, by who listens and by who dials', async (t) => {
+    const { server } = createHost(t);
+    const directory = await temporaryDirectory(t);
+    const tooLong = {
+      code: 'ERR_SOCKET_PATH',
+      message: /has 108 bytes, and this system takes 107/,
+    };
+    const path = join(directory, 'x'.repeat(200));
+    const fitting = path.slice(0, 107);
+    await assert.rejects(openControlSocket(server, path.slice(0, 108)), tooLong);
+    await assert.rejects(connectControl({ socketPath: path.slice(0, 108) }), tooLong);
+    assert.deepEqual(await readdir(directory), []);
+    const listener = await openControlSocket(server, fitting);
+    await (await connectControl({ socketPath: fitting })).close();
+    await listener.close();
+  });
+
   test('a socket that a dead server left is replaced; a living one and a file are not', async (t) => {
     const { server } = createHost(t);
     const path = join(await temporaryDirectory(t), 'socket');
@@ -393,15 +440,45 @@ describe('listeners', () => {
   });
 });
 
+describe('the end of a server', () => {
+  test('leaves nobody without the answer that they wait for, and begins nothing more', async (t) => {
+    const { server, engine } = createHost(t);
+    const socket = await connectTo(t, server);
+    let open!: () => void;
+    engine.gate = new Promise((resolve) => (open = resolve));
+    const begun = new Promise<void>((resolve) => (engine.onCall = resolve));
+    socket.write(Buffer.concat([frame(7), frame(8), frame(8)]));
+    await begun;
+    const closed = server.close();
+    open();
+    await closed;
+    assert.equal((await readAll(socket)).toString('hex'), '0000000100000001');
+    assert.equal(engine.saves, 1);
+  });
+
+  test('does not wait for what takes too long', async (t) => {
+    const { server, engine } = createHost(t);
+    const socket = await connectTo(t, server);
+    engine.gate = new Promise(() => {});
+    const begun = new Promise<void>((resolve) => (engine.onCall = resolve));
+    socket.write(Buffer.concat([frame(7), frame(8)]));
+    await begun;
+    await server.close();
+    assert.equal((await readAll(socket)).toString('hex'), '00000001');
+  });
+});
+
 describe('cookie file', () => {
   test('[TC-4.1-03] 32 random bytes for the owner only, new at each start', async (t) => {
     const path = join(await temporaryDirectory(t), 'control_auth_cookie');
-    const first = await writeControlCookie(path, systemRng);
+    const first = makeControlCookie(systemRng);
+    await writeControlCookie(path, first);
     assert.equal(first.length, 32);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readFile(path), first);
     await chmod(path, 0o644);
-    const second = await writeControlCookie(path, systemRng);
+    const second = makeControlCookie(systemRng);
+    await writeControlCookie(path, second);
     assert.notDeepEqual(second, first);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readControlCookie(path), second);
@@ -409,7 +486,8 @@ describe('cookie file', () => {
 
   test('a cookie that cannot be written is an error', async (t) => {
     const directory = await temporaryDirectory(t);
-    await assert.rejects(writeControlCookie(join(directory, 'none', 'cookie'), systemRng), {
+    const cookie = makeControlCookie(systemRng);
+    await assert.rejects(writeControlCookie(join(directory, 'none', 'cookie'), cookie), {
       code: 'ERR_CONTROL_COOKIE',
     });
   });

@@ -170,6 +170,37 @@ describe('authentication', () => {
     }
   });
 
+  test('on a socket the textual protocol gets a line that it can read, and the end', async () => {
+    for (const request of ['PROTOCOLINFO 1\r\n', 'authenticate\r\n', 'GET / HTTP/1.1\r\n']) {
+      for (const split of [1, 2, 3, 4, request.length]) {
+        const controller = new DirectController(undefined, { open: true });
+        const sent = [
+          ...(await controller.sendRaw(Buffer.from(request.slice(0, split)))),
+          ...(await controller.sendRaw(Buffer.from(request.slice(split)))),
+        ];
+        assert.match(Buffer.concat(sent).toString(), /^510 This is TC, .*\r\n$/);
+        assert.ok(controller.closed);
+      }
+    }
+    // Behind a first message it is one like any other.
+    const controller = new DirectController(undefined, { open: true });
+    await controller.send(frame(3), Buffer.from('GETINFO'));
+    assert.ok(!controller.closed);
+  });
+
+  test('a message that is not ended in time is the last, and a pause between messages is none', async () => {
+    for (const open of [true, false]) {
+      const controller = new DirectController(undefined, { open });
+      if (!open) await controller.send(AUTHENTICATE);
+      await controller.expireMessage();
+      assert.ok(!controller.closed);
+      await controller.send(frame(3).subarray(0, 3));
+      await controller.expireMessage();
+      assert.ok(controller.closed);
+      assert.match(controller.reasons[0]!, /did not end a message/);
+    }
+  });
+
   test('whoever does not authenticate in time is cut off, and only he', async () => {
     const stranger = new DirectController();
     assert.deepEqual(await stranger.expire(), []);

@@ -1,7 +1,8 @@
 /** How a running engine changes: SETCONF, SAVECONF, reload, and the signals of TC 3.10. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { connectControl } from '../../src/control/node/client.ts';
@@ -40,6 +41,17 @@ describe('SETCONF', () => {
     stream.end('still here');
     assert.equal((await readAll(stream)).toString(), 'still here');
     await connectThrough(client, target.endpoint);
+  });
+
+  test('does not bring back a mapping of the torrc that a controller has removed', async (t) => {
+    const client = await startEngine(t, 'MapAddress a.example b.example\n');
+    const name = { kind: 'name', host: 'a.example' } as const;
+    assert.equal((await client.engine.mappings()).length, 1);
+    await client.engine.mapAddress(name, name);
+    await client.engine.setConf('Nickname other\n');
+    assert.deepEqual(await client.engine.mappings(), []);
+    await client.engine.setConf('MapAddress c.example d.example\n');
+    assert.equal((await client.engine.mappings()).length, 1);
   });
 
   test('[TC-3.3-04] [TC-3.1-08] whose effect fails changes nothing, not even what could be done', async (t) => {
@@ -194,6 +206,46 @@ describe('SAVECONF and reload', () => {
   });
 });
 
+describe('changes at the same time', () => {
+  test('50 reloads and SETCONFs leave one descriptor of the log, and its last line', async (t) => {
+    const client = await startEngine(t, '');
+    const path = join(client.directory, 'log');
+    client.torrc.text = `SocksPort 0\nLog info file ${path}\n`;
+    await client.engine.signal('reload');
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        index % 2 === 0
+          ? client.engine.signal('reload')
+          : client.engine.setConf(`Nickname n${index}\n`),
+      ),
+    );
+    const descriptors = async (): Promise<number> => {
+      const links = (await readdir('/proc/self/fd')).map((fd) =>
+        readlink(`/proc/self/fd/${fd}`).catch(() => ''),
+      );
+      return (await Promise.all(links)).filter((link) => link === path).length;
+    };
+    // Files are closed behind our back; one that leaks never is.
+    while ((await descriptors()) > 1) await new Promise(setImmediate);
+    await client.engine.setConf('Nickname last\n');
+    await client.engine.close();
+    assert.match(await readFile(path, 'utf8'), /The configuration has changed\.\n$/);
+  });
+
+  test('a reload that fails leaves the logs as they are', async (t) => {
+    const client = await startEngine(t, '');
+    const path = join(client.directory, 'log');
+    client.torrc.text = `SocksPort 0\nLog err file ${path}\n`;
+    await client.engine.signal('reload');
+    await client.engine.signal('debug');
+    client.torrc.text = `SocksPort 0\nLog err file ${path}\nNonsense 1\n`;
+    await assert.rejects(client.engine.signal('reload'), { code: 'ERR_CONFIG_KEY' });
+    await client.engine.setConf('Nickname second\n');
+    await client.engine.close();
+    assert.match(await readFile(path, 'utf8'), /The configuration has changed\.\n$/);
+  });
+});
+
 describe('SIGNAL', () => {
   test('[TC-3.10-05] dump writes links, circuits and streams to the log, targets concealed', async (t) => {
     const target = await listen(t, echo);
@@ -253,8 +305,7 @@ describe('SIGNAL', () => {
     const control = await connectControl(bridge.engine.endpoints.control[0]!);
     await control.sendSignal('shutdown');
     await refuses(bridge.engine.bridgeLines[0]!.endpoint);
-    stream.write('on');
-    assert.equal((await readBytes(stream, 2)).toString(), 'on');
+    await echoesOn(stream, 'on');
     let hasEnded = false;
     void bridge.engine.ended.then(() => (hasEnded = true));
     await control.getConf(['Nickname']);
@@ -263,10 +314,46 @@ describe('SIGNAL', () => {
     await bridge.engine.ended;
   });
 
+  test('a bridge ends with its last stream; at once, if there is none', async (t) => {
+    const timers = new HandTimers();
+    const lines = 'ShutdownWaitLength 1 hour\nControlPort auto\n';
+    const idle = await startBridge(t, lines, { timers });
+    const control = await connectControl(idle.engine.endpoints.control[0]!);
+    await control.sendSignal('shutdown');
+    await idle.engine.ended;
+
+    const bridge = await startBridge(t, lines, { timers });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    const stream = await connectThrough(client, target.endpoint);
+    assert.equal(await bridge.engine.signal('shutdown'), 'done');
+    await echoesOn(stream, 'still here');
+    stream.end();
+    await bridge.engine.ended;
+  });
+
+  test('a daemon that is ending changes nothing any more', async (t) => {
+    const free = await closedPort();
+    const bridge = await startBridge(t, 'ShutdownWaitLength 1 hour\n', {
+      timers: new HandTimers(),
+    });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    await connectThrough(client, target.endpoint);
+    assert.equal(await bridge.engine.signal('shutdown'), 'done');
+    const refused = { code: 'ERR_DAEMON_ENDING' };
+    await assert.rejects(bridge.engine.setConf(`SocksPort ${free.port}\n`), refused);
+    await assert.rejects(bridge.engine.signal('reload'), refused);
+    await refuses(free);
+  });
+
   test('a second shutdown does not wait', async (t) => {
     const bridge = await startBridge(t, 'ShutdownWaitLength 1 hour\n', {
       timers: new HandTimers(),
     });
+    const client = await startClient(t, [bridge]);
+    const target = await listen(t, echo);
+    await connectThrough(client, target.endpoint);
     assert.equal(await bridge.engine.signal('shutdown'), 'done');
     assert.equal(await bridge.engine.signal('shutdown'), 'ending');
     await bridge.engine.ended;
@@ -305,3 +392,9 @@ test('a bridge writes what clients need where only its operator can read it', as
   assert.equal(await readFile(path, 'utf8'), bridgeLinesOf(bridge));
   assert.equal((await stat(path)).mode & 0o777, 0o600);
 });
+
+/** Sends something on a stream to an echo, and waits until it is back. */
+async function echoesOn(stream: Duplex, text: string): Promise<void> {
+  stream.write(text);
+  assert.equal((await readBytes(stream, text.length)).toString(), text);
+}

@@ -10,6 +10,7 @@ import { StreamRequest } from '../../src/engine/embedded/stream-request.ts';
 import { TokenBucket } from '../../src/engine/embedded/token-bucket.ts';
 import { EngineEvents } from '../../src/engine/events.ts';
 import { DaemonLog } from '../../src/engine/log.ts';
+import { parseIpEndpoint } from '../../src/pt/address.ts';
 import { Resources, type Wanted } from '../../src/engine/resources.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { encodeReply5 } from '../../src/socks/encode.ts';
@@ -23,7 +24,7 @@ test('a line of the daemon’s log steers no terminal, and is one line', async (
   });
   const clock = { epochMs: () => 0 };
   const log = new DaemonLog({ stdout, stderr: stdout, home: '/', clock, events });
-  (await log.prepare(Configuration.parse('').values)).commit();
+  await (await log.prepare(Configuration.parse('').values)).commit();
   log.write('warn', 'a\u001b[2Jb\r\n  c\u009bd');
   assert.equal(stdout.read(), '1970-01-01T00:00:00.000Z [warn] a [2Jb | c d\n');
   assert.deepEqual(told, ['a [2Jb | c d']);
@@ -148,10 +149,12 @@ test('resources: what stays is kept, what fails undoes what was opened for it', 
     new Map(
       names.map((name) => [
         name,
-        () => {
-          if (name === 'bad') throw new Error('bad');
-          log.push(`open ${name}`);
-          return name;
+        {
+          open() {
+            if (name === 'bad') throw new Error('bad');
+            log.push(`open ${name}`);
+            return name;
+          },
         },
       ]),
     );
@@ -174,4 +177,53 @@ test('resources: what stays is kept, what fails undoes what was opened for it', 
     'close c',
     'close b',
   ]);
+});
+
+test('resources: an address is free for who comes next, and is given back when nothing comes of it', async () => {
+  const log: string[] = [];
+  const lost: unknown[] = [];
+  const resources = new Resources<string>(
+    (name) => void log.push(`close ${name}`),
+    (error) => lost.push(error),
+  );
+  let isBroken = false;
+  const wanted = (...names: string[]): Wanted<string> =>
+    new Map(
+      names.map((name) => [
+        name,
+        {
+          // `0.0.0.0:80 x` takes 0.0.0.0:80.
+          takes: [parseIpEndpoint(name.split(' ')[0]!)!],
+          open() {
+            if (name.endsWith('bad') || isBroken) throw new Error(name);
+            log.push(`open ${name}`);
+            return name;
+          },
+        },
+      ]),
+    );
+  (await resources.prepare(wanted('127.0.0.1:80', '127.0.0.1:90', '[::1]:80'))).commit();
+  log.length = 0;
+  // The wildcard of IPv4 and another address of port 90; that of IPv6 goes at the commit.
+  (await resources.prepare(wanted('0.0.0.0:80', '127.0.0.2:90'))).commit();
+  assert.deepEqual(log.splice(0), [
+    'close 127.0.0.1:80',
+    'open 0.0.0.0:80',
+    'open 127.0.0.2:90',
+    'close 127.0.0.1:90',
+    'close [::1]:80',
+  ]);
+  await assert.rejects(resources.prepare(wanted('[::]:80', '127.0.0.2:90', '127.0.0.3:1 bad')));
+  assert.deepEqual(log.splice(0), [
+    'close 0.0.0.0:80',
+    'open [::]:80',
+    'close [::]:80',
+    'open 0.0.0.0:80',
+  ]);
+  assert.deepEqual([...resources.current.keys()].toSorted(), ['0.0.0.0:80', '127.0.0.2:90']);
+  const change = await resources.prepare(wanted('127.0.0.1:80', '127.0.0.2:90'));
+  isBroken = true;
+  await change.rollback();
+  assert.deepEqual([...resources.current.keys()], ['127.0.0.2:90']);
+  assert.match(String(lost), /0\.0\.0\.0:80/);
 });

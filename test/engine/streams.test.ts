@@ -113,7 +113,7 @@ describe('a stream', () => {
     const bridge = await startBridge(t);
     const client = await startClient(t, [bridge], 'MapAddress www.example 127.0.0.1\n');
     await echoes(client, { host: 'WWW.example', port: target.endpoint.port }, 'configured');
-    client.engine.mapAddress(
+    await client.engine.mapAddress(
       { kind: 'ipv4', host: '192.0.2.1' },
       { kind: 'name', host: 'localhost' },
     );
@@ -208,7 +208,7 @@ describe('a circuit', () => {
       [built.path.slice(0, 1), built.path],
     );
     // The end of the inner bridge ends the circuit; the link to the outer one stands.
-    const names = client.engine.getConf(['Bridge']).map(({ value }) => value);
+    const names = (await client.engine.getConf(['Bridge'])).map(({ value }) => value);
     assert.equal(names.length, 2);
     await Promise.all([first.engine.close(), second.engine.close()]);
     await client.until(isCircuit(1, 'closed'));
@@ -282,7 +282,7 @@ describe('bridges', () => {
     );
     const { transport, endpoint, args } = other.engine.bridgeLines[0]!;
     const words = args.map(([key, value]) => `${key}=${value}`).join(' ');
-    const line = client.engine.getConf(['Bridge'])[0]!.value;
+    const line = (await client.engine.getConf(['Bridge']))[0]!.value;
     await client.engine.setConf(
       `Bridge ${line}\nBridge ${transport} ${formatEndpoint(endpoint)} ${words}\n`,
     );

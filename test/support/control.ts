@@ -88,6 +88,8 @@ export class FakeEngine implements ControlEngine {
   saves = 0;
   /** What the next call throws. */
   failure: Error | undefined;
+  /** Hears of every call. */
+  onCall: () => void = () => {};
   /** What every call waits for. */
   gate: Promise<void> | undefined;
   /** What `getConf` answers instead. */
@@ -183,6 +185,7 @@ export class FakeEngine implements ControlEngine {
   }
 
   async #begin(): Promise<void> {
+    this.onCall();
     await this.gate;
     for (const message of this.logLines.splice(0)) {
       this.emit({ type: 'log', level: 'notice', message });
@@ -278,6 +281,17 @@ export class DirectController {
   async send(...parts: readonly Uint8Array[]): Promise<string[]> {
     this.#run(this.#machine.receive(Buffer.concat(parts)));
     return this.replies();
+  }
+
+  /** The same, for what comes as it is. */
+  async sendRaw(bytes: Uint8Array): Promise<readonly Uint8Array[]> {
+    this.#run(this.#machine.receive(bytes));
+    await this.#performing;
+    return this.#sent.splice(0);
+  }
+
+  async expireMessage(): Promise<void> {
+    this.#run(this.#machine.expireMessage());
   }
 
   /** Sends nothing more. */

@@ -8,8 +8,8 @@ import { NEED_MORE } from '../../src/bytes/decoded.ts';
 import { ByteBudget } from '../../src/bytes/budget.ts';
 import type { TorrcFile } from '../../src/config/store.ts';
 import type { ControlEngine, EngineEvent } from '../../src/control/engine.ts';
-import type { EngineOptions } from '../../src/engine/daemon-options.ts';
-import { EmbeddedEngine } from '../../src/engine/embedded/engine.ts';
+import { Daemon } from '../../src/engine/daemon.ts';
+import type { DaemonOptions } from '../../src/engine/daemon-options.ts';
 import { MuxConnection } from '../../src/mux/node.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
@@ -37,7 +37,7 @@ export interface RecordedEvents {
 
 /** An engine that a test has started, and everything that it has told. */
 export interface TestEngine extends RecordedEvents {
-  readonly engine: EmbeddedEngine;
+  readonly engine: Daemon;
   readonly torrc: MemoryTorrc;
   readonly directory: string;
 }
@@ -59,7 +59,7 @@ export function memoryTorrc(text: string): MemoryTorrc {
 export async function startEngine(
   t: Cleanup,
   torrcText: string,
-  options: Partial<EngineOptions> = {},
+  options: Partial<DaemonOptions> = {},
 ): Promise<TestEngine> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-engine-'));
   const torrc = memoryTorrc(
@@ -67,11 +67,12 @@ export async function startEngine(
   );
   const stderr = new PassThrough();
   stderr.resume();
-  const starting = EmbeddedEngine.start({
+  const starting = Daemon.start({
     torrc,
     localDefaults: { DataDirectory: directory },
     home: directory,
     env: process.env,
+    ownCommand: [],
     stdout: stderr,
     stderr,
     ...options,
@@ -115,7 +116,7 @@ export function recordEvents(engine: ControlEngine): RecordedEvents {
 export function startBridge(
   t: Cleanup,
   lines = '',
-  options: Partial<EngineOptions> = {},
+  options: Partial<DaemonOptions> = {},
 ): Promise<TestEngine> {
   return startEngine(
     t,
@@ -141,7 +142,7 @@ export function startClient(
   t: Cleanup,
   bridges: readonly TestEngine[],
   lines = '',
-  options: Partial<EngineOptions> = {},
+  options: Partial<DaemonOptions> = {},
 ): Promise<TestEngine> {
   return startEngine(
     t,

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectControl, type ControlClient } from '../../src/control/node/client.ts';
-import { startDaemon } from '../../src/engine/daemon.ts';
-import type { Daemon, DaemonOptions } from '../../src/engine/daemon-options.ts';
+import { Daemon } from '../../src/engine/daemon.ts';
+import type { DaemonOptions } from '../../src/engine/daemon-options.ts';
 import { connectTorControl } from '../../src/engine/tor/control/node/connect.ts';
 import type { TorControl } from '../../src/engine/tor/control/node/control.ts';
 import { systemTimers } from '../../src/time.ts';
@@ -87,7 +87,7 @@ export async function startTorDaemon(
 ): Promise<TestDaemon> {
   const text = `Engine tor\nControlPort auto\n${lines}`;
   const started = daemonOptions(directory, text, changes);
-  const daemon = await startDaemon(started);
+  const daemon = await Daemon.start(started);
   t.after(() => daemon.close());
   const control = await connectControl(daemon.endpoints.control[0]!);
   const { torrc, stdout: log } = started;

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import { replaceFile } from '../../state/replace-file.ts';
@@ -10,21 +11,37 @@ const COOKIE_BYTES = 32;
 /** The file's name in the data directory, as Tor has it. */
 export const COOKIE_FILE_NAME = 'control_auth_cookie';
 
+/** A fresh cookie: one for each start of a server. */
+export function makeControlCookie(rng: Rng): Buffer {
+  return randomBytes(rng, COOKIE_BYTES);
+}
+
 /**
- * Writes a fresh cookie, for its owner only, in the place of the one before. To be called at each
- * start; whoever can read the file is trusted (TC 4.1, method 3).
+ * Writes a cookie, for its owner only, in the place of the one before; whoever can read the file is
+ * trusted (TC 4.1, method 3). To be called when the server listens, and by nobody whose server does
+ * not: the cookie before may open a port that another process has.
  *
- * @returns the cookie
  * @throws PosternError `ERR_CONTROL_COOKIE`
  */
-export async function writeControlCookie(path: string, rng: Rng): Promise<Buffer> {
-  const cookie = randomBytes(rng, COOKIE_BYTES);
+export async function writeControlCookie(path: string, cookie: Uint8Array): Promise<void> {
   try {
     await replaceFile(path, cookie);
   } catch (error) {
     throw cookieError(`the cookie file ${path} cannot be written`, error);
   }
-  return cookie;
+}
+
+/**
+ * Checks that a cookie can be written.
+ *
+ * @throws PosternError `ERR_CONTROL_COOKIE`
+ */
+export async function checkControlCookie(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK);
+  } catch (error) {
+    throw cookieError(`the cookie file ${path} cannot be written`, error);
+  }
 }
 
 /**

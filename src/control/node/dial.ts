@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../../errors.ts';
 import { createDirectDialer } from '../../net/direct-dialer.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
 import type { Endpoint } from '../../pt/address.ts';
 
 /** Where a control server listens. */
@@ -11,7 +12,7 @@ export type ControlAddress = Endpoint | { readonly socketPath: string };
 /**
  * Connects to a control server over TCP or a Unix-domain socket.
  *
- * @throws PosternError `ERR_DIAL_*`, or `signal.reason`
+ * @throws PosternError `ERR_DIAL_*`, `ERR_SOCKET_PATH`, or `signal.reason`
  */
 export function dialControl(
   address: ControlAddress,
@@ -25,7 +26,7 @@ export function dialControl(
 const dialTcp = createDirectDialer();
 
 async function connectSocket(path: string, signal: AbortSignal | undefined): Promise<Duplex> {
-  const socket = connect({ path, allowHalfOpen: true });
+  const socket = connect({ path: checkSocketPath(path), allowHalfOpen: true });
   try {
     await once(socket, 'connect', signal && { signal });
     return socket;

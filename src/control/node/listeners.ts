@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
 import { isSocketAlive } from '../../net/socket-probe.ts';
 import { isLoopback, type Endpoint } from '../../pt/address.ts';
 import { demandsSecret } from '../authentication.ts';
@@ -31,27 +32,39 @@ export async function openControlPort(
   );
 }
 
+/** Who besides the owner may come to a control socket. */
+export interface ControlSocketAccess {
+  /** Its group may connect. */
+  readonly isGroupWritable?: boolean;
+  /** Others may read its directory. */
+  readonly isDirectoryRelaxed?: boolean;
+}
+
 /**
  * `ControlSocket`: a Unix-domain socket, mode 0600, in a directory that is closed to other users,
  * because some systems ignore the mode of a socket (TC 4.1, method 2). A socket that a dead server
  * left behind is replaced. Closing removes it.
  *
- * @throws PosternError `ERR_CONTROL_SOCKET`, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
+ * @throws PosternError `ERR_CONTROL_SOCKET`, `ERR_SOCKET_PATH`, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
  */
 export async function openControlSocket(
   server: ControlServer,
   path: string,
+  access: ControlSocketAccess = {},
 ): Promise<Pick<Listener, 'close'>> {
-  await checkDirectory(dirname(path));
+  await checkControlSocket(path, access);
   await removeStaleSocket(path);
+  let isOpen = false;
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
-    server.accept(socket, { from: 'socket' });
+    if (isOpen) server.accept(socket, { from: 'socket' });
+    else socket.destroy();
   });
   listener.listen(path);
   try {
     await once(listener, 'listening');
-    // Nobody but the owner could have entered the directory in between.
-    await chmod(path, 0o600);
+    await chmod(path, access.isGroupWritable === true ? 0o660 : 0o600);
+    // Whoever came before had no right to, perhaps.
+    isOpen = true;
   } catch (error) {
     listener.close();
     throw listenError(error);
@@ -61,11 +74,26 @@ export async function openControlSocket(
   return { close: async () => void listener.close() };
 }
 
-async function checkDirectory(path: string): Promise<void> {
+/**
+ * Checks that a control socket may be where it is to be.
+ *
+ * @throws PosternError `ERR_CONTROL_SOCKET`, `ERR_SOCKET_PATH`
+ */
+export async function checkControlSocket(
+  path: string,
+  { isGroupWritable = false, isDirectoryRelaxed = false }: ControlSocketAccess,
+): Promise<void> {
+  checkSocketPath(path);
+  const groupBits = isGroupWritable ? 0o027 : 0o077;
+  await checkDirectory(dirname(path), isDirectoryRelaxed ? 0o022 : groupBits);
+}
+
+/** @param forbiddenBits what its mode may not have */
+async function checkDirectory(path: string, forbiddenBits: number): Promise<void> {
   const info = await stat(path).catch((error: unknown) => {
     throw socketError('the directory of the control socket cannot be read', error);
   });
-  if (!info.isDirectory() || info.uid !== process.getuid?.() || (info.mode & 0o077) !== 0) {
+  if (!info.isDirectory() || info.uid !== process.getuid?.() || (info.mode & forbiddenBits) !== 0) {
     throw socketError('the directory of the control socket is open to other users, or not yours');
   }
 }

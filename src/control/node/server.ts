@@ -73,7 +73,10 @@ export class ControlServer {
     if (from !== 'socket') connection.startClock();
   }
 
-  /** Ends every connection after what is already answered, and forgets the engine. Idempotent. */
+  /**
+   * Ends every connection after the replies to what it has asked, which have little time to come, and
+   * forgets the engine. Idempotent.
+   */
   async close(): Promise<void> {
     this.#unsubscribe();
     await Promise.all([...this.#connections].map((connection) => connection.end()));
@@ -96,6 +99,11 @@ class Connection {
   readonly #machine: ControlServerMachine;
   readonly #options: ControlServerOptions;
   #clock: NodeJS.Timeout | undefined;
+  /** Runs while a message has begun and is not complete. */
+  #messageClock: NodeJS.Timeout | undefined;
+  /** The request that is being carried out. */
+  #performing: Promise<void> | undefined;
+  #isEnding = false;
   #corked = false;
 
   constructor(stream: Duplex, machine: ControlServerMachine, options: ControlServerOptions) {
@@ -105,6 +113,7 @@ class Connection {
     this.closed = new Promise((resolve) => {
       stream.once('close', () => {
         clearTimeout(this.#clock);
+        clearTimeout(this.#messageClock);
         resolve();
       });
     });
@@ -128,6 +137,8 @@ class Connection {
 
   /** Closes as soon as everything is sent; a controller that does not take it has little time. */
   async end(): Promise<void> {
+    this.#isEnding = true;
+    await this.#answered();
     this.#end(limits.closeLingerMs);
     // Not waiting for the controller’s own end: the process may be about to exit.
     if (this.#stream.writableFinished) this.#stream.destroy();
@@ -142,7 +153,8 @@ class Connection {
           this.#send(action.bytes);
           break;
         case 'perform':
-          void this.#perform(action.request);
+          // What comes behind the last answer is not begun any more.
+          if (!this.#isEnding) this.#performing = this.#perform(action.request);
           break;
         case 'opened':
           clearTimeout(this.#clock);
@@ -154,9 +166,33 @@ class Connection {
           break;
       }
     }
+    this.#watchMessage();
     // What pours in while a request is carried out waits in the kernel, not here.
     if (this.#machine.busy) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  /** Resolves when no request is being carried out, or has had its time. */
+  async #answered(): Promise<void> {
+    if (this.#performing === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limits.controlAnswerMs);
+    });
+    await Promise.race([this.#performing, patience]);
+    clearTimeout(timer);
+  }
+
+  #watchMessage(): void {
+    if (!this.#machine.incomplete) {
+      clearTimeout(this.#messageClock);
+      this.#messageClock = undefined;
+    } else {
+      this.#messageClock ??= setTimeout(
+        () => this.#run(this.#machine.expireMessage()),
+        limits.controlMessageMs,
+      );
+    }
   }
 
   async #perform(request: EngineRequest): Promise<void> {
@@ -165,6 +201,7 @@ class Connection {
       const message = failure instanceof Error ? failure.message : 'for no stated reason';
       this.#options.log('warn', `the control request ${request.type} failed: ${message}`);
     }
+    this.#performing = undefined;
     this.#run(this.#machine.answer(reply));
   }
 

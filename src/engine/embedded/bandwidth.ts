@@ -32,6 +32,8 @@ export class Bandwidth implements Part, Meter {
     });
   }
 
+  async verify(): Promise<void> {}
+
   async close(): Promise<void> {
     this.#cancel?.();
   }

@@ -3,45 +3,67 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
 import { PosternError, describeError } from '../../errors.ts';
-import type { Dialer } from '../../net/dialer.ts';
+import { createNameResolver, type ResolveName } from '../../net/name-resolver.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
 import { replaceFile } from '../../state/replace-file.ts';
 import { type ExtOrListener, listenExtOr } from '../../parent/extor-server.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import { dataDirectory } from '../data-directory.ts';
-import type { Change, Part } from '../part.ts';
-import { forOption, Resources } from '../resources.ts';
+import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
+import { forOption, type Opening, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
-import { createExitDialer } from './exit.ts';
+import { createExit } from './exit.ts';
+import { BuiltinServers, type BuiltinServersOptions } from './builtin-servers.ts';
+import { checkProgram, type ChildHost } from './children.ts';
 import {
   formatBridgeLines,
-  openBuiltin,
   openProgram,
   type RunningTransports,
+  type ServerPlugin,
   serverPlugins,
-  type ServerTransportsOptions,
 } from './server-transports.ts';
 import { TunnelServer } from './tunnel-server.ts';
 
 /** What the bridge role is given. */
-export interface BridgePartOptions extends Omit<ServerTransportsOptions, 'onConnection'> {
+export interface BridgePartOptions extends ChildHost, Omit<BuiltinServersOptions, 'onConnection'> {
   readonly bandwidth: Bandwidth;
 }
 
 /** The bridge role of the engine. */
 export class BridgePart implements Part {
   readonly server: TunnelServer;
-  readonly #options: ServerTransportsOptions;
-  readonly #ports: Resources<Listener | ExtOrListener> = new Resources((port) => port.close());
-  readonly #transports: Resources<RunningTransports> = new Resources((running) => running.close());
-  #dial: Dialer = () =>
-    Promise.reject(new PosternError('ERR_EXIT_POLICY', 'the bridge is not configured yet'));
+  readonly #options: BridgePartOptions;
+  readonly #ports: Resources<Listener | ExtOrListener>;
+  readonly #builtins: BuiltinServers;
+  readonly #transports: Resources<RunningTransports>;
+  /** What clients need, as it was written down last. */
+  #published: string | undefined;
+  #publishing: Promise<void> = Promise.resolve();
+  /** The connections that stand. */
+  readonly #links = new Set<Duplex>();
+  #onEmpty = (): void => {};
+  readonly #resolve: ResolveName;
+  #exit: ReturnType<typeof createExit>;
 
-  constructor({ bandwidth, ...options }: BridgePartOptions) {
-    this.server = new TunnelServer({ dial: () => this.#dial, meter: bandwidth, log: options.log });
-    const onConnection = (stream: Duplex): void => this.server.accept(stream);
-    this.#options = { ...options, onConnection };
+  constructor(options: BridgePartOptions) {
+    const { bandwidth, log } = options;
+    this.#options = options;
+    const onLost = (error: unknown): void =>
+      log.write('err', `what made room for a change does not open again: ${describeError(error)}`);
+    this.#ports = new Resources((port) => port.close(), onLost);
+    this.#transports = new Resources((running) => running.close(), onLost);
+    this.#builtins = new BuiltinServers({
+      ...options,
+      onConnection: (connection) => this.#accept(connection),
+    });
+    this.#resolve = createNameResolver({ timers: options.timers });
+    this.#exit = createExit({ ExitPolicy: [], ExitPolicyRejectPrivate: true }, this.#resolve);
+    this.server = new TunnelServer({
+      dial: (lookups) => this.#exit(lookups),
+      meter: bandwidth,
+      log,
+    });
   }
 
   /** Whether this daemon is a bridge: something listens for links. */
@@ -62,50 +84,63 @@ export class BridgePart implements Part {
   async prepare(next: OptionValues): Promise<Change> {
     const plugins = serverPlugins(next);
     const ports = await this.#ports.prepare(this.#wantedPorts(next, plugins));
+    const undo: ImmediateChange[] = [ports];
     try {
       const extended = [...ports.next.values()].find((port) => 'cookieFile' in port);
-      const transports = await this.#transports.prepare(
-        new Map(
-          plugins.map((plugin) => [
-            JSON.stringify([plugin, plugin.command && extended?.endpoint]),
-            () =>
-              forOption('ServerTransportPlugin', () =>
-                plugin.command === undefined
-                  ? openBuiltin(plugin, next, this.#options)
-                  : openProgram(plugin, next, extended!, this.#options),
-              ),
-          ]),
-        ),
+      const own = plugins.filter(({ command }) => command === undefined);
+      const builtins = await this.#builtins.prepare(
+        own.flatMap((plugin) => plugin.transports),
+        next,
       );
+      undo.push(builtins);
+      const programs = plugins.filter(({ command }) => command !== undefined);
+      const transports = await this.#transports.prepare(
+        new Map([
+          ...builtins.ports,
+          ...programs.map((plugin) => this.#wantedProgram(plugin, next, extended!)),
+        ]),
+      );
+      undo.push(transports);
       return {
         commit: () => {
-          this.#dial = createExitDialer(next);
-          transports.commit();
-          ports.commit();
+          this.#exit = createExit(next, this.#resolve);
+          for (const change of undo.toReversed()) change.commit();
           const { log } = this.#options;
           for (const port of ports.fresh) {
             // The one that only our own program uses is nobody's business.
             if ('cookieFile' in port && next.ExtORPort === undefined) continue;
             log.announce(`Links arrive at ${formatEndpoint(port.endpoint)}`);
           }
-          if (transports.fresh.length > 0) void this.#publish(next);
+          if (builtins.isFresh || transports.fresh.length > 0) this.#publish(next);
         },
-        rollback: async () => {
-          await transports.rollback();
-          await ports.rollback();
-        },
+        rollback: () => rollBack(undo),
       };
     } catch (error) {
-      await ports.rollback();
+      await rollBack(undo);
       throw error;
     }
   }
 
-  /** Takes no new links and streams; those that stand go on. */
-  async drain(): Promise<void> {
+  async verify(first: OptionValues): Promise<void> {
+    checkExtOrPort(first);
+    for (const { command, transports } of serverPlugins(first)) {
+      if (command === undefined) await this.#builtins.verify(transports, first);
+      else await forOption('ServerTransportPlugin', () => checkProgram(command[0]));
+    }
+  }
+
+  /**
+   * Takes no new links and streams; those that stand go on.
+   *
+   * @returns resolves when the last link has ended; undefined when this is no bridge
+   */
+  async drain(): Promise<{ readonly over: Promise<void> } | undefined> {
+    if (!this.isBridge) return undefined;
     for (const running of this.#transports.current.values()) await running.stopListening();
     for (const port of this.#ports.current.values()) await port.close();
     this.server.drain();
+    if (this.#links.size === 0) return { over: Promise.resolve() };
+    return { over: new Promise((resolve) => (this.#onEmpty = resolve)) };
   }
 
   async close(): Promise<void> {
@@ -113,50 +148,98 @@ export class BridgePart implements Part {
     for (const running of this.#transports.current.values()) running.abort();
     for (const port of this.#ports.current.values()) port.abort();
     await this.#transports.close();
+    await this.#builtins.close();
     await this.#ports.close();
+    await this.#publishing;
+  }
+
+  #accept(link: Duplex): void {
+    this.#links.add(link);
+    link.once('close', () => {
+      this.#links.delete(link);
+      if (this.#links.size === 0) this.#onEmpty();
+    });
+    this.server.accept(link);
+  }
+
+  #wantedProgram(
+    plugin: ServerPlugin,
+    next: OptionValues,
+    extended: ExtOrListener,
+  ): readonly [string, Opening<RunningTransports>] {
+    const onMoved = (): void => this.#publish(next);
+    return [
+      JSON.stringify([plugin, extended.endpoint]),
+      {
+        takes: plugin.transports.flatMap(({ bindAddress }) => bindAddress ?? []),
+        open: () =>
+          forOption('ServerTransportPlugin', () =>
+            openProgram(plugin, next, extended, { ...this.#options, onMoved }),
+          ),
+      },
+    ];
   }
 
   #wantedPorts(
     next: OptionValues,
-    plugins: ReturnType<typeof serverPlugins>,
-  ): ReadonlyMap<string, () => Promise<Listener | ExtOrListener>> {
+    plugins: readonly ServerPlugin[],
+  ): Wanted<Listener | ExtOrListener> {
     const { ORPort, ExtORPort } = next;
-    const { onConnection, home, log } = this.#options;
-    const wanted = new Map<string, () => Promise<Listener | ExtOrListener>>();
+    const { home, log, rng } = this.#options;
+    const onConnection = (connection: Duplex): void => this.#accept(connection);
+    const wanted = new Map<string, Opening<Listener | ExtOrListener>>();
     if (ORPort !== undefined) {
-      wanted.set(`ORPort ${formatEndpoint(ORPort)}`, () =>
-        forOption('ORPort', () => listenTcp(ORPort, onConnection)),
-      );
+      wanted.set(`ORPort ${formatEndpoint(ORPort)}`, {
+        takes: [ORPort],
+        open: () => forOption('ORPort', () => listenTcp(ORPort, onConnection)),
+      });
     }
     // Programs hand connections on to an Extended ORPort, configured or not.
     if (ExtORPort !== undefined || plugins.some(({ command }) => command !== undefined)) {
-      wanted.set(`ExtORPort ${ExtORPort === undefined ? '' : formatEndpoint(ExtORPort)}`, () => {
-        if (ExtORPort !== undefined && ExtORPort.host !== '127.0.0.1') {
-          throw new PosternError('ERR_CONFIG_VALUE', 'ExtORPort: must be a port of 127.0.0.1');
-        }
+      const open = (): Promise<ExtOrListener> => {
+        checkExtOrPort(next);
         return forOption('ExtORPort', () =>
           listenExtOr({
             cookieFile: join(dataDirectory(next, home), 'extended_orport_auth_cookie'),
             port: ExtORPort?.port ?? 0,
-            rng: this.#options.rng,
+            rng,
             onConnection,
             onFailure: (error) => log.write('info', `ExtORPort: ${describeError(error)}`),
           }),
         );
+      };
+      wanted.set(`ExtORPort ${ExtORPort === undefined ? '' : formatEndpoint(ExtORPort)}`, {
+        takes: [ExtORPort ?? []].flat(),
+        open,
       });
     }
     return wanted;
   }
 
-  /** Writes what clients need where the operator finds it; a log is no place for it. */
-  async #publish(values: OptionValues): Promise<void> {
+  /**
+   * Writes what clients need where the operator finds it, when it has changed; a log is no place for
+   * it. One after another: what was written last is what holds.
+   */
+  #publish(values: OptionValues): void {
+    this.#publishing = this.#publishing.then(() => this.#writeBridgeLines(values));
+  }
+
+  async #writeBridgeLines(values: OptionValues): Promise<void> {
     const { log, home } = this.#options;
+    const text = formatBridgeLines(this.bridgeLines);
+    if (text === this.#published || text === '') return;
     const path = join(dataDirectory(values, home), 'bridge-lines');
     try {
-      await replaceFile(path, Buffer.from(formatBridgeLines(this.bridgeLines)));
+      await replaceFile(path, Buffer.from(text));
+      this.#published = text;
       log.write('notice', `The bridge runs; what clients need is in ${path}`);
     } catch (error) {
       log.write('warn', `${path} cannot be written: ${describeError(error)}`);
     }
   }
+}
+
+function checkExtOrPort({ ExtORPort }: OptionValues): void {
+  if (ExtORPort === undefined || ExtORPort.host === '127.0.0.1') return;
+  throw new PosternError('ERR_CONFIG_VALUE', 'ExtORPort: must be a port of 127.0.0.1');
 }

@@ -1,4 +1,6 @@
 /** Transports that run as programs of their own, `exec`: kept running, their words in the log. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
 import type { LogLevel } from '../../config/log-values.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { PosternError, describeError } from '../../errors.ts';
@@ -71,6 +73,24 @@ export async function startChild<L extends LaunchConfiguration>(
     await supervisor.close();
     throw error;
   }
+}
+
+/**
+ * Looks whether a program is there, and starts nothing.
+ *
+ * @throws PosternError `ERR_PARENT_SPAWN`
+ */
+export async function checkProgram(path: string): Promise<void> {
+  try {
+    await access(path, constants.X_OK);
+    if ((await stat(path)).isFile()) return;
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new PosternError('ERR_PARENT_SPAWN', `${path} cannot be started (${errno})`, {
+      cause: error,
+    });
+  }
+  throw new PosternError('ERR_PARENT_SPAWN', `${path} is no file`);
 }
 
 function lostTransport<M>({ failures }: Child<M>, transport: string): PosternError {

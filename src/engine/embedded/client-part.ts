@@ -6,14 +6,20 @@ import { PosternError, describeError } from '../../errors.ts';
 import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import type { BridgeLine } from '../../pt/bridge-line.ts';
+import { warningOfUnknown } from '../../transports/argument-names.ts';
 import type { EngineEvents } from '../events.ts';
-import type { Change, Part } from '../part.ts';
-import { forOption, numbered, Resources } from '../resources.ts';
+import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
+import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
 import { Circuits } from './circuits.ts';
 import { listenHttpTunnel } from './http-tunnel-port.ts';
-import { ClientTransports, type ClientTransportsOptions } from './client-transports.ts';
+import {
+  type BridgeRoute,
+  ClientTransports,
+  type ClientTransportsOptions,
+} from './client-transports.ts';
 import { Links } from './links.ts';
 import { Streams } from './streams.ts';
 
@@ -32,13 +38,17 @@ export class ClientPart implements Part {
   readonly #options: ClientPartOptions;
   readonly #transports: ClientTransports;
   readonly #bridges: Resources<Bridge>;
-  readonly #listeners: Resources<ApplicationPort> = new Resources(({ listener }) =>
-    listener.close(),
-  );
+  /** What the configuration has said of mappings. */
+  #mappingKey = '';
+  readonly #listeners: Resources<ApplicationPort>;
 
   constructor(options: ClientPartOptions) {
     const { events, bandwidth, timers, rng, log, addressMap } = options;
     this.#options = options;
+    this.#listeners = new Resources(
+      ({ listener }) => listener.close(),
+      (error) => log.write('err', `a port does not open again: ${describeError(error)}`),
+    );
     this.#transports = new ClientTransports(options);
     this.links = new Links({
       events,
@@ -65,24 +75,34 @@ export class ClientPart implements Part {
   async prepare(next: OptionValues): Promise<Change> {
     const { timers, rng, addressMap, log } = this.#options;
     const mapping = addressMapSettings(next);
+    const mappingKey = JSON.stringify(mapping);
     const transports = await this.#transports.prepare(next);
-    const undo: Change[] = [transports];
+    const undo: ImmediateChange[] = [transports];
     try {
       const bridges = await this.#bridges.prepare(
         new Map(
           (next.UseBridges ? next.Bridge : []).map((line) => {
             const route = transports.routeTo(line);
-            return [route.key, () => new Bridge(line, route, timers, rng)] as const;
+            const open = (): Bridge => {
+              this.#warnOf(line);
+              return new Bridge(line, route, timers, rng);
+            };
+            return [route.key, { open }] as const;
           }),
         ),
       );
       undo.push(bridges);
-      checkHops(next, [...bridges.next.values()]);
+      checkHops(
+        next,
+        [...bridges.next.values()].map(({ route }) => route),
+      );
       const ports = await this.#listeners.prepare(this.#wantedPorts(next));
       undo.push(ports);
       return {
         commit: () => {
-          addressMap.configure(...mapping);
+          // Only what has changed: what a controller has removed shall stay away.
+          if (mappingKey !== this.#mappingKey) addressMap.configure(...mapping);
+          this.#mappingKey = mappingKey;
           for (const change of undo) change.commit();
           this.circuits.configure({
             bridges: [...bridges.next.values()],
@@ -103,6 +123,15 @@ export class ClientPart implements Part {
     }
   }
 
+  async verify(first: OptionValues): Promise<void> {
+    addressMapSettings(first);
+    const routeTo = await this.#transports.verify(first);
+    const bridges = first.UseBridges ? first.Bridge : [];
+    const routes = bridges.map(routeTo);
+    for (const line of bridges) this.#warnOf(line);
+    checkHops(first, [...new Map(routes.map((route) => [route.key, route])).values()]);
+  }
+
   /** Takes no more applications. */
   async closeListeners(): Promise<void> {
     await this.#listeners.close();
@@ -117,7 +146,14 @@ export class ClientPart implements Part {
     await this.#transports.close();
   }
 
-  #wantedPorts(next: OptionValues): ReadonlyMap<string, () => Promise<ApplicationPort>> {
+  /** Others wrote it: what is wrong with it may be of no importance. */
+  #warnOf({ transport: name, args }: BridgeLine): void {
+    const transport = name === undefined ? undefined : this.#options.registry.find(name);
+    const warning = transport && warningOfUnknown(transport, args);
+    if (warning !== undefined) this.#options.log.write('warn', warning);
+  }
+
+  #wantedPorts(next: OptionValues): Wanted<ApplicationPort> {
     const { log } = this.#options;
     const serve = (application: Application): Promise<void> => this.streams.serve(application);
     const onFailure = (error: unknown): void => {
@@ -136,10 +172,13 @@ export class ClientPart implements Part {
           ([key, endpoint]) =>
             [
               `${option} ${key}`,
-              async () => ({
-                option,
-                listener: await forOption(option, () => open[option](endpoint)),
-              }),
+              {
+                takes: [endpoint],
+                open: async () => ({
+                  option,
+                  listener: await forOption(option, () => open[option](endpoint)),
+                }),
+              },
             ] as const,
         ),
       ),
@@ -172,22 +211,21 @@ interface ApplicationPort {
 }
 
 /** What only the transports can tell about a path. */
-function checkHops({ UseBridges, CircuitHops: hops }: OptionValues, bridges: Bridge[]): void {
+function checkHops(
+  { UseBridges, CircuitHops: hops }: OptionValues,
+  routes: readonly BridgeRoute[],
+): void {
   if (!UseBridges) return;
-  if (bridges.length < hops) {
+  if (routes.length < hops) {
     throw new PosternError('ERR_CONFIG_VALUE', 'CircuitHops: two Bridge lines are the same bridge');
   }
-  const behind = bridges.filter(({ route }) => route.through !== undefined).length;
+  const behind = routes.filter(({ through }) => through !== undefined).length;
   if (behind < hops - 1) {
     throw new PosternError(
       'ERR_CONFIG_VALUE',
       'CircuitHops: a bridge whose transport is a program can only be the first hop',
     );
   }
-}
-
-async function rollBack(changes: readonly Change[]): Promise<void> {
-  for (const change of changes.toReversed()) await change.rollback();
 }
 
 /** Everyday events that nobody can do anything about. */

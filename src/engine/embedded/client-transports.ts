@@ -15,9 +15,9 @@ import { formatUpstreamProxy, type UpstreamProxy } from '../../pt/upstream-proxy
 import type { ClientEnvironment } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';
-import type { Change } from '../part.ts';
-import { blame, forOption, type ResourceChange, Resources } from '../resources.ts';
-import { type ChildHost, startChild } from './children.ts';
+import type { ImmediateChange } from '../part.ts';
+import { blame, forOption, Resources } from '../resources.ts';
+import { checkProgram, type ChildHost, startChild } from './children.ts';
 
 /** The way to one bridge. */
 export interface BridgeRoute {
@@ -28,6 +28,9 @@ export interface BridgeRoute {
   /** Through another bridge; undefined where a program makes the connection itself. */
   readonly through?: (dial: Dialer) => Dialer;
 }
+
+/** The way to a bridge of a configuration. @throws PosternError `ERR_TRANSPORT_*` */
+export type RouteTo = (bridge: BridgeLine) => BridgeRoute;
 
 /** What client transports are given. */
 export interface ClientTransportsOptions extends ChildHost {
@@ -52,16 +55,8 @@ export class ClientTransports {
    * @returns with `routeTo`: the way to a bridge of `next`; it throws PosternError
    *   `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_ARGUMENT`
    */
-  async prepare(
-    next: OptionValues,
-  ): Promise<Change & { readonly routeTo: (bridge: BridgeLine) => BridgeRoute }> {
-    const upstream = upstreamProxy(next);
-    const upstreamKey = upstream === undefined ? '' : formatUpstreamProxy(upstream);
-    // Only programs that carry out a transport of some bridge: the others would run for nothing.
-    const needed = new Set(next.UseBridges ? next.Bridge.map(({ transport }) => transport) : []);
-    const plugins = next.ClientTransportPlugin.filter(({ transports }) =>
-      transports.some((name) => needed.has(name)),
-    );
+  async prepare(next: OptionValues): Promise<ImmediateChange & { readonly routeTo: RouteTo }> {
+    const { upstream, upstreamKey, plugins } = planOf(next);
     const change = await this.#children.prepare(
       new Map(
         plugins.flatMap((plugin) =>
@@ -70,41 +65,62 @@ export class ClientTransports {
             : [
                 [
                   keyOf(plugin, upstreamKey),
-                  () =>
-                    forOption('ClientTransportPlugin', () =>
-                      this.#start(next, plugin, plugin.command!, upstream),
-                    ),
+                  {
+                    open: () =>
+                      forOption('ClientTransportPlugin', () =>
+                        this.#start(next, plugin, plugin.command!, upstream),
+                      ),
+                  },
                 ] as const,
               ],
         ),
       ),
     );
-    const direct = createDirectDialer();
-    const outward = upstream === undefined ? direct : createUpstreamDialer(upstream, direct);
-    return {
-      ...change,
-      routeTo: (bridge) => {
-        const plugin = plugins.find(({ transports }) => transports.includes(bridge.transport!));
-        const key = JSON.stringify([bridge, plugin, upstreamKey]);
-        try {
-          return { key, ...this.#route(bridge, plugin, outward, upstreamKey, change) };
-        } catch (error) {
-          throw blame('Bridge', error);
-        }
-      },
-    };
+    return { ...change, routeTo: this.#router(next, change.next) };
+  }
+
+  /**
+   * Does all of that but start the programs, which are only looked for.
+   *
+   * @throws PosternError like `prepare`, `ERR_PARENT_SPAWN`
+   */
+  async verify(first: OptionValues): Promise<RouteTo> {
+    for (const { command } of planOf(first).plugins) {
+      if (command === undefined) continue;
+      await forOption('ClientTransportPlugin', () => checkProgram(command[0]));
+    }
+    return this.#router(first, new Map());
   }
 
   close(): Promise<void> {
     return this.#children.close();
   }
 
+  #router(
+    next: OptionValues,
+    children: ReadonlyMap<string, Supervisor<Child<CmethodMessage>>>,
+  ): RouteTo {
+    const { upstream, upstreamKey, plugins } = planOf(next);
+    const direct = createDirectDialer();
+    const outward = upstream === undefined ? direct : createUpstreamDialer(upstream, direct);
+    return (bridge) => {
+      const plugin = plugins.find(({ transports }) => transports.includes(bridge.transport!));
+      const key = JSON.stringify([bridge, plugin, upstreamKey]);
+      try {
+        const child = plugin && children.get(keyOf(plugin, upstreamKey));
+        return { key, ...this.#route(bridge, plugin, outward, child) };
+      } catch (error) {
+        throw blame('Bridge', error);
+      }
+    };
+  }
+
+  /** @param child the program of the plugin, if it is one and runs */
   #route(
     bridge: BridgeLine,
     plugin: TransportPlugin | undefined,
     outward: Dialer,
-    upstreamKey: string,
-    { next }: ResourceChange<Supervisor<Child<CmethodMessage>>>,
+    child: Supervisor<Child<CmethodMessage>> | undefined,
   ): Omit<BridgeRoute, 'key'> {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
@@ -114,10 +130,9 @@ export class ClientTransports {
       const through = (dial: Dialer): Dialer => throughTransport(dial, createSession);
       return { direct: through(outward), through };
     }
-    const child = next.get(keyOf(plugin, upstreamKey))!;
     return {
       direct: async (target, options) => {
-        const { methods } = await child.child();
+        const { methods } = await child!.child();
         options?.signal?.throwIfAborted();
         return createPtDialer(methods.get(transport)!, args)(target, options);
       },
@@ -137,6 +152,23 @@ export class ClientTransports {
       ...(upstream !== undefined && { upstreamProxy: upstream }),
     });
   }
+}
+
+/** What a configuration asks for: only what carries out a transport of some bridge. */
+function planOf(values: OptionValues): {
+  readonly upstream: UpstreamProxy | undefined;
+  readonly upstreamKey: string;
+  readonly plugins: readonly TransportPlugin[];
+} {
+  const upstream = upstreamProxy(values);
+  const needed = new Set(values.UseBridges ? values.Bridge.map(({ transport }) => transport) : []);
+  return {
+    upstream,
+    upstreamKey: upstream === undefined ? '' : formatUpstreamProxy(upstream),
+    plugins: values.ClientTransportPlugin.filter(({ transports }) =>
+      transports.some((name) => needed.has(name)),
+    ),
+  };
 }
 
 function keyOf(plugin: TransportPlugin, upstreamKey: string): string {

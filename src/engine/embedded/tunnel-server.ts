@@ -14,12 +14,17 @@ import { encodeReply5 } from '../../socks/encode.ts';
 import { SocksReply } from '../../socks/messages.ts';
 import { unawaited } from '../../unawaited.ts';
 import type { DaemonLog } from '../log.ts';
+import { Share } from './share.ts';
 import { StreamRequestReader } from './stream-request.ts';
 
 /** What a tunnel server is given. */
 export interface TunnelServerOptions {
-  /** Reaches targets, or refuses to; asked for each stream, so that a policy can change. */
-  readonly dial: () => Dialer;
+  /**
+   * Reaches targets, or refuses to; asked for each stream, so that a policy can change.
+   *
+   * @param lookups what its link may have looked up at the same time
+   */
+  readonly dial: (lookups: Share) => Dialer;
   readonly meter: Meter;
   readonly log: DaemonLog;
 }
@@ -52,6 +57,7 @@ export class TunnelServer {
       return;
     }
     const idle = new IdleTimer(() => link.drain());
+    const lookups = new Share(limits.linkLookups);
     const link = new MuxConnection(connection, {
       role: 'server',
       budget: peerBytes,
@@ -60,7 +66,7 @@ export class TunnelServer {
         idle.begin();
         stream.once('close', () => idle.end());
         unawaited(
-          () => this.#serve(stream, link),
+          () => this.#serve(stream, link, lookups),
           (fault) => {
             this.#options.log.write('err', `a stream failed: ${describeError(fault)}`);
             stream.destroy();
@@ -95,7 +101,7 @@ export class TunnelServer {
   }
 
   /** One stream, to its end. */
-  async #serve(stream: Duplex, link: MuxConnection): Promise<void> {
+  async #serve(stream: Duplex, link: MuxConnection, lookups: Share): Promise<void> {
     const gone = new AbortController();
     stream.once('close', () => gone.abort(new Error('the client gave the stream up')));
     let target: Endpoint;
@@ -110,7 +116,7 @@ export class TunnelServer {
     }
     let onward: Duplex;
     try {
-      onward = await this.#options.dial()(target, { signal: gone.signal });
+      onward = await this.#options.dial(lookups)(target, { signal: gone.signal });
     } catch (error) {
       closeGently(stream, encodeReply5(socksReplyOf(error)));
       return;

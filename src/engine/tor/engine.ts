@@ -1,25 +1,22 @@
 /** The tor engine: a real Tor behind TC, started and kept by us, or one that runs already. */
-import { systemClock } from '../../time.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { logLevels } from '../../config/log-values.ts';
 import type { ConfigStore } from '../../config/store.ts';
-import type { EngineEvent } from '../../control/engine.ts';
-import type { AddressMapping, ConfEntry, MappedAddress, Signal } from '../../control/messages.ts';
-import { systemRng } from '../../crypto/rng.ts';
+import type { AddressMapping, ConfEntry, MappedAddress } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
-import { ControlPart } from '../control-part.ts';
-import type { Daemon, DaemonEndpoints, DaemonOptions } from '../daemon-options.ts';
-import { makeDataDirectory } from '../data-directory.ts';
-import { EngineEvents } from '../events.ts';
-import { DaemonLog } from '../log.ts';
-import { type Part, prepareAll } from '../part.ts';
+import type { BridgeLine } from '../../pt/bridge-line.ts';
+import type { EngineHost } from '../daemon-options.ts';
+import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
+import type { EngineEvents } from '../events.ts';
+import type { DaemonLog } from '../log.ts';
+import type { Change } from '../part.ts';
 import { explainRefusal } from './complaints.ts';
 import type { TorEvent } from './control/events.ts';
 import type { TorSetting } from './control/format.ts';
 import { TorRefusal } from './control/messages.ts';
 import type { TorControl } from './control/node/control.ts';
 import { dumpTor } from './dump.ts';
-import { listenerOptions, readListeners, type TorListeners } from './listeners.ts';
+import { listenerOptions, readListeners } from './listeners.ts';
 import { getConf } from './get-conf.ts';
 import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
 import { TorMappings } from './mappings.ts';
@@ -28,95 +25,83 @@ import { EventTranslator } from './translate-events.ts';
 
 /** What the tor engine is made of. */
 export interface TorEngineParts {
-  readonly store: ConfigStore;
+  /** The torrc, as the user wrote it. */
+  readonly text: string;
   readonly settings: TorSettings;
   /** Starts Tor, or connects to one, and waits until it is prepared. */
   readonly keep: (hooks: TorKeeperHooks, log: DaemonLog) => Promise<TorKeeper>;
+  /** Has Tor judge the configuration, where it is there to be asked. */
+  readonly verify: (first: Configuration) => Promise<void>;
   /** Whether the Tor is ours, or ran before us. */
   readonly isOwned: boolean;
 }
 
-/** A running daemon in front of a real Tor. */
-export class TorEngine implements Daemon {
-  readonly ended: Promise<unknown>;
-  readonly #options: DaemonOptions;
+/** An engine that is a real Tor. */
+export class TorEngine implements Engine {
+  readonly bridgeLines: readonly BridgeLine[] = [];
+  readonly #store: ConfigStore;
+  readonly #log: DaemonLog;
+  readonly #events: EngineEvents;
   readonly #parts: TorEngineParts;
-  readonly #events = new EngineEvents();
   readonly #translator = new EventTranslator();
   readonly #mappings = new TorMappings();
-  readonly #log: DaemonLog;
-  readonly #control: ControlPart;
-  /** Those that the configuration decides about; Tor is asked after them. */
-  readonly #ownParts: readonly Part[];
   #keeper: TorKeeper | undefined;
-  #listeners: TorListeners = { socks: [], httpTunnel: [] };
+  #listeners: EngineEndpoints = { socks: [], httpTunnel: [] };
   /** The options and groups that controllers have set or cleared in a Tor that is not ours. */
   readonly #setElsewhere = new Set<string>();
   #isDebug = false;
-  #end!: (reason?: unknown) => void;
 
-  private constructor(options: DaemonOptions, parts: TorEngineParts) {
-    const { rng = systemRng, clock = systemClock, home } = options;
-    this.#options = options;
+  constructor({ store, log, events }: EngineHost, parts: TorEngineParts) {
+    this.#store = store;
+    this.#log = log;
+    this.#events = events;
     this.#parts = parts;
-    this.#log = new DaemonLog({ ...options, clock, events: this.#events });
-    this.#control = new ControlPart({ engine: this, log: this.#log, rng, home });
-    this.#ownParts = [this.#log, this.#control];
-    this.ended = new Promise((resolve) => (this.#end = resolve));
   }
 
-  /**
-   * Starts Tor, or connects to the one that runs, and then the control server in front of it.
-   *
-   * @throws PosternError `ERR_CONFIG_*`, `ERR_DATA_DIRECTORY`, `ERR_LOG_FILE`, `ERR_LISTEN_*`,
-   *   `ERR_CONTROL_*`, `ERR_TOR_*`; nothing runs then
-   */
-  static async start(options: DaemonOptions, parts: TorEngineParts): Promise<TorEngine> {
-    const { store, keep } = parts;
-    const { values } = store.current;
-    await makeDataDirectory(values, options.home);
-    const engine = new TorEngine(options, parts);
+  get isShared(): boolean {
+    return !this.#parts.isOwned;
+  }
+
+  get endpoints(): EngineEndpoints {
+    return this.#listeners;
+  }
+
+  async verify(first: Configuration): Promise<void> {
     try {
-      // The log before all others: they have something to say.
-      (await engine.#log.prepare(values)).commit();
-      engine.#keeper = await keep(
-        {
-          prepare: (control) => engine.#prepare(control),
-          onLost: (error, retryMs) => engine.#tellLoss(error, retryMs),
-        },
-        engine.#log,
-      );
-      (await prepareAll(engine.#ownParts, values)).commit();
+      await this.#parts.verify(first);
     } catch (error) {
-      await engine.close();
-      throw error;
+      throw explainRefusal(this.#parts.text, error);
     }
-    void engine.#keeper.closed.then((reason) => engine.#end(reason));
-    store.onChange((next, _previous, changed) => engine.#apply(next, changed));
-    return engine;
   }
 
-  get endpoints(): DaemonEndpoints {
-    return { ...this.#listeners, control: this.#control.endpoints };
+  /** Starts Tor, or connects to the one that runs. */
+  async start(_first: Configuration, onEnded: (reason?: unknown) => void): Promise<void> {
+    const { keep, isOwned, text } = this.#parts;
+    const hooks: TorKeeperHooks = {
+      prepare: (control) => this.#prepare(control),
+      onLost: (error, retryMs) => this.#tellLoss(error, retryMs),
+    };
+    try {
+      this.#keeper = await keep(hooks, this.#log);
+    } catch (error) {
+      throw isOwned ? explainRefusal(text, error) : error;
+    }
+    void this.#keeper.closed.then(onEnded);
   }
 
   /** Our own options from our store, all others from Tor, in the order of the keys. */
   getConf(keys: readonly string[]): Promise<readonly ConfEntry[]> {
-    return getConf(this.#parts, keys, () => this.#tor.control);
+    const parts = { store: this.#store, settings: this.#parts.settings };
+    return getConf(parts, keys, () => this.#tor.control);
   }
 
-  async setConf(lines: string): Promise<void> {
-    try {
-      await this.#parts.store.set(lines);
-    } catch (error) {
-      throw explainRefusal(lines, error);
-    }
+  explain(lines: string, error: unknown): unknown {
+    return explainRefusal(lines, error);
   }
 
-  async saveConf(): Promise<void> {
-    // Of a Tor that is not ours only Tor can save the options. First: it may refuse.
-    if (!this.#parts.isOwned) await this.#tor.control.saveConf();
-    await this.#parts.store.save();
+  /** Of a Tor that is not ours only Tor can save the options. */
+  async saveElsewhere(): Promise<void> {
+    if (this.isShared) await this.#tor.control.saveConf();
   }
 
   mapAddress(original: MappedAddress, replacement: MappedAddress): Promise<AddressMapping> {
@@ -127,56 +112,56 @@ export class TorEngine implements Daemon {
     return this.#mappings.list(this.#tor.control);
   }
 
-  onEvent(listener: (event: EngineEvent) => void): () => void {
-    return this.#events.subscribe(listener);
+  dump(): Promise<void> {
+    return dumpTor(this.#tor.control, this.#log);
   }
 
-  /** TC 3.10. */
-  async signal(signal: Signal): Promise<'done' | 'ending'> {
-    switch (signal) {
-      case 'reload':
-        await this.#reload();
-        return 'done';
-      case 'shutdown':
-        return this.#shutDown();
-      case 'dump':
-        await dumpTor(this.#tor.control, this.#log);
-        return 'done';
-      case 'debug':
-        this.#isDebug = true;
-        this.#log.setDebug();
-        await this.#tor.control.signal('DEBUG');
-        await this.#subscribe(this.#tor.control, this.#parts.store.current);
-        this.#log.write('notice', 'All logs take everything now, until the next reload.');
-        return 'done';
-      case 'halt':
-        this.#log.write('notice', 'Ending now.');
-        await this.#tor.end('HALT');
-        this.#end();
-        return 'ending';
-    }
+  async debug(current: Configuration): Promise<void> {
+    this.#isDebug = true;
+    await this.#tor.control.signal('DEBUG');
+    await this.#subscribe(this.#tor.control, current);
   }
 
-  /** Asked to end, we leave alone a Tor that is not ours. */
-  async obey(signal: Signal): Promise<unknown> {
-    const isEnd = signal === 'shutdown' || signal === 'halt';
-    if (!isEnd || this.#parts.isOwned) {
-      return this.signal(signal).catch((error: unknown) => {
-        // There may be no Tor to be told just now, and we end nonetheless.
-        if (!isEnd) throw error;
-        this.#end();
-      });
-    }
-    this.#log.write('notice', 'Ending now; the Tor that is controlled goes on.');
-    this.#end();
-    return 'ending';
+  /** Tor takes all of its lines or none; what it has taken is in force. */
+  async prepare(next: Configuration, changed: ReadonlySet<string>): Promise<Change> {
+    const { settings, isOwned } = this.#parts;
+    const elsewhere = [...changed].filter((home) => next.vocabulary.isKeptElsewhere(home));
+    const lines = settings.changesFor(next, isOwned ? changed : elsewhere);
+    if (lines.length > 0) await this.#tor.control.resetConf(lines);
+    return {
+      commit: async () => {
+        for (const home of elsewhere) this.#setElsewhere.add(home);
+        await this.#saveTorrc(next);
+        await this.#follow(next, changed);
+      },
+      rollback: async () => {},
+    };
+  }
+
+  async completeReload(current: Configuration): Promise<void> {
+    this.#isDebug = false;
+    await this.#tor.saveTorrc(this.#parts.settings.torrcFor(current));
+    // Also for what Tor does besides: it opens its logs again and looks for news of the network.
+    await this.#tor.control.signal('RELOAD');
+    this.#setElsewhere.clear();
+    await this.#subscribe(this.#tor.control, current);
+  }
+
+  /** A Tor without an ORPort ends at once; a relay lets the streams of others end first. */
+  async drain(): Promise<Draining | undefined> {
+    const tor = this.#tor;
+    const ports = await tor.control.getConf(['ORPort']);
+    const isRelay = ports.some(({ value }) => value !== undefined && value !== '0');
+    await tor.end('SHUTDOWN');
+    return isRelay ? { over: tor.closed } : undefined;
+  }
+
+  halt(): Promise<void> {
+    return this.#tor.end('HALT');
   }
 
   async close(): Promise<void> {
-    this.#end();
-    await this.#control.close();
     await this.#keeper?.close();
-    await this.#log.close();
   }
 
   get #tor(): TorKeeper {
@@ -186,7 +171,8 @@ export class TorEngine implements Daemon {
 
   /** Tor runs, or runs again: events come, and what controllers have mapped is mapped. */
   async #prepare(control: TorControl): Promise<void> {
-    const { store, settings } = this.#parts;
+    const { settings } = this.#parts;
+    const store = this.#store;
     control.onEvent((event) => this.#tell(event));
     void control.closed.then(() => this.#lose());
     await this.#subscribe(control, store.current);
@@ -246,82 +232,26 @@ export class TorEngine implements Daemon {
     this.#log.write('warn', `Tor is gone: ${reason}. Again in ${seconds} s.`);
   }
 
-  /** Our own parts prepare, then Tor takes all of its lines or none, then ours are in force. */
-  async #apply(next: Configuration, changed: ReadonlySet<string>): Promise<void> {
-    const { settings, isOwned } = this.#parts;
-    const elsewhere = [...changed].filter((home) => next.vocabulary.isKeptElsewhere(home));
-    const change = await prepareAll(this.#ownParts, next.values);
+  /** What we watch in Tor depends on options, too. They are in force, whatever comes of it. */
+  async #follow(next: Configuration, changed: ReadonlySet<string>): Promise<void> {
     try {
-      const lines = settings.changesFor(next, isOwned ? changed : elsewhere);
-      if (lines.length > 0) await this.#tor.control.resetConf(lines);
-      if (!isOwned && changed.has('Log')) await this.#subscribe(this.#tor.control, next);
+      const { control } = this.#tor;
+      if (this.isShared && changed.has('Log')) await this.#subscribe(control, next);
+      if (listenerOptions.some((option) => changed.has(option))) {
+        this.#listeners = await readListeners(control, this.#log);
+      }
     } catch (error) {
-      await change.rollback();
-      throw error;
+      this.#log.write('warn', `Tor has changed and does not say how: ${describeError(error)}`);
     }
-    change.commit();
-    for (const home of elsewhere) this.#setElsewhere.add(home);
-    await this.#saveTorrc(next);
-    if (listenerOptions.some((option) => changed.has(option))) {
-      this.#listeners = await readListeners(this.#tor.control, this.#log);
-    }
-    this.#log.write('info', 'The configuration has changed.');
   }
 
   /** Should somebody else send Tor a SIGHUP, it is to read what is in force. */
   async #saveTorrc(configuration: Configuration): Promise<void> {
-    if (!this.#parts.isOwned) return;
+    if (this.isShared) return;
     try {
       await this.#tor.saveTorrc(this.#parts.settings.torrcFor(configuration));
     } catch (error) {
       this.#log.write('warn', `A SIGHUP to Tor would undo this change: ${describeError(error)}`);
     }
-  }
-
-  async #reload(): Promise<void> {
-    const { store, settings } = this.#parts;
-    try {
-      await this.#log.reopen();
-      this.#isDebug = false;
-      // In one turn: Tor would lose what a SETCONF in between has set, and we would not.
-      await store.reload(async () => {
-        await this.#tor.saveTorrc(settings.torrcFor(store.current));
-        // Also for what Tor does besides: it opens its logs again and looks for news of the network.
-        await this.#tor.control.signal('RELOAD');
-        this.#setElsewhere.clear();
-      });
-      await this.#subscribe(this.#tor.control, store.current);
-    } catch (error) {
-      const text = await this.#options.torrc.read().catch(() => undefined);
-      const explained = explainRefusal(text ?? '', error);
-      const reason = describeError(explained);
-      this.#log.write('warn', `The torrc is not loaded, what was in force stays: ${reason}`);
-      throw explained;
-    }
-    this.#log.write('notice', 'The torrc is loaded again.');
-  }
-
-  /** A Tor without an ORPort ends at once; a relay lets the streams of others end first. */
-  async #shutDown(): Promise<'done' | 'ending'> {
-    const isRelay = await this.#isRelay();
-    this.#log.write(
-      'notice',
-      isRelay ? 'No new connections any more; ending soon.' : 'Ending now.',
-    );
-    await this.#tor.end('SHUTDOWN');
-    if (isRelay) return 'done'; // `closed` of the keeper tells when Tor is gone
-    this.#end();
-    return 'ending';
-  }
-
-  async #isRelay(): Promise<boolean> {
-    let control: TorControl;
-    try {
-      ({ control } = this.#tor);
-    } catch {
-      return false; // no Tor runs, and there are no streams of others
-    }
-    const ports = await control.getConf(['ORPort']);
-    return ports.some(({ value }) => value !== undefined && value !== '0');
   }
 }

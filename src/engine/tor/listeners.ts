@@ -1,16 +1,16 @@
 import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../pt/address.ts';
-import type { DaemonEndpoints } from '../daemon-options.ts';
+import type { EngineEndpoints } from '../engine.ts';
 import type { DaemonLog } from '../log.ts';
 import type { TorCommands } from './control/commands.ts';
-
-/** Where applications connect to a Tor. */
-export type TorListeners = Omit<DaemonEndpoints, 'control'>;
 
 /** The options that say so. */
 export const listenerOptions: readonly string[] = ['SocksPort', 'HTTPTunnelPort'];
 
 /** Asks Tor where it listens, `auto` having become a number, and has the log announce it. */
-export async function readListeners(control: TorCommands, log: DaemonLog): Promise<TorListeners> {
+export async function readListeners(
+  control: TorCommands,
+  log: DaemonLog,
+): Promise<EngineEndpoints> {
   const info = await control.getInfo('net/listeners/socks', 'net/listeners/httptunnel');
   const socks = endpointsIn(info.get('net/listeners/socks'));
   const httpTunnel = endpointsIn(info.get('net/listeners/httptunnel'));

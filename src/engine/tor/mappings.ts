@@ -1,5 +1,5 @@
 /** MAPADDRESS and GETALLMAPPINGS in front of a Tor (TC 3.11 and 3.13). */
-import { isNull, mappedAddress } from '../../control/address-map.ts';
+import { isNull, isNullHost, mappedAddress } from '../../control/address-map.ts';
 import type { AddressMapping, MappedAddress } from '../../control/messages.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
@@ -73,11 +73,6 @@ function formatHost(address: MappedAddress): string {
   // What is no host name could be taken for several arguments.
   if (!/^[\w.-]+$/.test(host)) throw mapError('a host name has a character that Tor does not take');
   return host.toLowerCase();
-}
-
-/** Also that of a name which is an IP address in disguise: Tor looks at the text. */
-function isNullHost({ host }: MappedAddress): boolean {
-  return isNull(mappedAddress(host));
 }
 
 function withoutBrackets(host: string): string {

@@ -1,15 +1,23 @@
 /** The folder in Tor's data directory in which we leave it its torrc, and it opens its control socket. */
 import { watch } from 'node:fs';
-import { lstat, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
+import { makeDirectory } from '../../state/make-directory.ts';
 import { replaceFile } from '../../state/replace-file.ts';
-import { claim, type Claim } from './claim.ts';
+
+/** In the data directory. */
+const FOLDER = 'postern';
+
+/** Where a Tor with this data directory is controlled. */
+export function controlSocketIn(dataDirectory: string): string {
+  return join(dataDirectory, FOLDER, 'control');
+}
 
 /** Where the files for one Tor are. */
 export interface Files {
   readonly directory: string;
-  readonly claim: Claim;
   readonly torrc: string;
   readonly socket: string;
   /** Tor writes it as soon as the socket listens. */
@@ -17,28 +25,25 @@ export interface Files {
 }
 
 /**
- * Makes the folder and writes the torrc.
+ * Makes the folder and writes the torrc. The data directory is ours: the daemon has locked it.
  *
- * @throws PosternError `ERR_DATA_DIRECTORY`, also when another daemon's Tor runs there
+ * @throws PosternError `ERR_DATA_DIRECTORY`, `ERR_SOCKET_PATH`
  */
 export async function prepareFiles(dataDirectory: string, torrc: string): Promise<Files> {
-  const directory = join(dataDirectory, 'postern');
-  const socket = join(directory, 'control');
-  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) {
-    throw directoryError('its path is too long for a socket in it; choose a shorter one');
-  }
+  const directory = join(dataDirectory, FOLDER);
+  const socket = controlSocketIn(dataDirectory);
+  checkSocketPath(socket);
   const files: Files = {
     directory,
-    claim: await claimDirectory(directory),
     torrc: join(directory, 'torrc'),
     socket,
     announcement: join(directory, 'control.address'),
   };
   try {
+    await makeDirectory(directory);
     await rm(files.socket, { force: true });
     await rm(files.announcement, { force: true });
   } catch (error) {
-    files.claim.release();
     throw unwritable(error);
   }
   await writeTorrc(files, torrc).catch(async (error: unknown) => {
@@ -46,18 +51,6 @@ export async function prepareFiles(dataDirectory: string, torrc: string): Promis
     throw error;
   });
   return files;
-}
-
-async function claimDirectory(directory: string): Promise<Claim> {
-  let claimed: Claim | undefined;
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    claimed = await claim(join(directory, CLAIM));
-  } catch (error) {
-    throw unwritable(error);
-  }
-  if (claimed === undefined) throw directoryError('another daemon runs a Tor in it');
-  return claimed;
 }
 
 /**
@@ -73,17 +66,9 @@ export async function writeTorrc({ torrc: path }: Files, text: string): Promise<
   }
 }
 
-/**
- * Removes the files, gives the folder back, and removes it unless somebody else has it by then. What cannot
- * be removed harms nobody, and the next start uses it again.
- */
-export async function removeFiles({ directory, claim: claimed }: Files): Promise<void> {
-  const names = await readdir(directory).catch(() => []);
-  for (const name of names) {
-    if (name !== CLAIM) await rm(join(directory, name), { force: true }).catch(() => {});
-  }
-  claimed.release();
-  await rmdir(directory).catch(() => {});
+/** Removes the folder. What cannot be removed harms nobody, and the next start uses it again. */
+export async function removeFiles({ directory }: Files): Promise<void> {
+  await rm(directory, { recursive: true, force: true }).catch(() => {});
 }
 
 function unwritable(error: unknown): PosternError {
@@ -94,12 +79,6 @@ function unwritable(error: unknown): PosternError {
 function directoryError(problem: string, cause?: unknown): PosternError {
   return new PosternError('ERR_DATA_DIRECTORY', `DataDirectory: ${problem}`, { cause });
 }
-
-/** The socket that says whose the folder is. */
-const CLAIM = 'claim';
-
-/** What `sockaddr_un` has room for, without the final NUL: the least of the systems that Node runs on. */
-const MAX_SOCKET_PATH_BYTES = 103;
 
 /** Resolves when a file is there; never, when `until` resolves first. */
 export async function fileExists(

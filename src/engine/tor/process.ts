@@ -201,8 +201,8 @@ function argumentsFor(files: Files, dataDirectory: string): readonly string[] {
     ...['--defaults-torrc', '/dev/null'],
     ...['--DataDirectory', dataDirectory],
     ...['--RunAsDaemon', '0'],
-    ...['--ControlPort', '0'],
-    ...['--ControlSocket', files.socket],
+    // Quoted: a ControlSocket would end at the first blank.
+    ...['--ControlPort', `unix:"${files.socket.replace(/["\\]/g, '\\$&')}"`],
     ...['--ControlPortWriteToFile', files.announcement],
     // Who may enter the folder is who may control it.
     ...['--CookieAuthentication', '0'],

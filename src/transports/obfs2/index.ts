@@ -21,6 +21,8 @@ export const obfs2: Transport = {
   summary: 'hides fixed byte patterns; a censor who knows obfs2 can read its header',
   warning: 'a censor can read the header of every obfs2 connection; use obfs4 instead',
 
+  argumentNames: { client: [SECRET], server: [SECRET] },
+
   client(args, { rng }) {
     const keys = createKeyDerivation(readSharedSecret(args));
     return () => new Obfs2Session('Initiator', keys, rng);

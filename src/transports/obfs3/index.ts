@@ -11,6 +11,8 @@ export const obfs3: Transport = {
   summary:
     'random-looking bytes to whoever only watches; a censor that connects confirms the bridge, and one on the path can read along, since nobody is authenticated',
 
+  argumentNames: { client: [], server: [] },
+
   client(_args, { rng }) {
     return () => new Obfs3Session('initiator', generateUniformDhKeyPair(rng), rng);
   },

@@ -17,6 +17,11 @@ export const obfs4: Transport = {
   summary:
     'random-looking bytes; a prober without the bridge line learns nothing, a classifier of entropy may still suspect it',
 
+  argumentNames: {
+    client: ['cert', 'node-id', 'public-key', 'iat-mode'],
+    server: ['private-key', 'node-id', 'drbg-seed', 'iat-mode'],
+  },
+
   client(args, environment) {
     const { bridge, iatMode } = parseClientArguments(args);
     return () => {

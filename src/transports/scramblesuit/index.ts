@@ -26,6 +26,8 @@ export const scramblesuit: Transport = {
   summary:
     'random-looking bytes; a prober without the password learns nothing; whoever has it can pose as the bridge',
 
+  argumentNames: { client: ['password', 'iat-mode'], server: ['password', 'iat-mode'] },
+
   client(args, environment) {
     const { password, iatMode } = parseArguments(args);
     if (password === undefined) throw argumentError('`password` is missing');

@@ -8,7 +8,7 @@ import { hashPassphrase, formatPassphraseHash } from '../../../src/crypto/passph
 import { systemRng, type Rng } from '../../../src/crypto/rng.ts';
 import { connectTorControl } from '../../../src/engine/tor/control/node/connect.ts';
 import type { TorControl } from '../../../src/engine/tor/control/node/control.ts';
-import { startDaemon } from '../../../src/engine/daemon.ts';
+import { Daemon } from '../../../src/engine/daemon.ts';
 import { startCommand } from '../../support/command.ts';
 import { listen } from '../../support/sockets.ts';
 import { torMissing, TorProcess } from '../../support/tor-process.ts';
@@ -213,6 +213,22 @@ describe('in front of a Tor that runs already', skip, () => {
 });
 
 describe('a Tor that its owner starts again', skip, () => {
+  for (const signal of ['halt', 'shutdown'] as const) {
+    test(`is no reason to go on, where ${signal} finds it gone`, async (t) => {
+      const { socket, tor } = await startForeign(t, []);
+      const daemon = await startTorDaemon(t, `TorControlSocket ${socket}\n`, {
+        timers: new HeldTimers(...retryMs),
+        rng: ones,
+      });
+      await tor.kill();
+      await daemon.log.match(/\[warn\] Tor is gone: /);
+      await daemon.control.sendSignal(signal);
+      assert.equal(await daemon.daemon.ended, undefined);
+      await daemon.daemon.close();
+      await daemon.log.match(/\[notice\] Ending now\./);
+    });
+  }
+
   test('gets back what controllers have mapped, set and cleared; they stay meanwhile', async (t) => {
     const lines = ['ConnLimit 900', 'ContactInfo from its torrc', 'Nickname itself'];
     const first = await startForeign(t, lines);
@@ -236,7 +252,6 @@ describe('a Tor that its owner starts again', skip, () => {
       refusal(1, /Tor does not run at this moment/),
     );
     await assert.rejects(control.setConf([{ key: 'ConnLimit', value: '7' }]), refusal(1));
-    await assert.rejects(control.sendSignal('halt'), refusal(1));
     assert.deepEqual(await getConf(control, 'Engine'), ['Engine tor']);
 
     const second = await startForeign(t, lines, first.directory);
@@ -379,7 +394,7 @@ describe('a Tor that wants to know who asks', skip, () => {
 
   test('says no otherwise, and we say which option is meant', async () => {
     const start = (lines: string): Promise<unknown> =>
-      startDaemon(daemonOptions(directory, `Engine tor\nTorControlPort ${port}\n${lines}`));
+      Daemon.start(daemonOptions(directory, `Engine tor\nTorControlPort ${port}\n${lines}`));
     await assert.rejects(start(''), {
       code: 'ERR_TOR_CONTROL_AUTHENTICATION',
       message: /^TorControlPort: .*password/,
@@ -409,7 +424,7 @@ describe('a Tor that wants to know who asks', skip, () => {
       socket.end('SSH-2.0-OpenSSH_9.2\r\n');
     });
     await assert.rejects(
-      startDaemon(daemonOptions(directory, `Engine tor\nTorControlPort ${endpoint.port}\n`)),
+      Daemon.start(daemonOptions(directory, `Engine tor\nTorControlPort ${endpoint.port}\n`)),
       { message: /^TorControlPort: / },
     );
   });

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ExitCode } from '../../../src/cli/context.ts';
-import { startDaemon, verifyDaemon } from '../../../src/engine/daemon.ts';
+import { Daemon } from '../../../src/engine/daemon.ts';
 import type { DaemonOptions } from '../../../src/engine/daemon-options.ts';
 import { startCommand } from '../../support/command.ts';
 import { limits } from '../../../src/limits.ts';
@@ -38,7 +38,7 @@ async function failsToStart(
   options: Partial<DaemonOptions> = {},
 ): Promise<void> {
   const directory = stateDirectory();
-  const starting = startDaemon(daemonOptions(directory, `Engine tor\n${text}`, options));
+  const starting = Daemon.start(daemonOptions(directory, `Engine tor\n${text}`, options));
   await assert.rejects(starting, expected);
   assert.equal(existsSync(join(directory, 'postern')), false);
 }
@@ -77,7 +77,7 @@ describe('a start with no Tor to start', () => {
     );
     await timers.fire(limits.torProgramMs);
     await failing;
-    const checking = verifyDaemon(
+    const checking = Daemon.verify(
       daemonOptions(stateDirectory(), `Engine tor\nTorBinary ${hanging}\n`, { timers }),
     );
     await timers.fire(limits.torProgramMs);
@@ -194,9 +194,9 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
   test('fails in a directory that another daemon uses, which goes on', async (t) => {
     const first = await startTorDaemon(t, offline);
     const options = daemonOptions(first.directory, `Engine tor\n${offline}`);
-    await assert.rejects(startDaemon(options), {
-      code: 'ERR_DATA_DIRECTORY',
-      message: /another daemon runs a Tor in it/,
+    await assert.rejects(Daemon.start(options), {
+      code: 'ERR_DIRECTORY_IN_USE',
+      message: new RegExp(`^DataDirectory: process ${process.pid} uses `),
     });
     assert.deepEqual(await getConf(first.control, 'ConnLimit'), ['ConnLimit 1000']);
     await first.control.sendSignal('reload');
@@ -214,7 +214,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     for (const start of starts) {
       if (start.status === 'fulfilled') continue;
       const reason = start.reason as PosternError;
-      assert.equal(reason.code, 'ERR_DATA_DIRECTORY', reason.message);
+      assert.equal(reason.code, 'ERR_DIRECTORY_IN_USE', reason.message);
     }
     assert.deepEqual(await getConf(started!.control, 'ConnLimit'), ['ConnLimit 1000']);
     await started!.control.sendSignal('reload');
@@ -224,7 +224,7 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     const directory = stateDirectory();
     const ours = join(directory, 'postern');
     mkdirSync(ours, { mode: 0o700 });
-    for (const name of ['torrc', 'torrc.new', 'claim', 'control', 'control.address']) {
+    for (const name of ['torrc', 'torrc.new', 'control', 'control.address']) {
       writeFileSync(join(ours, name), 'NoSuchOption 1\n');
     }
     const daemon = await startTorDaemon(t, offline, { directory });
@@ -232,11 +232,21 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     assert.equal(existsSync(ours), false);
   });
 
+  test('starts in a directory with blanks, quotes and backslashes in its name', async (t) => {
+    for (const name of ['a b', ' c', 'd"e', 'f\\g', 'h#i', "j'k"]) {
+      const directory = join(stateDirectory(), name);
+      const daemon = await startTorDaemon(t, offline, { directory });
+      assert.equal((await daemon.control.getConf(['ConnLimit'])).length, 1);
+      assert.ok(existsSync(join(directory, 'postern', 'control')));
+      await daemon.daemon.close();
+    }
+  });
+
   test('fails in a directory whose path is too long for a socket, and says that', async () => {
     const long = join(stateDirectory(), 'x'.repeat(90));
     await failsToStart(`${offline}DataDirectory ${long}\n`, {
-      code: 'ERR_DATA_DIRECTORY',
-      message: /too long for a socket/,
+      code: 'ERR_SOCKET_PATH',
+      message: /this system takes 107/,
     });
   });
 
@@ -244,20 +254,20 @@ DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(3
     const file = join(stateDirectory(), 'file');
     writeFileSync(file, '');
     await failsToStart(`${offline}DataDirectory ${file}\n`, {
-      code: 'ERR_DATA_DIRECTORY',
+      code: 'ERR_DIRECTORY_UNUSABLE',
       message: /ENOTDIR|EEXIST/,
     });
     const directory = stateDirectory();
     writeFileSync(join(directory, 'postern'), '');
-    await assert.rejects(startDaemon(daemonOptions(directory, `Engine tor\n${offline}`)), {
+    await assert.rejects(Daemon.start(daemonOptions(directory, `Engine tor\n${offline}`)), {
       code: 'ERR_DATA_DIRECTORY',
       message: /cannot be written to \(E/,
     });
     if (process.getuid!() !== 0) {
       const closed = stateDirectory();
       chmodSync(closed, 0o500);
-      await assert.rejects(startDaemon(daemonOptions(closed, `Engine tor\n${offline}`)), {
-        code: 'ERR_DATA_DIRECTORY',
+      await assert.rejects(Daemon.start(daemonOptions(closed, `Engine tor\n${offline}`)), {
+        code: 'ERR_DIRECTORY_UNUSABLE',
         message: /EACCES/,
       });
     }
@@ -313,14 +323,14 @@ describe('what a torrc of Tor’s may say besides', skip, () => {
   });
 });
 
-describe('verifyDaemon', skip, () => {
-  const verify = (text: string, options: Partial<DaemonOptions> = {}): Promise<void> =>
-    verifyDaemon(daemonOptions(stateDirectory(), text, options));
+describe('Daemon.verify', skip, () => {
+  const verify = (text: string, options: Partial<DaemonOptions> = {}): Promise<readonly string[]> =>
+    Daemon.verify(daemonOptions(stateDirectory(), text, options));
 
   test('takes what would start, and starts nothing', async (t) => {
     const { text } = await listen(t, (socket) => socket.destroy());
     const directory = stateDirectory();
-    await verifyDaemon(
+    await Daemon.verify(
       daemonOptions(
         directory,
         `Engine tor\nControlPort ${text}\nUseBridges 1\nClientTransportPlugin obfs4 builtin\nBridge obfs4 192.0.2.1:1\nContactInfo "ü # \\\\"\n`,
@@ -335,7 +345,7 @@ describe('verifyDaemon', skip, () => {
   test('finds `~` in TorBinary, as the start does', async () => {
     const home = stateDirectory();
     writeFileSync(join(home, 'tor'), '#!/bin/sh\nexec tor "$@"\n', { mode: 0o700 });
-    await verifyDaemon(daemonOptions(home, 'Engine tor\nTorBinary ~/tor\n'));
+    await Daemon.verify(daemonOptions(home, 'Engine tor\nTorBinary ~/tor\n'));
   });
 
   test('refuses what would not, with the line', async () => {

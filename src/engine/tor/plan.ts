@@ -9,88 +9,66 @@ import { torVocabulary, type Vocabulary } from '../../config/vocabulary.ts';
 import { systemRng } from '../../crypto/rng.ts';
 import { systemTimers } from '../../time.ts';
 import { builtinTransports } from '../../transports/registry.ts';
-import type { DaemonOptions } from '../daemon-options.ts';
+import type { DaemonOptions, EnginePlan } from '../daemon-options.ts';
 import { dataDirectory } from '../data-directory.ts';
+import { checkSocketPath } from '../../net/socket-path.ts';
 import { forOption } from '../resources.ts';
 import { AttachedTor } from './attached-tor.ts';
-import { explainRefusal } from './complaints.ts';
 import { connectTorControl, type TorControlAddress } from './control/node/connect.ts';
-import { TorEngine } from './engine.ts';
+import { TorEngine, type TorEngineParts } from './engine.ts';
 import { OwnedTor } from './owned-tor.ts';
+import { controlSocketIn } from './process-files.ts';
 import { findTor, listTorOptions } from './program.ts';
 import { TorSettings } from './tor-settings.ts';
 import { verifyWithTor } from './verify.ts';
 
 /**
- * Starts the tor engine.
+ * Which Tor it will be, and which options it has.
  *
  * @param text the torrc, as it was when it was found to say `Engine tor`
- * @throws like `TorEngine.start`
+ * @param mayDial whether a Tor that runs already is asked; the names of its options are else not judged
+ * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
-export async function startTorEngine(options: DaemonOptions, text: string): Promise<TorEngine> {
+export function planTorEngine(
+  options: DaemonOptions,
+  text: string,
+  mayDial: boolean,
+): Promise<EnginePlan> {
   const values = ownValues(options, text);
   const address = addressOf(values, options.home);
   return address === undefined
-    ? startOwned(options, values, text)
-    : startAttached(options, values, address);
+    ? planOwned(options, values, text)
+    : planAttached(options, values, text, address, mayDial);
 }
 
-/**
- * Checks a torrc as far as that goes without starting anything: ours, and by Tor's own judgement its.
- *
- * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_PROGRAM`
- */
-export async function verifyTorrc(options: DaemonOptions, text: string): Promise<void> {
-  const values = ownValues(options, text);
-  if (addressOf(values, options.home) !== undefined) {
-    Configuration.parse(text, options.localDefaults, torVocabulary(undefined, elsewhere));
-    return;
-  }
-  const { env, localDefaults, home, timers = systemTimers } = options;
-  const { binary, vocabulary } = await installedTor(options, values);
-  const configuration = Configuration.parse(text, localDefaults, vocabulary);
-  const torrc = settingsFor(options).torrcFor(configuration);
-  try {
-    await verifyWithTor(binary, torrc, dataDirectory(values, home), env, timers);
-  } catch (error) {
-    throw explainRefusal(text, error);
-  }
-}
-
-async function startOwned(
+async function planOwned(
   options: DaemonOptions,
   values: OptionValues,
   text: string,
-): Promise<TorEngine> {
-  const { env, home, rng = systemRng, timers = systemTimers } = options;
+): Promise<EnginePlan> {
+  const { env, home, rng = systemRng, timers = systemTimers, startSignal } = options;
   const { binary, vocabulary } = await installedTor(options, values);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
   const settings = settingsFor(options);
-  try {
-    return await TorEngine.start(options, {
-      store,
-      settings,
-      isOwned: true,
-      keep: (hooks, log) =>
-        OwnedTor.start({
-          ...hooks,
-          binary,
-          env,
-          rng,
-          timers,
-          dataDirectory: dataDirectory(values, home),
-          torrc: () => settings.torrcFor(store.current),
-          startSignal: options.startSignal,
-          onLog: (level, message) => {
-            // Tor's version has four parts, like an address.
-            if (/^Tor [\d.]+\S* running on /.test(message)) log.announce(message);
-            else log.write(level, message);
-          },
-        }),
+  const keep: TorEngineParts['keep'] = (hooks, log) =>
+    OwnedTor.start({
+      ...hooks,
+      ...{ binary, env, rng, timers, startSignal },
+      dataDirectory: dataDirectory(values, home),
+      torrc: () => settings.torrcFor(store.current),
+      onLog: (level, message) => {
+        // Tor's version has four parts, like an address.
+        if (/^Tor [\d.]+\S* running on /.test(message)) log.announce(message);
+        else log.write(level, message);
+      },
     });
-  } catch (error) {
-    throw explainRefusal(text, error);
-  }
+  const verify = async (first: Configuration): Promise<void> => {
+    const directory = dataDirectory(values, home);
+    checkSocketPath(controlSocketIn(directory));
+    await verifyWithTor(binary, settings.torrcFor(first), directory, env, timers);
+  };
+  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: true };
+  return { store, build: (host) => new TorEngine(host, parts) };
 }
 
 /** The Tor to start, and the options that it has for users. */
@@ -110,24 +88,28 @@ function isPrivate(name: string): boolean {
   );
 }
 
-async function startAttached(
+async function planAttached(
   options: DaemonOptions,
   values: OptionValues,
+  text: string,
   address: TorControlAddress,
-): Promise<TorEngine> {
-  const { home, rng = systemRng, timers = systemTimers } = options;
+  mayDial: boolean,
+): Promise<EnginePlan> {
+  const { home, rng = systemRng, timers = systemTimers, startSignal } = options;
   const password = await readPassword(values.TorControlPasswordFile, home);
   const login = { ...address, timers, ...(password !== undefined && { password }) };
   const option = 'path' in address ? 'TorControlSocket' : 'TorControlPort';
-  const vocabulary = torVocabulary(await forOption(option, () => askForOptions(login)), elsewhere);
+  const names = mayDial ? await forOption(option, () => askForOptions(login)) : undefined;
+  const vocabulary = torVocabulary(names, elsewhere);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
-  return TorEngine.start(options, {
-    store,
-    settings: settingsFor(options),
-    isOwned: false,
-    keep: (hooks) =>
-      AttachedTor.start({ ...login, ...hooks, rng, startSignal: options.startSignal }),
-  });
+  const keep: TorEngineParts['keep'] = (hooks) =>
+    AttachedTor.start({ ...login, ...hooks, rng, startSignal });
+  const verify = async (): Promise<void> => {
+    if ('path' in address) await forOption(option, () => checkSocketPath(address.path));
+  };
+  const settings = settingsFor(options);
+  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: false };
+  return { store, build: (host) => new TorEngine(host, parts) };
 }
 
 const elsewhere = { isKeptElsewhere: true };

@@ -1,0 +1,182 @@
+/** The bridge's transports that run in this process: where each listens stays, whatever else changes. */
+import type { Duplex } from 'node:stream';
+import type { OptionValues } from '../../config/options.ts';
+import { describeError } from '../../errors.ts';
+import { startTransportServer } from '../../net/transport-server.ts';
+import type { Endpoint } from '../../pt/address.ts';
+import type { RequestedServer } from '../../pt/proxy-environment.ts';
+import { openStateDirectory, type StateDirectory } from '../../state/state-directory.ts';
+import { checkServerOptions } from '../../transports/argument-names.ts';
+import type { Environment, TransportServer } from '../../transports/contract.ts';
+import { MemoryState } from '../../transports/memory-state.ts';
+import type { TransportRegistry } from '../../transports/registry.ts';
+import { unawaited } from '../../unawaited.ts';
+import { transportStateDirectory } from '../data-directory.ts';
+import type { DaemonLog } from '../log.ts';
+import type { ImmediateChange } from '../part.ts';
+import { forOption, Resources, type Wanted } from '../resources.ts';
+import type { RunningTransports } from './server-transports.ts';
+
+/** What they are given. */
+export interface BuiltinServersOptions {
+  readonly registry: TransportRegistry;
+  readonly environment: Environment;
+  readonly log: DaemonLog;
+  readonly home: string;
+  /** Takes the undisguised connection of a client that has proven itself. */
+  readonly onConnection: (stream: Duplex) => void;
+}
+
+/** A change of the transports, and the ports that they want. */
+export interface BuiltinChange extends ImmediateChange {
+  readonly ports: Wanted<RunningTransports>;
+  /** Whether a transport is new, or has other options than before. */
+  readonly isFresh: boolean;
+}
+
+/** A transport with its options and its identity. */
+interface Identity {
+  readonly server: TransportServer;
+  close(): Promise<void>;
+}
+
+/** The transports of this process. */
+export class BuiltinServers {
+  readonly #options: BuiltinServersOptions;
+  readonly #identities: Resources<Identity> = new Resources((identity) => identity.close());
+  /** Who stands behind each port. */
+  #serving: ReadonlyMap<string, Identity> = new Map();
+
+  constructor(options: BuiltinServersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param transports those that are to run, with their options and where they listen
+   * @throws PosternError `ERR_TRANSPORT_*`
+   */
+  async prepare(
+    transports: readonly RequestedServer[],
+    values: OptionValues,
+  ): Promise<BuiltinChange> {
+    const identityKey = ({ name, options }: RequestedServer): string =>
+      JSON.stringify([name, options]);
+    const portKey = ({ name, bindAddress }: RequestedServer): string =>
+      JSON.stringify([name, bindAddress]);
+    const { next, fresh, commit, rollback } = await this.#identities.prepare(
+      new Map(
+        transports.map((transport) => {
+          const open = (): Promise<Identity> => this.#openIdentity(transport, values);
+          return [identityKey(transport), { open }];
+        }),
+      ),
+    );
+    // As it will be, if all goes well.
+    const serving = new Map(
+      transports.map((transport) => [portKey(transport), next.get(identityKey(transport))!]),
+    );
+    const ports: Wanted<RunningTransports> = new Map(
+      transports.map((transport) => {
+        const key = portKey(transport);
+        const identity = (): Identity => (this.#serving.get(key) ?? serving.get(key))!;
+        const open = (): Promise<RunningTransports> => this.#openPort(transport, identity);
+        return [key, { open, takes: [transport.bindAddress ?? ANY_ADDRESS] }];
+      }),
+    );
+    return {
+      ports,
+      isFresh: fresh.length > 0,
+      commit: () => {
+        this.#serving = serving;
+        commit();
+      },
+      rollback,
+    };
+  }
+
+  /** Loads what is there, as `prepare` does, and writes nothing. */
+  async verify(transports: readonly RequestedServer[], values: OptionValues): Promise<void> {
+    for (const transport of transports) {
+      const identity = await this.#openIdentity(transport, values, unwritten);
+      await identity.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#identities.close();
+  }
+
+  #openIdentity(
+    { name, options }: RequestedServer,
+    values: OptionValues,
+    restrict: (store: StateDirectory) => StateDirectory = (store) => store,
+  ): Promise<Identity> {
+    const { registry, environment, log, home } = this.#options;
+    return forOption('ServerTransportPlugin', async () => {
+      const transport = registry.get(name);
+      checkServerOptions(transport, options);
+      if (transport.warning !== undefined) log.write('warn', `${name}: ${transport.warning}`);
+      const state = restrict(openStateDirectory(transportStateDirectory(values, home)));
+      const notify = (notice: string): void => log.write('notice', `${name}: ${notice}`);
+      try {
+        const server = await transport.server(options, { ...environment, state, notify });
+        const close = async (): Promise<void> => {
+          await server.close();
+          await state.close();
+        };
+        return { server, close };
+      } catch (error) {
+        await state.close();
+        throw error;
+      }
+    });
+  }
+
+  /** @param identity who stands behind the port at the moment */
+  async #openPort(
+    { name, bindAddress = ANY_ADDRESS }: RequestedServer,
+    identity: () => Identity,
+  ): Promise<RunningTransports> {
+    const { registry, environment, log, onConnection } = this.#options;
+    // State and options are the identity's, which may be another one by tomorrow.
+    const server: TransportServer = {
+      get clientArguments() {
+        return identity().server.clientArguments;
+      },
+      get rejectAfterMs() {
+        return identity().server.rejectAfterMs;
+      },
+      createSession: () => identity().server.createSession(),
+      close: async () => {},
+    };
+    const running = await forOption('ServerTransportPlugin', () =>
+      startTransportServer({
+        transport: { ...registry.get(name), server: async () => server },
+        endpoint: bindAddress,
+        environment: { ...environment, state: new MemoryState(), notify: () => {} },
+        onConnection,
+        // A probe or a scan, most of the time.
+        onFailedHandshake: (error) => log.write('info', `${name}: ${describeError(error)}`),
+        onFault: (error) => log.write('err', `${name}: ${describeError(error)}`),
+      }),
+    );
+    // It stops to listen at once; that the last connection ends nobody waits for.
+    const stopListening = async (): Promise<void> => unawaited(() => running.close());
+    return {
+      bridgeLines: () => [
+        { transport: name, endpoint: running.endpoint, args: server.clientArguments },
+      ],
+      stopListening,
+      close: stopListening,
+      abort: () => running.abort(),
+    };
+  }
+}
+
+/** A state directory of which nothing is changed. */
+function unwritten(store: StateDirectory): StateDirectory {
+  return { ...store, write: async () => {}, append: async () => {} };
+}
+
+/** A bridge is to be reached from outside, and the port is the system’s choice. */
+const ANY_ADDRESS: Endpoint = { host: '0.0.0.0', port: 0 };

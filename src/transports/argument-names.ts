@@ -1,0 +1,41 @@
+/** Which arguments and options a transport knows: what people mistype does nothing, and says nothing. */
+import { PosternError } from '../errors.ts';
+import type { KeyValues } from '../pt/key-value.ts';
+import type { Transport } from './contract.ts';
+
+/** The names that a transport does not know; none where it does not tell which ones it knows. */
+export function unknownNames(
+  { argumentNames }: Transport,
+  end: 'client' | 'server',
+  given: KeyValues,
+): readonly string[] {
+  if (argumentNames === undefined) return [];
+  const known = new Set(argumentNames[end]);
+  return [...new Set(given.map(([name]) => name))].filter((name) => !known.has(name));
+}
+
+/**
+ * Refuses options that the operator wrote and that mean nothing.
+ *
+ * @throws PosternError `ERR_TRANSPORT_ARGUMENT`
+ */
+export function checkServerOptions(transport: Transport, options: KeyValues): void {
+  const [unknown] = unknownNames(transport, 'server', options);
+  if (unknown === undefined) return;
+  const known = transport.argumentNames!.server.map((name) => `\`${name}\``).join(', ');
+  throw new PosternError(
+    'ERR_TRANSPORT_ARGUMENT',
+    `${transport.name}: there is no option \`${shorten(unknown)}\`; there ${known === '' ? 'are none' : `are ${known}`}`,
+  );
+}
+
+/** What is said of arguments in a bridge line, which others wrote; undefined when nothing is. */
+export function warningOfUnknown(transport: Transport, args: KeyValues): string | undefined {
+  const unknown = unknownNames(transport, 'client', args).map((name) => `\`${shorten(name)}\``);
+  if (unknown.length === 0) return undefined;
+  return `${transport.name} does not know ${unknown.slice(0, 8).join(', ')} in the bridge line, and goes without`;
+}
+
+function shorten(name: string): string {
+  return name.length > 40 ? `${name.slice(0, 40)}…` : name;
+}
