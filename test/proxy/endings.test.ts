@@ -121,7 +121,10 @@ describe(
           const end = await endOf(child);
           assert.equal(child.stderr, '');
           if (name !== 'parent killed') assert.deepEqual(end, { exitCode: 0, signal: null });
-          if (isRead) assert.ok(reason.test(child.stdout), child.stdout.slice(-1000));
+          if (isRead) {
+            await child.read;
+            assert.ok(reason.test(child.stdout), child.stdout.slice(-1000));
+          }
           if (logFile !== undefined) assert.match(readFileSync(logFile, 'utf8'), reason);
         });
       }

@@ -25,6 +25,8 @@ export class ParentedChild {
   stderr: string = '';
   /** Resolves when it has ended; undefined when its parent was killed first: nobody hears how then. */
   readonly ended: Promise<ChildExit | undefined>;
+  /** Resolves when all of its stdout has been read. */
+  readonly read: Promise<unknown>;
   readonly #parent: ChildProcess;
   readonly #stdin: number;
   readonly #stdout: Socket;
@@ -37,6 +39,7 @@ export class ParentedChild {
     this.#stdout = stdout;
     stdout.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     parent.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.read = once(stdout, 'end');
     const told = once(parent, 'message').then(([message]) => message as ChildExit);
     const untold = once(parent, 'exit').then(() => undefined);
     this.ended = Promise.all([Promise.race([told, untold]), once(parent.stderr!, 'end')]).then(
