@@ -88,6 +88,8 @@ class TransportStream extends Duplex {
   #isComputing = false;
   /** What the wire has brought and is for the next turn, or for when the computation is done. */
   #heldBytes: Buffer | undefined;
+  /** Whether the wire has ended behind those. */
+  #endIsHeld = false;
   #nextTurn: NodeJS.Immediate | undefined;
   /** What the session has delivered behind what the reader has not taken yet. */
   #undelivered: DeliveryQueue | undefined;
@@ -114,7 +116,7 @@ class TransportStream extends Duplex {
 
   readonly #listeners = {
     data: (chunk: Buffer) => this.#receive(chunk),
-    end: () => confirmEnd(this.#wire, () => this.#tell((session) => session.receiveEnd())),
+    end: () => confirmEnd(this.#wire, () => this.#receiveEnd()),
     drain: () => this.#continueWriting(),
     error: (error: Error) => this.#fail(error),
     close: () => this.#wireClosed(),
@@ -172,7 +174,14 @@ class TransportStream extends Duplex {
     this.#heldBytes = undefined;
     this.#share.renew();
     if (held !== undefined) this.#receive(held);
+    if (this.#endIsHeld) this.#receiveEnd();
     this.#resumeWire();
+  }
+
+  /** A wire that is paused in its last bytes tells of its end all the same. */
+  #receiveEnd(): void {
+    this.#endIsHeld = this.#isComputing || this.#heldBytes !== undefined;
+    if (!this.#endIsHeld) this.#tell((session) => session.receiveEnd());
   }
 
   /** Computes what the session needs before it can take anything more from the wire. */

@@ -214,3 +214,26 @@ test('costly bytes that nobody reads stop the wire as well', async (t) => {
   assert.ok(await isStopped(far, 2000));
   assert.ok(delivered < limits.streamBufferBytes + 65_536, `${delivered} bytes`);
 });
+
+test('an end that comes with costly bytes waits for its turn behind them', async (t) => {
+  const clock = workClock(t);
+  const session = costly(() => {});
+  let received = 0;
+  session.receive = (chunk) => {
+    clock.work(10);
+    received += chunk.length;
+    return [];
+  };
+  const end = new Promise<number>((resolve) => {
+    session.receiveEnd = () => {
+      resolve(received);
+      return [{ type: 'deliverEnd' }];
+    };
+  });
+  const [near, far] = duplexPair();
+  // All of it is there before anyone reads.
+  far.end(Buffer.alloc(60_000));
+  await setImmediate();
+  await openTransportStream(near, session);
+  assert.equal(await end, 60_000);
+});
