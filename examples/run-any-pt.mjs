@@ -1,5 +1,6 @@
 // run-any-pt.mjs: runs somebody's transport program and connects through it.
 // Arguments: a bridge line, and the program with its own arguments.
+import { once } from 'node:events';
 import { createPtDialer, launch } from 'postern/parent';
 import { parseBridgeLine } from 'postern/pt';
 
@@ -24,4 +25,5 @@ if (method === undefined) throw new Error(`${program} does not offer ${transport
 const stream = await createPtDialer(method, bridgeArgs)(endpoint);
 stream.end('Hello through another program\n');
 stream.pipe(process.stdout);
-stream.once('close', () => void child.close());
+await once(stream, 'close');
+await child.close();

@@ -12,6 +12,7 @@ import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';
 import { childStopWaits } from './stop-requests.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
+import { unawaited } from '../unawaited.ts';
 
 /**
  * Starts the program and waits until it is ready.
@@ -58,7 +59,7 @@ export async function openChildOutlet(
     start,
     onEvent: (event) => tellNews(context, command[0], event),
   });
-  const stop = (): void => void supervisor.close();
+  const stop = (): void => unawaited(() => supervisor.close());
   context.stop.now.addEventListener('abort', stop);
   const close = async (): Promise<void> => {
     context.stop.now.removeEventListener('abort', stop);

@@ -17,7 +17,9 @@ export interface CtlOutput {
 export function createCtlOutput({ stdout }: CommandContext, json: boolean): CtlOutput {
   const closed = new AbortController();
   stdout.once('error', () => closed.abort());
-  const write = (text: string): void => void stdout.write(text);
+  const write = (text: string): void => {
+    stdout.write(text);
+  };
   const writeJson = (value: unknown): void => write(`${JSON.stringify(value)}\n`);
 
   return {

@@ -21,7 +21,9 @@ process.exitCode = await runCommand({
   ownCommand: [process.execPath, process.argv[1]!],
   onSignal: (signal, listener) => {
     process.on(signal, listener);
-    return () => void process.off(signal, listener);
+    return () => {
+      process.off(signal, listener);
+    };
   },
 });
 

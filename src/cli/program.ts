@@ -174,8 +174,8 @@ function buildProgram(
 
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
-      writeOut: (text) => void context.stdout.write(text),
-      writeErr: (text) => void context.stderr.write(text),
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
     });
   }
   return program;

@@ -14,6 +14,8 @@ export class EngineEvents {
     // A wrapper, so that one function may subscribe twice.
     const entry = (event: EngineEvent): void => listener(event);
     this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
+    return () => {
+      this.#listeners.delete(entry);
+    };
   }
 }

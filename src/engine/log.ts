@@ -36,7 +36,9 @@ interface Sink {
  */
 export class DaemonLog implements Part {
   readonly #options: DaemonLogOptions;
-  readonly #sinks: Resources<Sink> = new Resources(({ file }) => void file?.end());
+  readonly #sinks: Resources<Sink> = new Resources(({ file }) => {
+    file?.end();
+  });
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
   #isDebug = false;
   /** Counts how often the files were begun again. */

@@ -1,6 +1,7 @@
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { ImmediateChange } from './part.ts';
+import { unawaited } from '../unawaited.ts';
 
 /** How to open something. */
 export interface Opening<T> {
@@ -89,7 +90,7 @@ export class Resources<T> {
       fresh,
       commit: () => {
         this.#open = next;
-        for (const { resource } of leaving.values()) void this.#close(resource);
+        for (const { resource } of leaving.values()) unawaited(() => this.#close(resource));
       },
       rollback,
     };

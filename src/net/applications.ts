@@ -49,7 +49,9 @@ export function createApplication(
   };
   // Who does not read does not notice that the other end has gone.
   socket.on('readable', onReadable).on('end', onReadable);
-  const answered = (): void => void socket.off('readable', onReadable).off('end', onReadable);
+  const answered = (): void => {
+    socket.off('readable', onReadable).off('end', onReadable);
+  };
   return {
     socket,
     target,

@@ -71,7 +71,9 @@ export async function listenTcp(
   // even show here (`descriptors.ts`).
   server.on('error', () => {});
   const { address, port } = server.address() as AddressInfo;
-  const close = async (): Promise<void> => void server.close();
+  const close = async (): Promise<void> => {
+    server.close();
+  };
   return {
     endpoint: { host: address, port },
     close,
@@ -79,7 +81,7 @@ export async function listenTcp(
       server.close();
       for (const socket of accepted) socket.destroy();
     },
-    closed: new Promise((resolve) => void server.once('close', resolve)),
+    closed: new Promise((resolve) => server.once('close', resolve)),
     [Symbol.asyncDispose]: close,
   };
 }

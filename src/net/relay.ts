@@ -21,7 +21,9 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
     let open = 2;
     let failure: Error | undefined;
     const join = (from: Duplex, to: Duplex): void => {
-      const onEnd = (): void => void to.end();
+      const onEnd = (): void => {
+        to.end();
+      };
       const onClose = (): void => {
         if (!from.readableEnded || !from.writableFinished) {
           failure ??=

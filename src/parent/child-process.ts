@@ -117,8 +117,12 @@ export function startProcess(
       return end;
     }),
     stderrLines,
-    closeStdin: () => void child.stdin.end(),
-    kill: (signal) => void child.kill(signal),
+    closeStdin() {
+      child.stdin.end();
+    },
+    kill(signal) {
+      child.kill(signal);
+    },
   };
 }
 
@@ -185,5 +189,5 @@ function keepLastLines(
 
 /** Resolves at the stream's 'close': all that was written to it has been read. */
 function closed(stream: NodeJS.ReadableStream): Promise<void> {
-  return new Promise((resolve) => void stream.once('close', resolve));
+  return new Promise((resolve) => stream.once('close', resolve));
 }

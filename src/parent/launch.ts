@@ -208,7 +208,9 @@ class Start {
         this.#stopped ??= this.#closed;
         this.#process.kill('SIGKILL');
       },
-      [Symbol.asyncDispose]: async () => void (await this.stop()),
+      [Symbol.asyncDispose]: async () => {
+        await this.stop();
+      },
     };
   }
 

@@ -16,6 +16,6 @@ export class Connections {
 
   /** Resolves when no connection is left. */
   async drained(): Promise<void> {
-    if (this.#count > 0) await new Promise<void>((resolve) => void this.#onEmpty.push(resolve));
+    if (this.#count > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 }

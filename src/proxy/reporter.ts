@@ -3,6 +3,7 @@ import { limits } from '../limits.ts';
 import { formatMessage } from '../pt/encode.ts';
 import type { Message } from '../pt/messages.ts';
 import { LogQueue, type LogEntry } from './log-queue.ts';
+import { unawaited } from '../unawaited.ts';
 
 /**
  * What the parent hears, in whole lines (PT 3.3): one write for each protocol line, and one for all the
@@ -35,7 +36,7 @@ export class Reporter {
    * @throws PosternError `ERR_PT_MESSAGE`, `ERR_PT_SMETHOD_ARGS` when no line can carry it
    */
   report(message: Exclude<Message, { kind: 'LOG' }>): void {
-    void this.#write(message);
+    unawaited(() => this.#write(message));
   }
 
   /** A sink for log entries. */
@@ -55,7 +56,9 @@ export class Reporter {
   async flush(now: AbortSignal): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const impatient = new Promise<void>((resolve) => {
-      const wait = (): void => void (timer = setTimeout(resolve, limits.finalFlushMs));
+      const wait = (): void => {
+        timer = setTimeout(resolve, limits.finalFlushMs);
+      };
       if (now.aborted) wait();
       else now.addEventListener('abort', wait, { once: true });
     });
@@ -70,6 +73,6 @@ export class Reporter {
 
   #writeText(text: string): Promise<void> {
     if (!this.#stdout.writable) return Promise.resolve();
-    return new Promise((resolve) => void this.#stdout.write(text, () => resolve()));
+    return new Promise((resolve) => this.#stdout.write(text, () => resolve()));
   }
 }

@@ -60,12 +60,15 @@ describe('Daemon.verify', () => {
 
   test('of a daemon that runs says so, and leaves it alone', async (t) => {
     const running = await startEngine(t, `${SERVER}CookieAuthentication 1\nControlPort auto\n`);
-    const before = readdirSync(running.directory, { recursive: true }).toSorted();
+    const before = readdirSync(running.directory, { recursive: true, encoding: 'utf8' }).toSorted();
     const notes = await Daemon.verify(optionsFor(running.directory, `${SERVER}ControlPort auto\n`));
     assert.deepEqual(notes, [
       `DataDirectory: process ${process.pid} uses ${running.directory}; it can be reloaded`,
     ]);
-    assert.deepEqual(readdirSync(running.directory, { recursive: true }).toSorted(), before);
+    assert.deepEqual(
+      readdirSync(running.directory, { recursive: true, encoding: 'utf8' }).toSorted(),
+      before,
+    );
   });
 
   test('warns of what others wrote', async (t) => {

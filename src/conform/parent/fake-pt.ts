@@ -40,7 +40,9 @@ const [port = '', word = ''] = process.argv.slice(2);
 let lookedMs = performance.now();
 let attention: Extract<FakeOrder, { type: 'attend' }> | undefined;
 const kit = connect(Number(port), '127.0.0.1');
-const tell = (news: FakeNews): void => void kit.write(`${JSON.stringify(news)}\n`);
+const tell = (news: FakeNews): void => {
+  kit.write(`${JSON.stringify(news)}\n`);
+};
 // Without the kit nobody would end this process.
 kit.on('error', () => {}).on('close', () => process.kill(process.pid, 'SIGKILL'));
 

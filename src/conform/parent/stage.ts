@@ -12,6 +12,7 @@ import { News, type Pace, type Time, waitFor } from '../patience.ts';
 import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
 import type { FakeNews, FakeOrder, Moment } from './fake-pt.ts';
 import type { Launch } from './recipes.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** What the parent is given in its own environment, and must keep from the PT. */
 export const strayVariables: Readonly<Record<string, string>> = {
@@ -119,13 +120,13 @@ export class Stage {
       this.#news.tell();
     });
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
-    if (texts.some((text) => text.includes('{listen}'))) void this.#poke(listen);
+    if (texts.some((text) => text.includes('{listen}'))) unawaited(() => this.#poke(listen));
   }
 
   static async open(options: StageOptions): Promise<Stage> {
     mkdirSync(join(options.folder, 'data'), { recursive: true, mode: 0o700 });
     const control = createServer();
-    await new Promise<void>((resolve) => void control.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => control.listen(0, '127.0.0.1', resolve));
     const socks = await Trap.open();
     // An address of its own: nobody else gets its port in the meantime.
     const free = await Trap.open(ownLoopbackAddress());

@@ -71,7 +71,7 @@ const carrying = pairProbe(
       onWire.push(chunk);
       far.socket.write(chunk);
     });
-    far.socket.on('data', (chunk: Buffer) => void near.socket.write(chunk));
+    far.socket.on('data', (chunk: Buffer) => near.socket.write(chunk));
     near.socket.on('close', () => far.socket.destroy());
     far.socket.on('close', () => near.socket.destroy());
 

@@ -276,8 +276,8 @@ async function serveUpstream(
   far.socket.removeAllListeners('data');
   wire.socket.removeAllListeners('data');
   if (wire.received.length > 0) far.socket.write(wire.received);
-  wire.socket.on('data', (chunk: Buffer) => void far.socket.write(chunk));
-  far.socket.on('data', (chunk: Buffer) => void wire.socket.write(chunk));
+  wire.socket.on('data', (chunk: Buffer) => far.socket.write(chunk));
+  far.socket.on('data', (chunk: Buffer) => wire.socket.write(chunk));
   wire.socket.on('close', () => far.socket.destroy());
   far.socket.on('close', () => wire.socket.destroy());
   return asked;

@@ -155,7 +155,7 @@ export class ClientConnection {
     this.#stream.destroy();
     for (const { reject } of this.#waiting.drain()) reject(error);
     for (const { resolve, reject } of this.#readers.splice(0)) {
-      void this.#endOfEvents(reason).then(resolve, reject);
+      this.#endOfEvents(reason).then(resolve, reject);
     }
     this.#settleClosed(reason);
   }

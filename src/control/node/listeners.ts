@@ -71,7 +71,11 @@ export async function openControlSocket(
   }
   listener.on('error', () => {});
   // Not awaited: `close` calls back only when the last connection has ended.
-  return { close: async () => void listener.close() };
+  return {
+    close: async () => {
+      listener.close();
+    },
+  };
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type ControlServerMachine,
   type EngineRequest,
 } from '../server.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** What a control server stands in front of. */
 export interface ControlServerOptions {
@@ -66,7 +67,8 @@ export class ControlServer {
     });
     const connection = new Connection(stream, machine, this.#options);
     this.#connections.add(connection);
-    void connection.closed.then(() => {
+    unawaited(async () => {
+      await connection.closed;
       this.#connections.delete(connection);
       this.#full = false;
     });

@@ -22,6 +22,7 @@ import {
 } from './client-transports.ts';
 import { Links } from './links.ts';
 import { Streams } from './streams.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** What the client role is given. */
 export interface ClientPartOptions extends ClientTransportsOptions {
@@ -197,7 +198,7 @@ export class ClientPart implements Part {
     if (bridge.isRetired) return;
     // The first time in a row is news; that it stays so is not.
     const level = bridge.isUp ? 'warn' : 'info';
-    bridge.fail(error, () => void this.links.get([bridge]).catch(() => {}));
+    bridge.fail(error, () => unawaited(() => this.links.get([bridge]), ignore));
     this.circuits.bridgesChanged();
     const { log } = this.#options;
     log.write(level, `bridge ${bridge.name} cannot be reached: ${describeError(error)}`);
@@ -230,3 +231,6 @@ function checkHops(
 
 /** Everyday events that nobody can do anything about. */
 const QUIET: ReadonlySet<string> = new Set(['ERR_SOCKS_CLOSED', 'ERR_SOCKS_TIMED_OUT']);
+
+/** What comes of it shows in the bridge's own state. */
+function ignore(): void {}

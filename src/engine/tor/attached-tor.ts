@@ -5,6 +5,7 @@ import {
   type KeptTorControl,
 } from './control/node/keep.ts';
 import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** How to reach a Tor that runs already. */
 export type AttachedTorOptions = TorKeeperStart & KeepTorControlOptions;
@@ -57,7 +58,7 @@ export class AttachedTor implements TorKeeper {
   async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
     await this.control.signal(how);
     // Not awaited: Tor may keep the connection until it is gone.
-    void this.close();
+    unawaited(() => this.close());
   }
 
   async close(): Promise<void> {

@@ -22,6 +22,7 @@ import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
 import { TorMappings } from './mappings.ts';
 import { lowestLevel, type TorSettings } from './tor-settings.ts';
 import { EventTranslator } from './translate-events.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** What the tor engine is made of. */
 export interface TorEngineParts {
@@ -82,11 +83,12 @@ export class TorEngine implements Engine {
       onLost: (error, retryMs) => this.#tellLoss(error, retryMs),
     };
     try {
-      this.#keeper = await keep(hooks, this.#log);
+      const keeper = await keep(hooks, this.#log);
+      this.#keeper = keeper;
+      unawaited(() => keeper.closed.then(onEnded));
     } catch (error) {
       throw isOwned ? explainRefusal(text, error) : error;
     }
-    void this.#keeper.closed.then(onEnded);
   }
 
   /** Our own options from our store, all others from Tor, in the order of the keys. */
@@ -174,7 +176,7 @@ export class TorEngine implements Engine {
     const { settings } = this.#parts;
     const store = this.#store;
     control.onEvent((event) => this.#tell(event));
-    void control.closed.then(() => this.#lose());
+    unawaited(() => control.closed.then(() => this.#lose()));
     await this.#subscribe(control, store.current);
     await this.#mappings.restore(control);
     // A Tor of ours has it from its torrc; another one that was started again has forgotten it.

@@ -7,6 +7,7 @@ import { TorrcRefusal } from './complaints.ts';
 import type { TorControl } from './control/node/control.ts';
 import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** How a Tor of our own is started, each time. */
 export interface OwnedTorOptions extends TorKeeperStart, Omit<TorLaunch, 'signal' | 'torrc'> {
@@ -34,7 +35,7 @@ export class OwnedTor implements TorKeeper {
       onEvent: (event) => {
         if (event.type === 'running') return;
         this.#process = undefined;
-        if (this.#isEnding) void this.#supervisor.close();
+        if (this.#isEnding) unawaited(() => this.#supervisor.close());
         else if (this.#failStart !== undefined) this.#failStart(event.error);
         else if (event.type === 'waiting') options.onLost(namingTor(event.error), event.delayMs);
       },

@@ -6,6 +6,7 @@ import { PosternError } from '../../errors.ts';
 import { checkSocketPath } from '../../net/socket-path.ts';
 import { makeDirectory } from '../../state/make-directory.ts';
 import { replaceFile } from '../../state/replace-file.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** In the data directory. */
 const FOLDER = 'postern';
@@ -98,7 +99,7 @@ export async function fileExists(
       );
     };
     watcher.on('change', look).on('error', reject);
-    void until.then(() => watcher.close());
+    unawaited(() => until.then(() => watcher.close()));
     look(); // it may be there already
   });
 }

@@ -13,6 +13,7 @@ import { connectTorControl } from './control/node/connect.ts';
 import type { TorControl } from './control/node/control.ts';
 import { reasonIn, TorrcRefusal } from './complaints.ts';
 import { fileExists, type Files, prepareFiles, removeFiles, writeTorrc } from './process-files.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** What a Tor is started with. */
 export interface TorLaunch {
@@ -107,7 +108,8 @@ class Start {
     );
     const onAbort = (): void => fail(signal.reason);
     signal.addEventListener('abort', onAbort);
-    void this.#process.ended.then(async ({ spawnError }) => {
+    unawaited(async () => {
+      const { spawnError } = await this.#process.ended;
       const end = await this.#closed;
       fail(spawnError === undefined ? this.#endError(end) : this.#spawnError(spawnError));
     });
@@ -149,7 +151,7 @@ class Start {
   #goesOn(): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#launch.timers.after(limits.childDrainMs, resolve);
-      void this.#process.exited.then(cancel);
+      unawaited(() => this.#process.exited.then(cancel));
     });
   }
 

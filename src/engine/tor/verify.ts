@@ -37,7 +37,7 @@ export async function verifyWithTor(
     });
   });
   child.stdin.on('error', () => {}).end(torrc);
-  const ended = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
   const [output, exitCode] = await Promise.race([
     Promise.all([text(child.stdout), ended]),
     failed,

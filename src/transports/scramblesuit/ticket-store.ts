@@ -10,6 +10,7 @@ import type { StateStore } from '../contract.ts';
 import { formatBase32, parseBase32 } from './base32.ts';
 import { MASTER_KEY_BYTES } from './keys.ts';
 import { epochSeconds, TICKET_BYTES, TICKET_LIFETIME_SECONDS, type Ticket } from './tickets.ts';
+import { unawaited } from '../../unawaited.ts';
 
 const FILE = 'scramblesuit_tickets.json';
 /** What a frame with a ticket carries: master key(32) ‖ ticket(112). */
@@ -91,7 +92,7 @@ export class TicketStore {
   /** Writes the file; what changes meanwhile is written once more when that is done. */
   #save(): void {
     this.#changed = true;
-    if (!this.#saving) void this.#drain();
+    if (!this.#saving) unawaited(() => this.#drain());
   }
 
   async #drain(): Promise<void> {

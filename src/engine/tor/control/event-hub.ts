@@ -17,12 +17,16 @@ export class EventHub<Event> {
   onEvent(listener: (event: Event) => void): () => void {
     const entry = (event: Event): void => listener(event);
     this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
+    return () => {
+      this.#listeners.delete(entry);
+    };
   }
 
   /** The events from this call on. */
   events(): EventReader<Event> {
-    const reader = new EventReader<Event>(() => void this.#readers.delete(reader));
+    const reader = new EventReader<Event>(() => {
+      this.#readers.delete(reader);
+    });
     if (this.#end === undefined) this.#readers.add(reader);
     else reader.finish(this.#end.error);
     return reader;

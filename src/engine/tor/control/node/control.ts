@@ -8,6 +8,7 @@ import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';
 import type { TorEvent } from '../events.ts';
 import { refusalOf, type TorReply } from '../messages.ts';
+import { unawaited } from '../../../../unawaited.ts';
 
 /** How patient a connection is. */
 export interface TorControlTimes {
@@ -85,7 +86,7 @@ export class TorControl extends TorCommands implements AsyncDisposable {
     if (this.#end === undefined && !this.#closing) {
       this.#closing = true;
       const cancel = this.#timers.after(limits.closeLingerMs, () => this.#stream.destroy());
-      void this.closed.then(cancel);
+      unawaited(() => this.closed.then(cancel));
       try {
         this.#send({ resolve: () => {}, reject: () => {} }, 'QUIT');
       } catch {

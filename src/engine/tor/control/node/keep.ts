@@ -10,6 +10,7 @@ import type { TorEvent } from '../events.ts';
 import type { TorReply } from '../messages.ts';
 import { connectTorControl, type TorControlTarget } from './connect.ts';
 import type { TorControl } from './control.ts';
+import { unawaited } from '../../../../unawaited.ts';
 
 /** Where to, and what to do with each new connection. */
 export type KeepTorControlOptions = TorControlTarget & {
@@ -180,7 +181,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
       control = await connectTorControl({ ...this.#options, signal });
       const connected = control;
       control.onEvent((event) => this.#hub.emit(event));
-      abortion = addAbortListener(signal, () => void connected.close());
+      abortion = addAbortListener(signal, () => unawaited(() => connected.close()));
       await prepare?.(control);
       cancel = this.#timers.after(stableMs, () => (wasStable = true));
       // Sent before anyone else's commands: what those bring about is told of.
