@@ -3,6 +3,7 @@ import { limits } from '../limits.ts';
 import { formatMessage } from '../pt/encode.ts';
 import type { Message } from '../pt/messages.ts';
 import { LogQueue, type LogEntry } from './log-queue.ts';
+import { unawaited } from '../unawaited.ts';
 
 /**
  * What the parent hears, in whole lines (PT 3.3): one write for each protocol line, and one for all the
@@ -35,7 +36,8 @@ export class Reporter {
    * @throws PosternError `ERR_PT_MESSAGE`, `ERR_PT_SMETHOD_ARGS` when no line can carry it
    */
   report(message: Exclude<Message, { kind: 'LOG' }>): void {
-    void this.#write(message);
+    const line = `${formatMessage(message)}\n`;
+    unawaited(() => this.#writeText(line));
   }
 
   /** A sink for log entries. */

@@ -211,9 +211,7 @@ describe('postern client --state', () => {
       assert.equal(ticketsTaken(), expected);
       await client.stop();
     }
-    assert.deepEqual(readdirSync(state).sort(), [
-      'scramblesuit_tickets.json',
-    ]);
+    assert.deepEqual(readdirSync(state).sort(), ['scramblesuit_tickets.json']);
   });
 
   test('is the state directory of another program', async (t) => {
