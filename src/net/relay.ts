@@ -34,8 +34,10 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         if (open === 0) resolve(failure);
       };
       from.on('error', ignore);
+      // A socket gives all that it has at one time in one piece.
+      const gathers = to instanceof Socket && !(from instanceof Socket);
       from.on('data', (chunk) => {
-        if (to.writableCorked === 0 && to instanceof Socket) {
+        if (gathers && to.writableCorked === 0) {
           to.cork();
           process.nextTick(uncork, to);
         }

@@ -36,7 +36,8 @@ export class Reporter {
    * @throws PosternError `ERR_PT_MESSAGE`, `ERR_PT_SMETHOD_ARGS` when no line can carry it
    */
   report(message: Exclude<Message, { kind: 'LOG' }>): void {
-    unawaited(() => this.#write(message));
+    const line = `${formatMessage(message)}\n`;
+    unawaited(() => this.#writeText(line));
   }
 
   /** A sink for log entries. */

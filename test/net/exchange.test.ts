@@ -104,6 +104,7 @@ test('the signal ends it at once with its reason, whatever that is, and closes t
     const begun = runExchange(late, lineExchange(), { signal: controller.signal });
     assert.equal(await begun.catch((thrown: unknown) => thrown), reason);
     assert.ok(late.destroyed);
+    assert.equal(late.bytesWritten, 0, 'nothing was begun');
   }
 });
 
@@ -129,7 +130,9 @@ test('a peer that is refused hears why, and gets no reset, although it has sent 
   });
   const refused: Promise<unknown>[] = [];
   const { endpoint } = await listen(t, (socket) => {
-    refused.push(assert.rejects(runExchange(socket, refusing), tooLong));
+    const refusal = assert.rejects(runExchange(socket, refusing), tooLong);
+    // It reads on, or what it said would be overtaken by a reset.
+    refused.push(refusal.then(() => assert.ok(!socket.destroyed)));
   });
   const stream = await dial(endpoint);
   stream.write(Buffer.alloc(1 << 20));
@@ -156,6 +159,9 @@ test('who is refused and closes is let go at once', async (t) => {
   const [near, far] = await socketPair(t);
   closeGently(near);
   far.resume().end();
-  await finished(near);
+  if (!near.closed) await new Promise((resolve) => void near.once('close', resolve));
+  const destroy = t.mock.method(near, 'destroy');
   closeGently(near, Buffer.from('too late'));
+  t.mock.timers.tick(limits.closeLingerMs);
+  assert.equal(destroy.mock.callCount(), 0, 'no deadline is left');
 });
