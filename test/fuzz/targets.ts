@@ -7,7 +7,7 @@ import { MessageType } from '../../src/control/messages.ts';
 import { connectControl } from '../../src/control/node/client.ts';
 import { TunnelServer } from '../../src/engine/embedded/tunnel-server.ts';
 import { FrameFlag, FrameType, HEADER_BYTES } from '../../src/mux/messages.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { openTransportStream } from '../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { encodeSocksArguments, splitForUserPass } from '../../src/pt/socks-arguments.ts';
@@ -104,7 +104,7 @@ async function attackExtOrPort(t: Cleanup): Promise<Attacked> {
     serveOne: () => bridge.serveOne('ExtORPort'),
     attack: (dice) =>
       attackExchange(dice, bridge, bridge.extOrPort, async (wire, signal) => {
-        await runClientHandshake(wire, bridge.extOrClient(), { signal });
+        await runExchange(wire, bridge.extOrClient(), { signal });
         return wire;
       }),
   };

@@ -9,7 +9,7 @@ import { Link } from '../../src/engine/embedded/link.ts';
 import { createExtOrClient } from '../../src/extor/client.ts';
 import { decodeCookieFile } from '../../src/extor/cookie-file.ts';
 import type { Rng } from '../../src/crypto/rng.ts';
-import { runClientHandshake } from '../../src/net/client-handshake.ts';
+import { runExchange } from '../../src/net/exchange.ts';
 import { openTransportStream } from '../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { parseBridgeLine, type BridgeLine } from '../../src/pt/bridge-line.ts';
@@ -123,7 +123,7 @@ export class ProbedBridge {
     const socket = (await dial(endpoints[way] ?? this.bridgeLine(way).endpoint)) as Socket;
     if (way === 'ORPort') return { stream: socket, socket };
     if (way === 'ExtORPort') {
-      await runClientHandshake(socket, this.extOrClient());
+      await runExchange(socket, this.extOrClient());
       return { stream: socket, socket };
     }
     return { stream: await openTransportStream(socket, this.session(way)), socket };
