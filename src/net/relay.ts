@@ -57,8 +57,18 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
 export function breakOff(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
-  if (stream instanceof Socket && stream.localAddress !== undefined) stream.resetAndDestroy();
+  const knowsReset = stream instanceof Socket && stream.localAddress !== undefined;
+  if (knowsReset && !isEnding(stream)) stream.resetAndDestroy();
   else stream.destroy(error);
+}
+
+/**
+ * Whether a socket's end is on its way, all of its data before it. libuv refuses a reset then
+ * (`uv_tcp_close_reset`: EINVAL), and Node drops the handle without closing it: it would go on to read,
+ * for nobody, whatever comes.
+ */
+function isEnding(stream: Duplex): boolean {
+  return stream.writableEnded && stream.writableLength === 0 && !stream.writableFinished;
 }
 
 function uncork(stream: Duplex): void {
