@@ -60,12 +60,19 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
 /** Ends a stream in a way that its far end cannot take for the end of the data. */
 export function breakOff(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it. While its end is under
-  // way a socket must not be reset either: Node would never close it, nor come to its own end.
-  const isEnding = stream.writableEnded && !stream.writableFinished;
-  const isTcp = stream instanceof Socket && stream.localAddress !== undefined;
-  if (isTcp && !isEnding) stream.resetAndDestroy();
+  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
+  const knowsReset = stream instanceof Socket && stream.localAddress !== undefined;
+  if (knowsReset && !isEnding(stream)) stream.resetAndDestroy();
   else stream.destroy(error);
+}
+
+/**
+ * Whether a socket's end is on its way, all of its data before it. libuv refuses a reset then
+ * (`uv_tcp_close_reset`: EINVAL), and Node drops the handle without closing it: it would go on to read,
+ * for nobody, whatever comes.
+ */
+function isEnding(stream: Duplex): boolean {
+  return stream.writableEnded && stream.writableLength === 0 && !stream.writableFinished;
 }
 
 function uncork(stream: Duplex): void {

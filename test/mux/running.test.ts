@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { limits } from '../../src/limits.ts';
-import { FrameFlag, FrameType } from '../../src/mux/messages.ts';
+import { FrameFlag, FrameType, INITIAL_WINDOW_BYTES } from '../../src/mux/messages.ts';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { encodeRequest5 } from '../../src/socks/encode.ts';
 import { frame } from '../fuzz/frames.ts';
@@ -16,6 +16,8 @@ import { listen, readBytes, socksConnect } from '../support/sockets.ts';
 
 const ROUNDS = 20;
 const CLIENTS = Number(process.env['POSTERN_CLIENTS'] ?? 6);
+/** What code that has become hot, and buffers that are kept for the next, may take. */
+const SLACK_BYTES = 8 * 1024 * 1024;
 const STREAMS = Number(process.env['POSTERN_STREAMS'] ?? 1300);
 
 /** A client daemon of a bridge. */
@@ -65,6 +67,32 @@ for (const way of ['ORPort', 'ExtORPort', 'obfs4']) {
     });
   });
 }
+
+test('a FIN and a RST close behind it, while the target sends without end, leave nothing', async (t) => {
+  const bridge = await ProbedBridge.start(t);
+  await bridge.serveOne();
+  const before = await bridge.process.holdings();
+  const { stream, socket } = await bridge.connect('ORPort');
+  const request = encodeRequest5(bridge.targets.source);
+  const ids = Array.from({ length: ROUNDS }, (_, index) => 1 + 2 * index);
+  for (const id of ids) stream.write(frame(FrameType.data, FrameFlag.syn, id, request));
+  // All of them are answered, and pour.
+  await readBytes(stream, ROUNDS * INITIAL_WINDOW_BYTES);
+  stream.on('error', () => {}).resume();
+  // For a stream that is gone. A read takes 64 KiB: the RST comes in the next one, before the system has carried the FIN out.
+  const filler = frame(FrameType.data, 0, ids.at(-1)! + 2, Buffer.alloc(65_536));
+  const end = frame(FrameType.windowUpdate, FrameFlag.rst, ids.at(-1)! + 2);
+  stream.write(Buffer.concat([frame(FrameType.windowUpdate, FrameFlag.syn, ids.at(-1)! + 2), end]));
+  for (const id of ids) {
+    const [fin, rst] = [FrameFlag.fin, FrameFlag.rst].map((flag) =>
+      frame(FrameType.windowUpdate, flag, id),
+    );
+    stream.write(Buffer.concat([fin!, filler, rst!]));
+  }
+  await bridge.process.comesBackTo({ ...before, files: before.files + 1 }, SLACK_BYTES);
+  socket.destroy();
+  await bridge.process.comesBackTo(before, SLACK_BYTES);
+});
 
 test(`${CLIENTS} client daemons stop while 30 streams of each are being refused`, async (t) => {
   const bridge = await ProbedBridge.start(t);
