@@ -3,23 +3,13 @@ import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
+import type { Application } from '../../net/applications.ts';
 import { relay } from '../../net/relay.ts';
 import type { Timers } from '../../time.ts';
-import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import { formatEndpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import type { Circuits } from './circuits.ts';
-
-/** An application that waits for its connection, whatever protocol it speaks. */
-export interface Application {
-  readonly socket: Duplex;
-  /** As it asked for it. */
-  readonly target: Endpoint;
-  /** Tells it that payload may flow. */
-  succeed(): void;
-  /** Tells it why not, and closes. */
-  fail(error: unknown): void;
-}
 
 /** What streams are given. */
 export interface StreamsOptions {
