@@ -118,5 +118,6 @@ async function closed(socket: Duplex): Promise<void> {
     .on('error', () => {})
     .on('end', () => socket.destroy())
     .resume();
-  await once(socket, 'close');
+  // Not `once`: it would reject at a reset.
+  await new Promise((resolve) => socket.once('close', resolve));
 }
