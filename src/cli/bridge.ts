@@ -1,10 +1,12 @@
 /** `postern bridge`: a server transport without a parent, which forwards to one place. */
+import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { relay } from '../net/relay.ts';
+import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { checkServerOptions } from '../transports/argument-names.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
@@ -43,8 +45,10 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   };
 
   let bridge: Listening;
+  let lock: DirectoryLock | undefined;
   try {
     checkServerOptions(builtinTransports.get(options.transport), transportOptions);
+    lock = await lockDirectory(resolve(stateDir));
     bridge = await listen(
       {
         transport: options.transport,
@@ -56,6 +60,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
       forward,
     );
   } catch (error) {
+    await lock?.release();
     return reportError(context, error, `no bridge on ${options.listen}`);
   }
 
@@ -77,11 +82,17 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
 
   watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   await untilAborted(context.stop.drain);
-  say(context, 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.');
+  say(
+    context,
+    context.stop.now.aborted
+      ? 'Ending now.'
+      : 'Ending: no new connections, those that stand may finish. Ctrl-C again ends them.',
+  );
   const closed = bridge.close();
   context.stop.now.addEventListener('abort', () => bridge.abort());
   if (context.stop.now.aborted) bridge.abort();
   await closed;
+  await lock.release();
   return ExitCode.ok;
 }
 

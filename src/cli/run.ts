@@ -61,7 +61,11 @@ function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => 
       if (!(error instanceof PosternError)) throw error;
     });
   };
-  const shutDown = send('shutdown');
+  // Told to end now it hears of both, of this one first.
+  const shutDown = (): void =>
+    queueMicrotask(() => {
+      if (!stop.now.aborted) send('shutdown')();
+    });
   const halt = send('halt');
   stop.drain.addEventListener('abort', shutDown);
   stop.now.addEventListener('abort', halt);

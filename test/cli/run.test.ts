@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ExitCode } from '../../src/cli/context.ts';
@@ -53,9 +53,23 @@ describe('postern run, in this process', () => {
     assert.equal(await command.exitCode, ExitCode.ok);
   });
 
+  test('told to end now it says that and nothing else, bridge or not', async (t) => {
+    for (const [role, lines] of Object.entries(ROLES)) {
+      const directory = temporaryDirectory(t);
+      const torrc = join(directory, 'torrc');
+      await writeFile(torrc, `DataDirectory ${directory}\nControlPort auto\n${lines}`);
+      const command = startCommand(['run', '-f', torrc], env);
+      await command.stdout.match(/Controllers connect to/);
+      command.stop();
+      assert.equal(await command.exitCode, ExitCode.ok, role);
+      await command.stdout.match(/\[notice\] Ending now\.\n$/);
+      assert.doesNotMatch(command.stdout.text, /No new connections/);
+    }
+  });
+
   test('--verify says whether a torrc is valid, and starts nothing', async (t) => {
     const torrc = join(temporaryDirectory(t), 'torrc');
-    await writeFile(torrc, 'SocksPort 9050\n');
+    await writeFile(torrc, `DataDirectory ${dirname(torrc)}\nSocksPort 9050\n`);
     const good = startCommand(['run', '-f', torrc, '--verify'], env);
     assert.equal(await good.exitCode, ExitCode.ok);
     await good.stderr.match(/is valid/);

@@ -1,5 +1,6 @@
 /** `HTTPTunnelPort`: how applications that speak HTTP ask for connections. */
 import { createServer, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { limits } from '../../limits.ts';
 import { type Application, createApplication, socksReplyOf } from '../../net/applications.ts';
@@ -7,8 +8,19 @@ import { closeGently } from '../../net/close-gently.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { SocksReply } from '../../socks/messages.ts';
+import type { Timers } from '../../time.ts';
 import { unawaited } from '../../unawaited.ts';
 import { parseAuthority } from './authority.ts';
+
+/** How applications are served. */
+export interface HttpTunnelOptions {
+  readonly serve: (application: Application) => Promise<void>;
+  /** Hears of a fault that cost an application its connection. */
+  readonly onFailure: (error: unknown) => void;
+  readonly timers: Timers;
+  /** How many may be connected that have not asked. */
+  readonly maxPending?: number;
+}
 
 /**
  * `HTTPTunnelPort`: HTTP/1.1 CONNECT (RFC 9110, section 9.3.6).
@@ -17,14 +29,16 @@ import { parseAuthority } from './authority.ts';
  */
 export async function listenHttpTunnel(
   endpoint: Endpoint,
-  serve: (application: Application) => Promise<void>,
-  onFailure: (error: unknown) => void,
+  { serve, onFailure, timers, maxPending = limits.pendingSocksRequests }: HttpTunnelOptions,
 ): Promise<Listener> {
-  const server = createServer({
-    maxHeaderSize: limits.httpConnectHeadBytes,
-    requestTimeout: limits.socksRequestTimeoutMs,
-    headersTimeout: limits.socksRequestTimeoutMs,
-  });
+  // Its own timeouts begin when it listens, and it does not.
+  const server = createServer({ maxHeaderSize: limits.httpConnectHeadBytes });
+  /** Those that have not asked for a tunnel, and what calls off their end. */
+  const pending = new Map<Duplex, () => void>();
+  const settle = (socket: Duplex): void => {
+    pending.get(socket)?.();
+    pending.delete(socket);
+  };
   server.on('request', (_request, response) => {
     response.writeHead(405, { connection: 'close', 'content-type': 'text/plain' });
     response.end('This is an HTTP tunnel: it takes CONNECT and nothing else.\n');
@@ -45,6 +59,7 @@ export async function listenHttpTunnel(
     );
   };
   server.on('connect', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    settle(socket);
     unawaited(
       () => onConnect(request, socket, head),
       (error) => {
@@ -53,7 +68,19 @@ export async function listenHttpTunnel(
       },
     );
   });
-  return listenTcp(endpoint, (socket) => server.emit('connection', socket), onFailure);
+  const accept = (socket: Socket): void => {
+    if (pending.size >= maxPending) {
+      socket.destroy();
+      return;
+    }
+    pending.set(
+      socket,
+      timers.after(limits.socksRequestTimeoutMs, () => socket.destroy()),
+    );
+    socket.once('close', () => settle(socket));
+    server.emit('connection', socket);
+  };
+  return listenTcp(endpoint, accept, onFailure);
 }
 
 const END = '\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';

@@ -1,0 +1,123 @@
+/** Applications that ask and do not go on: each costs its own socket, and that for a while. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { describe, test } from 'node:test';
+import { listenHttpTunnel } from '../../src/engine/embedded/http-tunnel-port.ts';
+import { limits } from '../../src/limits.ts';
+import type { Endpoint } from '../../src/pt/address.ts';
+import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';
+import { SocksMethod } from '../../src/socks/messages.ts';
+import { startEngine, startPlainBridge, type TestEngine } from '../support/engine.ts';
+import { HandTimers } from '../support/hand-timers.ts';
+import { dial, readAll, readBytes } from '../support/sockets.ts';
+
+describe('HTTPTunnelPort', () => {
+  test('ends what never asks for a tunnel, and keeps what has one', async (t) => {
+    const timers = new HandTimers();
+    const bridge = await startPlainBridge(t, () => {});
+    const client = await startEngine(
+      t,
+      `HTTPTunnelPort auto\nUseBridges 1\nClientTransportPlugin obfs4 builtin\n${bridge.line}`,
+      { timers },
+    );
+    const port = client.engine.endpoints.httpTunnel[0]!;
+    const asked = await dial(port);
+    asked.on('error', () => {});
+    asked.write('CONNECT 192.0.2.1:80 HTTP/1.1\r\n\r\n');
+    await client.until((event) => event.type === 'stream' && event.status === 'sentConnect');
+    for (const words of ['', 'CONNECT 192.0.2.1:80 HTTP/1.1\r\nX: ', 'GET / HTTP/1.1\r\n']) {
+      const socket = await dial(port);
+      socket.on('error', () => {});
+      socket.write(words);
+      await timers.isSet(limits.socksRequestTimeoutMs);
+      await timers.fire(limits.socksRequestTimeoutMs);
+      await closed(socket);
+    }
+    assert.equal(timers.delays.includes(limits.socksRequestTimeoutMs), false);
+    assert.equal(asked.destroyed, false);
+    asked.destroy();
+  });
+
+  test('takes no more than a limit of those that have not asked', async (t) => {
+    const listener = await listenHttpTunnel(
+      { host: '127.0.0.1', port: 0 },
+      {
+        serve: async () => {},
+        onFailure: (error) => assert.fail(String(error)),
+        timers: new HandTimers(),
+        maxPending: 2,
+      },
+    );
+    t.after(() => listener.abort());
+    const waiting = [await dial(listener.endpoint), await dial(listener.endpoint)];
+    // Accepted in their order: before this one, which is one too many.
+    await closed(await dial(listener.endpoint));
+    waiting[0]!.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.match((await readAll(waiting[0]!)).toString(), /^HTTP\/1\.1 405 /);
+    const next = await dial(listener.endpoint);
+    next.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.match((await readAll(next)).toString(), /^HTTP\/1\.1 405 /);
+  });
+});
+
+describe('an application that leaves while it waits', () => {
+  const ask: Readonly<Record<'SocksPort' | 'HTTPTunnelPort', (socket: Duplex) => Promise<void>>> = {
+    async SocksPort(socket) {
+      socket.write(encodeGreeting([SocksMethod.none]));
+      await readBytes(socket, 2);
+      socket.write(encodeRequest5({ host: '192.0.2.1', port: 80 }));
+    },
+    async HTTPTunnelPort(socket) {
+      socket.write('CONNECT 192.0.2.1:80 HTTP/1.1\r\n\r\n');
+    },
+  };
+  const portOf = ({ engine }: TestEngine, option: keyof typeof ask): Endpoint =>
+    option === 'SocksPort' ? engine.endpoints.socks[0]! : engine.endpoints.httpTunnel[0]!;
+  for (const option of ['SocksPort', 'HTTPTunnelPort'] as const) {
+    for (const how of ['end', 'destroy'] as const) {
+      test(`is noticed: ${option}, ${how}`, async (t) => {
+        // Nothing runs out by itself: only its leaving can end the stream.
+        const client = await startEngine(
+          t,
+          `SocksPort auto\nHTTPTunnelPort auto\nUseBridges 1\nClientTransportPlugin obfs4 builtin\nBridge 192.0.2.9:1\nSocks5Proxy 127.0.0.1:${(await silent(t)).port}\n`,
+          { timers: new HandTimers() },
+        );
+        const socket = await dial(portOf(client, option));
+        socket.on('error', () => {});
+        await ask[option](socket);
+        const isWaiting = (): boolean =>
+          client.events.some(
+            (event) => event.type === 'log' && event.message.includes('waits for a circuit'),
+          );
+        while (!isWaiting()) {
+          await new Promise(setImmediate);
+          await client.engine.signal('dump');
+        }
+        if (how === 'end') socket.end();
+        else socket.destroy();
+        await client.until((event) => event.type === 'stream' && event.status === 'failed');
+      });
+    }
+  }
+});
+
+/** A proxy that accepts and says nothing. */
+async function silent(t: { after(callback: () => void): void }): Promise<Endpoint> {
+  const { createServer } = await import('node:net');
+  const server = createServer(() => {});
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as { port: number };
+  return { host: '127.0.0.1', port };
+}
+
+/** Resolves when the far end has closed, politely or not. */
+async function closed(socket: Duplex): Promise<void> {
+  socket
+    .on('error', () => {})
+    .on('end', () => socket.destroy())
+    .resume();
+  // Not `once`: it would reject at a reset.
+  await new Promise((resolve) => socket.once('close', resolve));
+}
