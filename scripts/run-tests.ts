@@ -49,7 +49,7 @@ if (files.length === 0) {
     ...reporters,
   ];
   const child = spawn(process.execPath, [...options, ...files], {
-    env: { ...process.env, ...(isPortable && { POSTERN_PEERS: 'none' }) },
+    env: { ...process.env, ...(isPortable && { POSTERN_NO_PEERS: '1' }) },
     stdio: 'inherit',
   });
   child.once('exit', (code, signal) => {

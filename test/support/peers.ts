@@ -4,20 +4,19 @@ import { delimiter, join } from 'node:path';
 /**
  * Where a foreign program (`tor`, `obfs4proxy`, `curl`…) is installed.
  *
- * @returns undefined when it is not, or when `POSTERN_PEERS=none`, so that a test can skip and say why
- * @throws Error instead, when `POSTERN_PEERS=required` says that every peer must be there
+ * @returns undefined when it is not, or when `POSTERN_NO_PEERS=1`, so that a test can skip and say why
+ * @throws Error instead, when `POSTERN_REQUIRE_PEERS=1` says that every peer must be there
  */
 export function peerProgram(name: string): string | undefined {
-  const peers = process.env['POSTERN_PEERS'];
-  if (peers === 'none') return undefined;
+  if (process.env['POSTERN_NO_PEERS'] === '1') return undefined;
   // Daemons lie in sbin, which an ordinary user's PATH leaves out.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   const found = folders
     .filter((folder) => folder !== '')
     .map((folder) => join(folder, name))
     .find(isExecutable);
-  if (found === undefined && peers === 'required') {
-    throw new Error(`${name} is not installed, and POSTERN_PEERS=required demands it`);
+  if (found === undefined && process.env['POSTERN_REQUIRE_PEERS'] === '1') {
+    throw new Error(`${name} is not installed, and POSTERN_REQUIRE_PEERS=1 demands it`);
   }
   return found;
 }
