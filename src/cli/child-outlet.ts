@@ -10,7 +10,7 @@ import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
 import { parseCommand } from './arguments.ts';
 import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';
-import { childStopWaits } from './stop-requests.ts';
+import { hurriedStopWaits } from '../parent/terminate.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 import { unawaited } from '../unawaited.ts';
 
@@ -45,7 +45,7 @@ export async function openChildOutlet(
         ...(upstreamProxy !== undefined && { upstreamProxy }),
       },
       env: context.env,
-      stopWaits: childStopWaits,
+      stopWaits: hurriedStopWaits,
       signal,
       onEvent: (event) => tellEvent(context, command[0], event),
     });

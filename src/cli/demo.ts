@@ -12,7 +12,7 @@ import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
 import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
 import { UsageError } from './report-error.ts';
-import { childStopWaits } from './stop-requests.ts';
+import { hurriedStopWaits } from '../parent/terminate.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 /** The options of `postern demo`. */
@@ -108,7 +108,7 @@ function startChild<L extends LaunchConfiguration>(
     command: ownCommand,
     configuration,
     env,
-    stopWaits: childStopWaits,
+    stopWaits: hurriedStopWaits,
     signal: stop.drain,
     onEvent(event) {
       if (event.type === 'line') display.line(`${name} -> parent   ${event.line}`);

@@ -16,6 +16,12 @@ export interface StopWaits {
   readonly termWaitMs?: number;
 }
 
+/** For a process that may itself be told to end now: together less than it has until its last resort. */
+export const hurriedStopWaits: StopWaits = {
+  stdinWaitMs: limits.childHurryMs,
+  termWaitMs: limits.childHurryMs,
+};
+
 /**
  * The stop ladder (PT 3.4): close stdin, wait, SIGTERM, wait, SIGKILL. It stops climbing as soon as the
  * process is gone.

@@ -6,6 +6,7 @@ import type { Rng } from '../../crypto/rng.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { type Child, type ChildEvent, launch, type MethodOf } from '../../parent/launch.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
+import { hurriedStopWaits } from '../../parent/terminate.ts';
 import type { Timers } from '../../time.ts';
 import type { LaunchConfiguration } from '../../pt/launch-environment.ts';
 import type { LogSeverity } from '../../pt/messages.ts';
@@ -44,6 +45,7 @@ export async function startChild<L extends LaunchConfiguration>(
         configuration,
         env,
         signal,
+        stopWaits: hurriedStopWaits,
         onEvent: (event) => tell(log, name, event),
       });
       const lost = [...child.failures.keys(), ...child.missing];
