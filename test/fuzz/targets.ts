@@ -158,11 +158,12 @@ async function attackLinkClient(t: Cleanup): Promise<Attacked> {
     async attack(dice) {
       if (liar === undefined) client.server.close();
       liar = dice;
-      const before = said;
       const socket = (await dial(socks)) as Socket;
       const request = [encodeGreeting([SocksMethod.none]), encodeRequest5(client.target)];
       await play(dice, { stream: socket, socket }, request);
-      return said - before;
+      const count = said;
+      said = 0;
+      return count;
     },
     async relent() {
       liar = undefined;
