@@ -30,8 +30,8 @@ const TRANSFER_BYTES: number = 2e9 * share;
 const WARM_UP_BYTES = 1e8;
 const STREAMS = 500;
 const BYTES_PER_STREAM: number = 2e6 * share;
-/** Beyond those that a daemon has already; more than one link carries. */
-const IDLE_STREAMS = 2000;
+/** Beyond those that a daemon has already; four links carry them. */
+const IDLE_STREAMS = 4000;
 const REQUESTS: number = 100_000 * share;
 const DUMPS: number = 400 * share;
 const RELOADS = options.quick ? 5 : 20;

@@ -5,7 +5,7 @@ import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { type Application, serveApplication } from '../../net/applications.ts';
 import type { Timers } from '../../time.ts';
-import { formatEndpoint } from '../../pt/address.ts';
+import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import type { Circuits } from './circuits.ts';
@@ -35,18 +35,29 @@ export class Streams {
   }
 
   /** Carries one application's connection to its end. Never rejects. */
-  async serve(application: Application): Promise<void> {
+  serve(application: Application): Promise<void> {
     const id = (this.#lastId += 1);
-    const target = formatEndpoint(application.target);
+    // What is captured here lives as long as the stream: not the application with all that it asked.
+    const endpoint = application.target;
+    const target = formatEndpoint(endpoint);
     this.#open.set(id, { target, circuit: undefined });
     const tell = (status: EventStatus['stream']): void =>
       this.#options.events.emit({ type: 'stream', status, id, target });
+    const served = serveApplication(application, async ({ signal }) => {
+      const stream = await this.#connect(endpoint, id, signal, () => tell('sentConnect'));
+      tell('succeeded');
+      return stream;
+    });
+    return this.#follow(served, id, tell);
+  }
+
+  async #follow(
+    served: Promise<Error | undefined>,
+    id: number,
+    tell: (status: EventStatus['stream']) => void,
+  ): Promise<void> {
     try {
-      const failure = await serveApplication(application, async ({ signal }) => {
-        const stream = await this.#connect(application, id, signal, () => tell('sentConnect'));
-        tell('succeeded');
-        return stream;
-      });
+      const failure = await served;
       this.#open.delete(id);
       tell(failure === undefined ? 'closed' : 'failed');
     } catch (error) {
@@ -58,7 +69,7 @@ export class Streams {
 
   /** Tries circuit after circuit until the far end has said something about the target. */
   async #connect(
-    { target }: Application,
+    target: Endpoint,
     id: number,
     left: AbortSignal,
     onSent: () => void,
