@@ -10,7 +10,8 @@ import { closeGently } from './close-gently.ts';
 import type { DialOptions } from './dialer.ts';
 import { runExchange } from './exchange.ts';
 import { listenTcp, type Listener } from './listener.ts';
-import { breakOff, relay } from './relay.ts';
+import { breakOff } from './break-off.ts';
+import { relay } from './relay.ts';
 
 /**
  * An application that waits for its connection, whatever protocol it speaks. Its socket is closed as

@@ -1,6 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
+import { Backlog } from './backlog.ts';
+import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
 
 /**
@@ -33,6 +35,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         open -= 1;
         if (open === 0) resolve(failure);
       };
+      let backlog: Backlog | undefined;
       from.on('error', ignore);
       // A socket gives all that it has at one time in one piece.
       const gathers = to instanceof Socket && !(from instanceof Socket);
@@ -41,9 +44,15 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
           to.cork();
           process.nextTick(uncork, to);
         }
-        if (!to.write(chunk)) from.pause();
+        if (to.write(chunk)) return;
+        from.pause();
+        backlog ??= new Backlog(to);
+        backlog.set(to.writableLength);
       });
-      to.on('drain', () => from.resume());
+      to.on('drain', () => {
+        backlog?.set(0);
+        from.resume();
+      });
       if (from.readableEnded) onEnd();
       else onCleanEnd(from, onEnd);
       if (from.closed) onClose();
@@ -55,24 +64,6 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
     a.resume();
     b.resume();
   });
-}
-
-/** Ends a stream in a way that its far end cannot take for the end of the data. */
-export function breakOff(stream: Duplex, error: Error): void {
-  if (stream.destroyed) return;
-  // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
-  const knowsReset = stream instanceof Socket && stream.localAddress !== undefined;
-  if (knowsReset && !isEnding(stream)) stream.resetAndDestroy();
-  else stream.destroy(error);
-}
-
-/**
- * Whether a socket's end is on its way, all of its data before it. libuv refuses a reset then
- * (`uv_tcp_close_reset`: EINVAL), and Node drops the handle without closing it: it would go on to read,
- * for nobody, whatever comes.
- */
-function isEnding(stream: Duplex): boolean {
-  return stream.writableEnded && stream.writableLength === 0 && !stream.writableFinished;
 }
 
 function uncork(stream: Duplex): void {

@@ -7,6 +7,7 @@ import { abortable } from './abortable.ts';
 import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
 import { computeInTurns } from './computations.ts';
+import { Backlog } from './backlog.ts';
 import { DeliveryQueue, tightly } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { discardUntilClosed } from './rejected.ts';
@@ -93,6 +94,8 @@ class TransportStream extends Duplex {
   #nextTurn: NodeJS.Immediate | undefined;
   /** What the session has delivered behind what the reader has not taken yet. */
   #undelivered: DeliveryQueue | undefined;
+  /** Of what waits for the reader, while it is so much that the wire is paused. */
+  #backlog: Backlog | undefined;
   /** Whether the end comes behind what waits in `#undelivered`. */
   #endWaits = false;
 
@@ -127,6 +130,7 @@ class TransportStream extends Duplex {
     const bytes = this.#undelivered?.shift();
     if (bytes !== undefined) {
       if (this.#undelivered!.length === 0) this.#undelivered = undefined;
+      this.#backlog?.set(this.#undelivered?.length ?? 0);
       this.push(bytes);
       if (this.#endWaits && this.#undelivered === undefined) this.push(null);
     }
@@ -211,8 +215,11 @@ class TransportStream extends Duplex {
   }
 
   get #isFull(): boolean {
-    const waitingBytes = this.readableLength + (this.#undelivered?.length ?? 0);
-    return waitingBytes >= limits.streamBufferBytes;
+    return this.#waitingBytes >= limits.streamBufferBytes;
+  }
+
+  get #waitingBytes(): number {
+    return this.readableLength + (this.#undelivered?.length ?? 0);
   }
 
   #deliver(bytes: Uint8Array): void {
@@ -223,7 +230,10 @@ class TransportStream extends Duplex {
     }
     this.#undelivered ??= new DeliveryQueue();
     this.#undelivered.push(bytes);
-    if (this.#isFull) this.#wire.pause();
+    if (!this.#isFull) return;
+    this.#wire.pause();
+    this.#backlog ??= new Backlog(this);
+    this.#backlog.set(this.#waitingBytes);
   }
 
   /** Tells the session of an event and does what it asks for. */

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { duplexPair, PassThrough } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
-import { breakOff, relay } from '../../src/net/relay.ts';
+import { breakOff } from '../../src/net/break-off.ts';
+import { relay } from '../../src/net/relay.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { readAll, readBytes, socketPair } from '../support/sockets.ts';
 

@@ -12,6 +12,7 @@ import {
   type EngineRequest,
 } from '../server.ts';
 import { unawaited } from '../../unawaited.ts';
+import { Backlog } from '../../net/backlog.ts';
 
 /** What a control server stands in front of. */
 export interface ControlServerOptions {
@@ -107,6 +108,8 @@ class Connection {
   #performing: Promise<void> | undefined;
   #isEnding = false;
   #corked = false;
+  /** Of what the controller has not taken. */
+  #backlog: Backlog | undefined;
 
   constructor(stream: Duplex, machine: ControlServerMachine, options: ControlServerOptions) {
     this.#stream = stream;
@@ -122,6 +125,7 @@ class Connection {
     stream.on('error', () => {}); // 'close' follows, and that is all there is to know
     stream.on('data', (chunk: Buffer) => this.#run(machine.receive(chunk)));
     stream.on('end', () => this.#run(machine.receiveEnd()));
+    stream.on('drain', () => this.#backlog?.set(0));
   }
 
   /** Closes the connection unless the controller authenticates in time. */
@@ -217,6 +221,10 @@ class Connection {
       queueMicrotask(() => process.nextTick(() => this.#uncork()));
     }
     stream.write(bytes);
+    if (stream.writableNeedDrain) {
+      this.#backlog ??= new Backlog(stream);
+      this.#backlog.set(stream.writableLength);
+    }
     if (stream.writableLength >= limits.controlUnsentBytes) {
       // TC 4.2. Destroyed first: the line becomes an event, which must not come back here.
       stream.destroy();
