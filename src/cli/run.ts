@@ -6,6 +6,7 @@ import type { Signal } from '../control/messages.ts';
 import { Daemon } from '../engine/daemon.ts';
 import type { DaemonOptions } from '../engine/daemon-options.ts';
 import { PosternError } from '../errors.ts';
+import { unawaited } from '../unawaited.ts';
 import { type CommandContext, ExitCode, type RequestSignal, say } from './context.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { reportError } from './report-error.ts';
@@ -31,20 +32,26 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     stderr,
     ownCommand: context.ownCommand,
   };
+  if (options.verify) {
+    try {
+      for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
+    } catch (error) {
+      return reportError(context, error, path);
+    }
+    say(context, `${path} is valid.`);
+    return ExitCode.ok;
+  }
+  const starting = Daemon.start({ ...daemonOptions, startSignal: context.stop.drain });
+  const ignoreSignals = obeySignals(context, starting);
   let daemon: Daemon;
   try {
-    if (options.verify) {
-      for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
-      say(context, `${path} is valid.`);
-      return ExitCode.ok;
-    }
-    daemon = await Daemon.start({ ...daemonOptions, startSignal: context.stop.drain });
+    daemon = await starting;
   } catch (error) {
+    ignoreSignals();
     // Nobody waits for it any more.
     if (context.stop.drain.aborted) return ExitCode.ok;
     return reportError(context, error, path);
   }
-  const ignoreSignals = obeySignals(context, daemon);
   watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const reason = await daemon.ended;
   ignoreSignals();
@@ -53,13 +60,20 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   return reason === undefined ? ExitCode.ok : reportError(context, reason, path);
 }
 
-/** Unix signals do what SIGNAL messages do (TC 3.10). @returns stops that */
-function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => void {
+/**
+ * Unix signals do what SIGNAL messages do (TC 3.10); those that come while it is starting do so then.
+ *
+ * @returns stops that
+ */
+function obeySignals({ stop, onSignal }: CommandContext, starting: Promise<Daemon>): () => void {
   const send = (signal: Signal) => (): void => {
-    // What went wrong is in the log already; a signal has nobody to answer to.
-    daemon.obey(signal).catch((error: unknown) => {
-      if (!(error instanceof PosternError)) throw error;
-    });
+    unawaited(
+      async () => (await starting).obey(signal),
+      (error) => {
+        // What went wrong is in the log already; a signal has nobody to answer to.
+        if (!(error instanceof PosternError)) throw error;
+      },
+    );
   };
   // Told to end now it hears of both, of this one first.
   const shutDown = (): void =>
@@ -69,7 +83,6 @@ function obeySignals({ stop, onSignal }: CommandContext, daemon: Daemon): () => 
   const halt = send('halt');
   stop.drain.addEventListener('abort', shutDown);
   stop.now.addEventListener('abort', halt);
-  // One that came while the engine was starting.
   if (stop.now.aborted) halt();
   else if (stop.drain.aborted) shutDown();
   const ends = Object.entries(signals).map(([name, signal]) =>

@@ -72,8 +72,11 @@ export class Daemon implements ControlEngine {
       // The log before all others: they have something to say. The control ports after them: what
       // opens them is renewed, and must not be by a daemon that does not come up.
       await (await daemon.#log.prepare(first.values)).commit();
-      await daemon.#engine.start(first, (reason) => daemon.#end(reason));
-      await (await daemon.#control.prepare(first.values)).commit();
+      const start = await prepareEach([
+        () => daemon.#engine.start(first, (reason) => daemon.#end(reason)),
+        () => daemon.#control.prepare(first.values),
+      ]);
+      await start.commit();
     } catch (error) {
       await daemon.close();
       throw error;

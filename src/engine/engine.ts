@@ -40,12 +40,12 @@ export interface Engine extends Pick<ControlEngine, 'mapAddress' | 'mappings' | 
   verify(first: Configuration): Promise<void>;
 
   /**
-   * Brings the configuration of the start in force. To be called once, before all other methods.
+   * Prepares the configuration of the start. To be called once, before all other methods.
    *
    * @param onEnded is called when it cannot go on, with the reason, or has ended as it was asked to
    * @throws PosternError what is in the way; `close` is called then
    */
-  start(first: Configuration, onEnded: (reason?: unknown) => void): Promise<void>;
+  start(first: Configuration, onEnded: (reason?: unknown) => void): Promise<Change>;
 
   /**
    * Prepares a change. It is the last that is asked: what a Tor has taken cannot be taken back.

@@ -4,7 +4,7 @@ import type { KeyValues } from '../pt/key-value.ts';
 import type { Transport } from './contract.ts';
 
 /** The names that a transport does not know; none where it does not tell which ones it knows. */
-export function unknownNames(
+function unknownNames(
   { argumentNames }: Transport,
   end: 'client' | 'server',
   given: KeyValues,

@@ -62,7 +62,7 @@ describe('postern run, in this process', () => {
       await command.stdout.match(/Controllers connect to/);
       command.stop();
       assert.equal(await command.exitCode, ExitCode.ok, role);
-      await command.stdout.match(/\[notice\] Ending now\.\n$/);
+      await command.stdout.match(/\[notice\] Ending now\.\n/);
       assert.doesNotMatch(command.stdout.text, /No new connections/);
     }
   });

@@ -73,9 +73,9 @@ class EmbeddedEngine implements Engine {
     return this.#bridge.bridgeLines;
   }
 
-  async start(first: Configuration): Promise<void> {
+  start(first: Configuration): Promise<Change> {
     if (slowSecretboxNotice !== undefined) this.#log.write('notice', slowSecretboxNotice);
-    await (await this.prepare(first)).commit();
+    return this.prepare(first);
   }
 
   async verify({ values }: Configuration): Promise<void> {

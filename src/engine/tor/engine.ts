@@ -9,7 +9,7 @@ import type { EngineHost } from '../daemon-options.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
 import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
-import type { Change } from '../part.ts';
+import { type Change, simpleChange } from '../part.ts';
 import { explainRefusal } from './complaints.ts';
 import type { TorEvent } from './control/events.ts';
 import type { TorSetting } from './control/format.ts';
@@ -76,7 +76,7 @@ export class TorEngine implements Engine {
   }
 
   /** Starts Tor, or connects to the one that runs. */
-  async start(_first: Configuration, onEnded: (reason?: unknown) => void): Promise<void> {
+  async start(_first: Configuration, onEnded: (reason?: unknown) => void): Promise<Change> {
     const { keep, isOwned, text } = this.#parts;
     const hooks: TorKeeperHooks = {
       prepare: (control) => this.#prepare(control),
@@ -89,6 +89,7 @@ export class TorEngine implements Engine {
     } catch (error) {
       throw isOwned ? explainRefusal(text, error) : error;
     }
+    return simpleChange(() => {});
   }
 
   /** Our own options from our store, all others from Tor, in the order of the keys. */
