@@ -10,7 +10,7 @@ import type { Link } from './link.ts';
 import type { Links } from './links.ts';
 
 /** An ordered path of bridges that is built, and takes streams. */
-export interface Circuit {
+interface Circuit {
   /** Unique while the process lives. */
   readonly id: number;
   readonly path: readonly Bridge[];
