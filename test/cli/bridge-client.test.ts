@@ -32,7 +32,11 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 function start(t: TestContext, args: readonly string[]): RunningCommand {
   const command = startCommand(args, { PATH: process.env['PATH'] ?? '' });
-  t.after(() => command.stop());
+  t.after(async () => {
+    command.stop();
+    // The next bridge has the same directory, which is locked until this one has ended.
+    await command.exitCode;
+  });
   return command;
 }
 
