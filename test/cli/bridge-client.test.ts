@@ -42,7 +42,7 @@ function start(t: TestContext, args: readonly string[]): RunningCommand {
 
 /** A bridge before `forward`. */
 async function startBridge(t: TestContext, forward: string, ...options: string[]) {
-  const state = join(folder, 'state');
+  const state = mkdtempSync(join(folder, 'state-'));
   const args = ['--listen', '127.0.0.1:0', '--forward', forward, '--state', state, ...options];
   const bridge = start(t, ['bridge', ...args]);
   const [, bridgeLine] = await bridge.stdout.match(/^(.+)\n/);
@@ -86,10 +86,11 @@ describe('postern bridge and postern client', () => {
   });
 
   test('a bridge keeps its identity from one start to the next', async (t) => {
-    const first = await startBridge(t, '127.0.0.1:9');
+    const state = ['--state', join(folder, 'kept')];
+    const first = await startBridge(t, '127.0.0.1:9', ...state);
     first.bridge.stop();
     await first.bridge.exitCode;
-    const second = await startBridge(t, '127.0.0.1:9', '--option', 'iat-mode=1');
+    const second = await startBridge(t, '127.0.0.1:9', ...state, '--option', 'iat-mode=1');
     const certOf = (line: string): string => /cert=\S+/.exec(line)![0];
     assert.equal(certOf(second.bridgeLine), certOf(first.bridgeLine));
     assert.match(second.bridgeLine, /iat-mode=1$/);
