@@ -1,10 +1,10 @@
-import { describeError, PosternError } from '../errors.ts';
 /** The PT program: workflow 1 to 7 of the specification, in order (PT 3). */
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
+import { describeError, PosternError } from '../errors.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { listenTcp } from '../net/listener.ts';
 import { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
