@@ -73,7 +73,14 @@ const table = {
   pendingHandshakes: {
     value: 8192,
     unit: 'count',
-    guards: 'A flood of connections that never finish a handshake would fill the memory.',
+    guards:
+      'A flood of connections that never finish a handshake would fill the memory; the oldest that has sent least is rejected.',
+  },
+  pendingHandshakesOfPrefix: {
+    value: 1024,
+    unit: 'count',
+    guards:
+      'One network (IPv4 /24, IPv6 /48) could have all handshakes that wait; beyond its share its own make room.',
   },
   rejectedConnections: {
     value: 8192,
