@@ -65,6 +65,18 @@ const table = {
     unit: 'ms',
     guards: 'An operator would never hear that file descriptors run out.',
   },
+  resetCheckMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A connection that its peer has reset while nobody read from it would be kept as long as the other side stays.',
+  },
+  halfClosedMs: {
+    value: 300_000,
+    unit: 'ms',
+    guards:
+      'A connection whose one direction has ended and whose other moves nothing would be kept for ever.',
+  },
   httpConnectHeadBytes: {
     value: 16_384,
     unit: 'bytes',

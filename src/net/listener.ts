@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
+import { watchForReset } from './broken-sockets.ts';
 import { admitAccepted, releaseAccepted } from './descriptors.ts';
 import { keepAlive } from './keep-alive.ts';
 import { rejectOnePending } from './pending-handshakes.ts';
@@ -52,6 +53,7 @@ export async function listenTcp(
       return;
     }
     keepAlive(socket);
+    watchForReset(socket);
     accepted.add(socket);
     socket.on('close', forget);
     unawaited(
