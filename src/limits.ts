@@ -261,7 +261,14 @@ const table = {
   controlConnections: {
     value: 128,
     unit: 'count',
-    guards: 'Controllers, each with up to 16 MiB unread, would use up sockets and memory.',
+    guards:
+      'Controllers, each with up to 16 MiB unread, would use up sockets and memory. Those of ControlSockets are counted apart.',
+  },
+  controlGuests: {
+    value: 128,
+    unit: 'count',
+    guards:
+      'Connections to a control port that do not authenticate would use up sockets; the oldest is closed.',
   },
   controlUnsentBytes: {
     value: 16_777_216,
