@@ -192,6 +192,18 @@ const table = {
     guards:
       'A grandchild that keeps a dead program’s pipes open would hold up the report of its end.',
   },
+  childLogLines: {
+    value: 20,
+    unit: 'count',
+    guards:
+      'LOG lines and stderr of a PT program, each counted by the second, would fill the log; the rest is a count.',
+  },
+  childFloodMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A PT program that writes as fast as it is read, or says too many LOG lines, would take a part of the CPU for ever.',
+  },
   childStderrLines: {
     value: 40,
     unit: 'count',
