@@ -84,8 +84,9 @@ test('connections that are half closed and move nothing end, however long the ta
   (await connect()).wire.resetAndDestroy();
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: COUNT }, connect));
-  for (const { stream } of clients) stream.end();
-  await Promise.all(clients.map(({ wire }) => wire.closed || once(wire.resume(), 'close')));
+  const closed = clients.map(({ wire }) => once(wire, 'close'));
+  for (const { stream } of clients) stream.resume().end();
+  await Promise.all(closed);
   t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
 });
 
