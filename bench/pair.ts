@@ -9,6 +9,7 @@ import { createPtDialer } from '../src/parent/dial.ts';
 import { parseIpEndpoint, type Endpoint } from '../src/pt/address.ts';
 import { parseLine } from '../src/pt/decode.ts';
 import { buildEnvironment, type LaunchConfiguration } from '../src/pt/launch-environment.ts';
+import type { KeyValues } from '../src/pt/key-value.ts';
 import { parseSmethodArgs } from '../src/pt/smethod-args.ts';
 
 /** A PT program under test. */
@@ -22,6 +23,8 @@ export interface Pair {
   readonly program: Program;
   readonly clientPid: number;
   readonly serverPid: number;
+  /** What a client needs that comes without the other process. */
+  readonly server: { readonly endpoint: Endpoint; readonly args: KeyValues };
   /** A new connection through both, to what the server forwards to. */
   connect(): Promise<Duplex>;
   stop(): void;
@@ -53,12 +56,14 @@ export async function startPair(
   const cmethod = parseLine(await firstLine(client, 'CMETHOD '));
   if (cmethod.kind !== 'CMETHOD') throw new Error(`${program.name} gave no CMETHOD`);
   const args = options?.replace(/^ARGS:/, '') ?? '';
-  const dial = createPtDialer(cmethod, args === '' ? [] : parseSmethodArgs(args));
+  const serverArgs = args === '' ? [] : parseSmethodArgs(args);
+  const dial = createPtDialer(cmethod, serverArgs);
   const target = parseIpEndpoint(address!)!;
   return {
     program,
     clientPid: client.pid!,
     serverPid: server.pid!,
+    server: { endpoint: target, args: serverArgs },
     connect: () => dial(target),
     stop() {
       client.kill('SIGTERM');

@@ -90,7 +90,7 @@ export function formatTable(rows: readonly Row[], ours: string, theirs: string):
       row.figure,
       `${digits(row.ours)} ${row.unit}`,
       `${digits(row.theirs)} ${row.unit}`,
-      row.ratio.toFixed(2),
+      Number.isFinite(row.ratio) ? row.ratio.toFixed(2) : '',
       row.target === undefined ? '' : `<= ${row.target.toFixed(2)}`,
       row.target === undefined ? '' : row.ratio <= row.target ? 'yes' : 'no',
     ]),

@@ -65,6 +65,18 @@ const table = {
     unit: 'ms',
     guards: 'An operator would never hear that file descriptors run out.',
   },
+  resetCheckMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A connection that its peer has reset while nobody read from it would be kept as long as the other side stays.',
+  },
+  halfClosedMs: {
+    value: 300_000,
+    unit: 'ms',
+    guards:
+      'A connection whose one direction has ended and whose other moves nothing would be kept for ever.',
+  },
   httpConnectHeadBytes: {
     value: 16_384,
     unit: 'bytes',
@@ -73,7 +85,14 @@ const table = {
   pendingHandshakes: {
     value: 8192,
     unit: 'count',
-    guards: 'A flood of connections that never finish a handshake would fill the memory.',
+    guards:
+      'A flood of connections that never finish a handshake would fill the memory; the oldest that has sent least is rejected.',
+  },
+  pendingHandshakesOfPrefix: {
+    value: 1024,
+    unit: 'count',
+    guards:
+      'One network (IPv4 /24, IPv6 /48) could have all handshakes that wait; beyond its share its own make room.',
   },
   rejectedConnections: {
     value: 8192,
@@ -173,6 +192,18 @@ const table = {
     guards:
       'A grandchild that keeps a dead program’s pipes open would hold up the report of its end.',
   },
+  childLogLines: {
+    value: 20,
+    unit: 'count',
+    guards:
+      'LOG lines and stderr of a PT program, each counted by the second, would fill the log; the rest is a count.',
+  },
+  childFloodMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A PT program that writes as fast as it is read, or says too many LOG lines, would take a part of the CPU for ever.',
+  },
   childStderrLines: {
     value: 40,
     unit: 'count',
@@ -242,7 +273,14 @@ const table = {
   controlConnections: {
     value: 128,
     unit: 'count',
-    guards: 'Controllers, each with up to 16 MiB unread, would use up sockets and memory.',
+    guards:
+      'Controllers, each with up to 16 MiB unread, would use up sockets and memory. Those of ControlSockets are counted apart.',
+  },
+  controlGuests: {
+    value: 128,
+    unit: 'count',
+    guards:
+      'Connections to a control port that do not authenticate would use up sockets; the oldest is closed.',
   },
   controlUnsentBytes: {
     value: 16_777_216,

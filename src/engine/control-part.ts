@@ -59,7 +59,7 @@ export class ControlPart implements Part {
     this.#server = new ControlServer({
       engine,
       secrets: () => this.#secrets,
-      log: (level, message) => log.write(level, `control: ${message}`),
+      log: (level, message) => log.write(level, `control: ${message}`, message),
     });
   }
 

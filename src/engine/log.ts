@@ -8,6 +8,7 @@ import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { LogLimiter } from '../log-limiter.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { EngineEvents } from './events.ts';
 import type { Change, Part } from './part.ts';
@@ -40,6 +41,7 @@ export class DaemonLog implements Part {
     file?.end();
   });
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
+  readonly #limiter = new LogLimiter();
   #isDebug = false;
   /** Counts how often the files were begun again. */
   #generation = 0;
@@ -48,9 +50,15 @@ export class DaemonLog implements Part {
     this.#options = options;
   }
 
-  /** Writes a line, addresses scrubbed. */
-  write(level: LogLevel, message: string): void {
-    this.#write(level, this.#values?.SafeLogging === false ? message : scrubAddresses(message));
+  /**
+   * Writes a line, addresses scrubbed.
+   *
+   * @param kind for a line that a peer can cause: repeats of the kind become a count
+   */
+  write(level: LogLevel, message: string, kind?: string): void {
+    const text = this.#values?.SafeLogging === false ? message : scrubAddresses(message);
+    if (kind === undefined) this.#write(level, text);
+    else this.#limiter.take(`${level} ${kind}`, text, (line) => this.#write(level, line));
   }
 
   /**
@@ -99,6 +107,7 @@ export class DaemonLog implements Part {
   }
 
   close(): Promise<void> {
+    this.#limiter.flush();
     return this.#sinks.close();
   }
 

@@ -21,13 +21,17 @@ const acceptedLimit: number =
     : Math.max(1, Math.floor((descriptorLimit - limits.descriptorReserve) / 2));
 
 let accepted = 0;
-let turnedAway = 0;
+let timesFull = 0;
 
-/** Whether there is room for one more accepted connection, which then counts until `releaseAccepted`. */
-export function admitAccepted(): boolean {
+/**
+ * Whether there is room for one more accepted connection, which then counts until `releaseAccepted`.
+ *
+ * @param makeRoom closes one that nobody would miss; false where there is none
+ */
+export function admitAccepted(makeRoom: () => boolean): boolean {
   if (accepted >= acceptedLimit) {
-    turnedAway += 1;
-    return false;
+    timesFull += 1;
+    if (!makeRoom()) return false;
   }
   accepted += 1;
   return true;
@@ -39,7 +43,7 @@ export function releaseAccepted(): void {
 }
 
 /**
- * Tells when four fifths of the descriptors are in use, and when connections were turned away; again only
+ * Tells when four fifths of the descriptors are in use, and when there was no room for a connection; again only
  * after it has become better in between. Keeps no process alive.
  *
  * @param tell is given a sentence that says what to raise
@@ -49,18 +53,18 @@ export function watchDescriptors(tell: (text: string) => void, until: AbortSigna
   if (descriptorLimit === undefined) return;
   const limit = descriptorLimit;
   let isTold = false;
-  let known = turnedAway;
+  let known = timesFull;
   const look = async (): Promise<void> => {
     const open = await countOpen();
-    const isFull = turnedAway > known;
-    known = turnedAway;
+    const isFull = timesFull > known;
+    known = timesFull;
     if (!isFull && open < limit * BETTER) isTold = false;
     if (isTold || !(isFull || open >= limit * TELLING)) return;
     isTold = true;
     tell(
       `${open} of ${limit} file descriptors are in use, and ${accepted} connections stand of the ` +
-        `${acceptedLimit} that this allows; more are closed at once. Raise the limit on open files, by ` +
-        'LimitNOFILE= in the systemd unit of whoever starts it or by ulimit -n',
+        `${acceptedLimit} that this allows; for more, those are closed that have not proven themselves. ` +
+        'Raise the limit on open files, by LimitNOFILE= in the systemd unit of whoever starts it or by ulimit -n',
     );
   };
   const timer = setInterval(() => unawaited(look), limits.descriptorCheckMs).unref();

@@ -5,6 +5,7 @@ import { PosternError, type ErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { abortable } from './abortable.ts';
+import { watchForReset } from './broken-sockets.ts';
 import type { Dialer, DialOptions } from './dialer.ts';
 import { keepAlive } from './keep-alive.ts';
 
@@ -90,6 +91,7 @@ function connectTcp(
     socket.once('connect', () => {
       socket.off('error', onError).on('error', ignore);
       keepAlive(socket);
+      watchForReset(socket);
       settle(() => resolve(socket));
     });
   });

@@ -3,8 +3,11 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
+import { watchForReset } from './broken-sockets.ts';
 import { admitAccepted, releaseAccepted } from './descriptors.ts';
 import { keepAlive } from './keep-alive.ts';
+import { rejectOnePending } from './pending-handshakes.ts';
+import { closeOldestRejected } from './rejected.ts';
 
 /** A TCP listener that runs. */
 export interface Listener {
@@ -45,11 +48,12 @@ export async function listenTcp(
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     // A reset before anyone listens must not end the process; the stream's users see 'close'.
     socket.on('error', ignore);
-    if (!admitAccepted()) {
+    if (!admitAccepted(closeOneStranger)) {
       socket.destroy();
       return;
     }
     keepAlive(socket);
+    watchForReset(socket);
     accepted.add(socket);
     socket.on('close', forget);
     unawaited(
@@ -95,6 +99,11 @@ function listenError(error: NodeJS.ErrnoException): PosternError {
     : new PosternError('ERR_LISTEN_FAILED', `cannot listen (${error.code ?? 'unknown error'})`, {
         cause: error,
       });
+}
+
+/** Who has not proven itself makes room for who comes next. */
+function closeOneStranger(): boolean {
+  return closeOldestRejected() || (rejectOnePending() && closeOldestRejected());
 }
 
 function ignore(): void {}

@@ -21,13 +21,20 @@ export function rejectedConnections(): number {
  */
 export function discardUntilClosed(wire: Duplex, delayMs: number): void {
   if (wire.closed) return;
-  const [oldest] = deadlines.size >= limits.rejectedConnections ? deadlines.keys() : [];
-  oldest?.destroy();
-  if (oldest !== undefined) forget.call(oldest);
+  if (deadlines.size >= limits.rejectedConnections) closeOldestRejected();
   deadlines.set(wire, setTimeout(destroy, delayMs, wire));
   // One function for all: a closure each would cost more than all else that is kept.
   wire.on('end', destroyThis).on('close', forget).on('error', ignore);
   wire.resume();
+}
+
+/** Closes the oldest of them before its time. @returns whether there was one */
+export function closeOldestRejected(): boolean {
+  const [oldest] = deadlines.keys();
+  if (oldest === undefined) return false;
+  oldest.destroy();
+  forget.call(oldest);
+  return true;
 }
 
 function destroy(wire: Duplex): void {

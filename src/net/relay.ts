@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
@@ -13,6 +14,9 @@ import { onCleanEnd } from './clean-end.ts';
  * the data, and half a download like a whole one; anything else by `destroy(error)`. What comes in small
  * pieces at one time leaves in one write: a system call for each would be a fifth of all the CPU time.
  *
+ * Once one direction has ended, both sides end when nothing moves for a while: the peer may have gone
+ * without another word.
+ *
  * By hand and not by `pipe` and `finished`: an idle connection costs half the memory.
  *
  * @returns resolves when both are closed, with the failure that ended them or undefined; never
@@ -22,8 +26,18 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
   return new Promise((resolve) => {
     let open = 2;
     let failure: Error | undefined;
+    let halfClosed: NodeJS.Timeout | undefined;
+    const onIdle = (): void => {
+      failure ??= new PosternError('ERR_STREAM_TRUNCATED', IDLE);
+      for (const side of [a, b]) {
+        // What it was sent may still be on its way, as a whole: a reset would overtake it.
+        if (side.writableEnded) side.destroy();
+        else breakOff(side, failure);
+      }
+    };
     const join = (from: Duplex, to: Duplex): void => {
       const onEnd = (): void => {
+        halfClosed ??= setTimeout(onIdle, limits.halfClosedMs);
         to.end();
       };
       const onClose = (): void => {
@@ -33,13 +47,16 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
           breakOff(to, failure);
         }
         open -= 1;
-        if (open === 0) resolve(failure);
+        if (open > 0) return;
+        clearTimeout(halfClosed);
+        resolve(failure);
       };
       let backlog: Backlog | undefined;
       from.on('error', ignore);
       // A socket gives all that it has at one time in one piece.
       const gathers = to instanceof Socket && !(from instanceof Socket);
       from.on('data', (chunk) => {
+        halfClosed?.refresh();
         if (gathers && to.writableCorked === 0) {
           to.cork();
           process.nextTick(uncork, to);
@@ -50,6 +67,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         backlog.set(to.writableLength);
       });
       to.on('drain', () => {
+        halfClosed?.refresh();
         backlog?.set(0);
         from.resume();
       });
@@ -65,6 +83,8 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
     b.resume();
   });
 }
+
+const IDLE = 'one direction had ended, and the other moved nothing any more';
 
 function uncork(stream: Duplex): void {
   stream.uncork();

@@ -2,12 +2,12 @@ import { addAbortListener } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describeError, PosternBug } from '../errors.ts';
-import { limits } from '../limits.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
+import { beginHandshake, endHandshake, type PendingHandshake } from './pending-handshakes.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { openTransportStream } from './transport-stream.ts';
 
@@ -63,8 +63,8 @@ export interface RunningTransport extends Published {
  * The one place that starts a server transport: loads its state, listens, and runs its handshake on every
  * connection. Nothing of it is left open when it throws.
  *
- * Past the cap on handshakes that run at the same time a connection is treated exactly as one that
- * failed its handshake: load must not show from outside.
+ * Past the cap on handshakes that run at the same time one of them is treated exactly as if it had failed:
+ * load must not show from outside, and whoever can come with nothing must not keep out who has a secret.
  *
  * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`, `ERR_LISTEN_*`; what
  *   `onListening` throws; `signal.reason`
@@ -84,11 +84,10 @@ export async function startTransportServer(
   };
 
   const accepted = new AcceptedStreams(options);
-  let pending = 0;
   const accept = (wire: Socket): void => {
     let session: Session | undefined;
     try {
-      if (pending < limits.pendingHandshakes) session = server.createSession();
+      session = server.createSession();
     } catch (error) {
       accepted.fail(new PosternBug('the transport could not make a session', { cause: error }));
     }
@@ -96,9 +95,14 @@ export async function startTransportServer(
       discardUntilClosed(wire, server.rejectAfterMs);
       return;
     }
-    pending += 1;
-    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs })
-      .finally(() => (pending -= 1))
+    let pending: PendingHandshake | undefined;
+    const onBegin = (reject: () => void): void => {
+      const { handshake, madeRoom } = beginHandshake(wire, reject);
+      pending = handshake;
+      if (madeRoom) environment.notify(MANY_PENDING);
+    };
+    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs, onBegin })
+      .finally(() => endHandshake(pending!))
       .then(
         (stream) => accepted.handOut(stream, wire),
         (error: unknown) => accepted.fail(error),
@@ -139,6 +143,9 @@ export async function startTransportServer(
   const abortion = signal && addAbortListener(signal, abort);
   return { ...published, close, abort, closed, [Symbol.asyncDispose]: close };
 }
+
+const MANY_PENDING =
+  'very many connections wait for their handshake at a time: the oldest that have sent least are given up';
 
 /** The streams of peers that have proven themselves, from one listener. */
 class AcceptedStreams {

@@ -19,6 +19,8 @@ export interface TransportStreamOptions {
   readonly signal?: AbortSignal;
   /** Servers: how long a rejected connection is read and discarded, counted from now. */
   readonly rejectAfterMs?: number;
+  /** Is given what rejects the peer as long as it has not proven itself. */
+  readonly onBegin?: (reject: () => void) => void;
 }
 
 /**
@@ -58,6 +60,7 @@ export function openTransportStream(
       stream.off('close', onClose);
       resolve(stream);
     });
+    options.onBegin?.(() => stream.reject(new PosternError('ERR_HANDSHAKE_TIMED_OUT', MADE_ROOM)));
     stream.begin();
   });
 }
@@ -72,6 +75,7 @@ export function throughTransport(dial: Dialer, createSession: SessionFactory): D
   };
 }
 
+const MADE_ROOM = 'it made room for another one that had just begun';
 const CLOSED_EARLY = 'the connection ended before the handshake did';
 
 /** The driver: a Duplex whose far side is the wire. */
@@ -115,6 +119,15 @@ class TransportStream extends Duplex {
     for (const [event, listener] of Object.entries(this.#listeners)) this.#wire.on(event, listener);
     this.#wire.resume();
     this.#tell((session) => session.start());
+  }
+
+  /** Lets the wire live on without us, until its time has come. */
+  reject(error: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#letGo();
+    discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
+    this.destroy(error);
   }
 
   readonly #listeners = {
@@ -287,10 +300,7 @@ class TransportStream extends Duplex {
           this.#fail(action.error);
           break;
         case 'rejected':
-          this.#over = true;
-          this.#letGo();
-          discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
-          this.destroy(action.error);
+          this.reject(action.error);
           break;
       }
     }

@@ -1,10 +1,11 @@
-/** The process itself: spawned with a clean environment, its pipes always drained, its end noted once. */
+/** The process itself: spawned with a clean environment, its pipes drained at our pace, its end noted once. */
 import { once } from 'node:events';
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { limits } from '../limits.ts';
 import { LineSplitter, type LineEvent } from '../pt/line-splitter.ts';
 import type { Environment } from '../pt/proxy-environment.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
+import { readPaced } from './paced-reading.ts';
 import type { Stoppable } from './terminate.ts';
 import type { Timers } from '../time.ts';
 
@@ -39,6 +40,8 @@ interface ProcessHandlers {
   readonly onStdoutEnd: () => void;
   /** A line of stderr, addresses scrubbed. */
   readonly onStderr: (line: string) => void;
+  /** It has written for long, on either pipe, as fast as it is read. */
+  readonly onFlood: () => void;
 }
 
 /** How a process ended. */
@@ -91,9 +94,13 @@ export function startProcess(
   child.stdin.on('error', () => {});
 
   const stdout = new LineSplitter();
-  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk).forEach(handlers.onStdout));
+  readPaced(
+    child.stdout,
+    (bytes) => stdout.push(bytes).forEach(handlers.onStdout),
+    handlers.onFlood,
+  );
   child.stdout.on('error', () => {}).once('close', handlers.onStdoutEnd);
-  const stderrLines = keepLastLines(child, handlers.onStderr);
+  const stderrLines = keepLastLines(child, handlers);
   const pipesClosed = Promise.all([closed(child.stdout), closed(child.stderr)]);
 
   running.add(child);
@@ -161,7 +168,7 @@ function inherited(env: Environment): Record<string, string> {
 /** Keeps the last lines of stderr, with the unterminated one that a crash may end in. */
 function keepLastLines(
   child: ChildProcessWithoutNullStreams,
-  onLine: (line: string) => void,
+  { onStderr, onFlood }: Pick<ProcessHandlers, 'onStderr' | 'onFlood'>,
 ): readonly string[] {
   const lines: string[] = [];
   const splitter = new LineSplitter(limits.childStderrLineBytes);
@@ -172,13 +179,14 @@ function keepLastLines(
         : `(a line of more than ${event.maxBytes} bytes)`;
     if (lines.length === limits.childStderrLines) lines.shift();
     lines.push(line);
-    onLine(line);
+    onStderr(line);
   };
   let endsInNewline = true;
-  child.stderr.on('data', (chunk: Buffer) => {
-    endsInNewline = chunk.at(-1) === 0x0a;
-    splitter.push(chunk).forEach(keep);
-  });
+  const take = (bytes: Uint8Array): void => {
+    endsInNewline = bytes.at(-1) === 0x0a;
+    splitter.push(bytes).forEach(keep);
+  };
+  readPaced(child.stderr, take, onFlood);
   child.stderr
     .on('error', () => {})
     .once('close', () => {

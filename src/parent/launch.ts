@@ -14,6 +14,7 @@ import { supportedVersions } from '../pt/versions.ts';
 import { ChildError, type ChildEnd } from './child-error.ts';
 import { startProcess, type RunningProcess } from './child-process.ts';
 import { ChildMachine, type ChildAction } from './machine.ts';
+import { SpeechLimit } from './speech-limit.ts';
 import { terminate, type StopWaits } from './terminate.ts';
 import { systemTimers, type Timers } from '../time.ts';
 import { unawaited } from '../unawaited.ts';
@@ -44,7 +45,10 @@ export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfigurati
 export type ChildEvent =
   /** Every line of stdout, as it is. */
   | { readonly type: 'line'; readonly line: string }
-  /** A LOG line; addresses in its text are scrubbed. */
+  /**
+   * A LOG line, addresses in its text scrubbed; or a line of ours about lines that were left out, because the
+   * child says more than is heard in a second.
+   */
   | { readonly type: 'log'; readonly message: LogMessage }
   /** A STATUS line; its values may hold a bridge's address, so scrub before logging. */
   | { readonly type: 'status'; readonly message: StatusMessage }
@@ -138,6 +142,9 @@ class Start {
   readonly #timers: Timers;
   readonly #requested: readonly string[];
   readonly #closed: Promise<ChildEnd>;
+  readonly #log = new SpeechLimit();
+  readonly #stderr = new SpeechLimit();
+  #isFlooding = false;
   #stopped: Promise<ChildEnd> | undefined;
   #succeed!: () => void;
   /** The start is over: rejects with the first reason. */
@@ -169,17 +176,21 @@ class Start {
       handlers: {
         onStdout: (event) => this.#read(event),
         onStdoutEnd: () => this.#run(this.#machine.receiveEnd()),
-        onStderr: (line) => this.#tell({ type: 'stderr', line }),
+        onStderr: (line) => this.#hear(this.#stderr, { type: 'stderr', line }),
+        onFlood: () => this.#end('it writes without end'),
       },
     });
     const wasRequested = this.#process.exited.then(() => this.#stopped !== undefined);
-    this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => ({
-      wasRequested: await wasRequested,
-      stage: this.#machine.reached,
-      exitCode,
-      signal,
-      stderrLines: this.#process.stderrLines,
-    }));
+    this.#closed = this.#process.ended.then(async ({ exitCode, signal }) => {
+      for (const speech of [this.#log, this.#stderr]) this.#tellLeftOut(speech);
+      return {
+        wasRequested: await wasRequested,
+        stage: this.#machine.reached,
+        exitCode,
+        signal,
+        stderrLines: this.#process.stderrLines,
+      };
+    });
     unawaited(async () => {
       const { spawnError } = await this.#process.exited;
       if (spawnError !== undefined) this.fail(spawnFailure(spawnError));
@@ -220,6 +231,8 @@ class Start {
       this.#tell({ type: 'ignored', reason: `a line of more than ${event.maxBytes} bytes` });
       return;
     }
+    // They mean nothing, and a child can write very many.
+    if (event.bytes.length === 0) return;
     this.#tell({ type: 'line', line: Buffer.from(event.bytes).toString('utf8') });
     this.#run(this.#machine.receive(parseLine(event.bytes)));
   }
@@ -229,12 +242,38 @@ class Start {
       if (action.type === 'ready') this.#succeed();
       else if (action.type === 'failed') this.fail(action.error);
       else if (action.type === 'log') {
-        this.#tell({
-          type: 'log',
-          message: { ...action.message, text: scrubAddresses(action.message.text) },
-        });
+        const text = scrubAddresses(action.message.text);
+        this.#hear(this.#log, { type: 'log', message: { ...action.message, text } });
       } else this.#tell(action);
     }
+  }
+
+  /** Passes on what the child says for a log, unless it says too much. */
+  #hear(speech: SpeechLimit, event: ChildEvent): void {
+    const nowMs = performance.now();
+    if (speech.hear(nowMs)) {
+      this.#tellLeftOut(speech);
+      this.#tell(event);
+    } else if (speech === this.#log && speech.isFlood(nowMs)) {
+      this.#end('it says too much for a log');
+    }
+  }
+
+  #tellLeftOut(speech: SpeechLimit): void {
+    const count = speech.takeLeftOut();
+    if (count > 0) this.#warn(`${count} lines were left out; it says too much for a log`);
+  }
+
+  /** Kills a child that takes too much of what is everybody's. */
+  #end(why: string): void {
+    if (this.#isFlooding) return;
+    this.#isFlooding = true;
+    this.#warn(`ended: ${why}`);
+    this.#process.kill('SIGKILL');
+  }
+
+  #warn(text: string): void {
+    this.#tell({ type: 'log', message: { kind: 'LOG', severity: 'warning', text } });
   }
 
   #tell(event: ChildEvent): void {

@@ -101,16 +101,19 @@ class ForwardProxy {
   async #watch(transport: Transport, served: Promise<Error | undefined>): Promise<void> {
     const failure = await this.connections.serve(() => served);
     if (failure !== undefined) {
-      this.#context.logger.info(`${transport.name}: connection broken: ${failure.message}`);
+      this.#context.logger.info(
+        `${transport.name}: connection broken: ${failure.message}`,
+        `${transport.name} broken`,
+      );
     }
   }
 
   #logFailure(transport: Transport, error: unknown): void {
     const { logger } = this.#context;
     const text = `${transport.name}: ${describeError(error)}`;
-    if (!(error instanceof PosternError)) logger.error(text);
-    else if (QUIET.has(error.code)) logger.info(text);
-    else logger.warning(text);
+    if (!(error instanceof PosternError)) logger.error(text, text);
+    else if (QUIET.has(error.code)) logger.info(text, text);
+    else logger.warning(text, text);
   }
 }
 

@@ -1,11 +1,15 @@
 import type { Clock } from '../time.ts';
 import { logSeverities, type LogSeverity } from '../pt/messages.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
+import type { LogLimiter } from '../log-limiter.ts';
 import type { StateStore } from '../transports/contract.ts';
 import { LogQueue, type LogEntry } from './log-queue.ts';
 
-/** One method for each severity of the LOG message. */
-export type Logger = Readonly<Record<LogSeverity, (text: string) => void>>;
+/**
+ * One method for each severity of the LOG message. A line that a peer can cause comes with its kind, and
+ * repeats of the kind become a count.
+ */
+export type Logger = Readonly<Record<LogSeverity, (text: string, kind?: string) => void>>;
 
 /** Where log entries go. */
 export type LogSink = (entry: LogEntry) => void;
@@ -16,17 +20,28 @@ export interface LogOptions {
   readonly level: LogSeverity;
   /** Whether addresses stay in the text (PT 4: by default no client's address is ever logged). */
   readonly unsafe: boolean;
+  readonly limiter: LogLimiter;
 }
 
 /** A logger over sinks. */
-export function createLogger(sinks: readonly LogSink[], { level, unsafe }: LogOptions): Logger {
-  const log = (severity: LogSeverity, text: string): void => {
-    if (logSeverities.indexOf(severity) > logSeverities.indexOf(level)) return;
+export function createLogger(
+  sinks: readonly LogSink[],
+  { level, unsafe, limiter }: LogOptions,
+): Logger {
+  const write = (severity: LogSeverity, text: string): void => {
     const entry = { severity, text: unsafe ? text : scrubAddresses(text) };
     for (const sink of sinks) sink(entry);
   };
+  const log = (severity: LogSeverity, text: string, kind?: string): void => {
+    if (logSeverities.indexOf(severity) > logSeverities.indexOf(level)) return;
+    if (kind === undefined) write(severity, text);
+    else limiter.take(`${severity} ${kind}`, text, (line) => write(severity, line));
+  };
   return Object.fromEntries(
-    logSeverities.map((severity) => [severity, (text: string) => log(severity, text)]),
+    logSeverities.map((severity) => [
+      severity,
+      (text: string, kind?: string) => log(severity, text, kind),
+    ]),
   ) as Logger;
 }
 

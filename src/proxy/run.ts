@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '../time.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
+import { LogLimiter } from '../log-limiter.ts';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { describeError, PosternError } from '../errors.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
@@ -108,9 +109,11 @@ async function run(
 ): Promise<number> {
   const { registry, rng = systemRng, clock = systemClock, listen = listenTcp } = options;
   const state = openStateDirectory(configuration.stateLocation);
-  const { logger, logFile } = openLog(options, reporter, state, clock);
+  const limiter = new LogLimiter();
+  const { logger, logFile } = openLog(options, reporter, state, clock, limiter);
   const context = { registry, environment: { rng, clock, state }, reporter, logger, listen };
   const finish = async (): Promise<void> => {
+    limiter.flush();
     await logFile?.idle();
     await state.close();
     await reporter.flush(ends.now);
@@ -167,8 +170,9 @@ function openLog(
   reporter: Reporter,
   state: StateDirectory,
   clock: Clock,
+  limiter: LogLimiter,
 ): { readonly logger: ReturnType<typeof createLogger>; readonly logFile?: LogQueue } {
-  const logOptions = { level: logLevel, unsafe: unsafeLogging };
+  const logOptions = { level: logLevel, unsafe: unsafeLogging, limiter };
   const stdout = (entry: Parameters<Reporter['log']>[0]): void => reporter.log(entry);
   if (file === undefined || !isPlainFileName(file)) {
     return { logger: createLogger([stdout], logOptions) };

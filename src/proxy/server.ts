@@ -68,12 +68,13 @@ class ReverseProxy implements RunningProxy {
       environment: {
         ...environment,
         state,
-        notify: (notice) => logger.notice(`${name}: ${notice}`),
+        notify: (notice) => logger.notice(`${name}: ${notice}`, `${name} ${notice}`),
       },
       onConnection: (stream, wire) => this.#forward(name, stream, wire),
       // A probe or a scan, most of the time; not worth a line of tor's log.
-      onFailedHandshake: (error) => logger.info(`${name}: ${describeError(error)}`),
-      onFault: (error) => logger.error(`${name}: ${describeError(error)}`),
+      onFailedHandshake: (error) =>
+        logger.info(`${name}: ${describeError(error)}`, `${name} handshake`),
+      onFault: (error) => logger.error(`${name}: ${describeError(error)}`, `${name} fault`),
       onListening: ({ endpoint, clientArguments: args }) =>
         reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args }),
       signal: this.#ending.signal,
@@ -99,7 +100,10 @@ class ReverseProxy implements RunningProxy {
     }
     const failure = await relay(stream, onward);
     if (failure !== undefined) {
-      this.#context.logger.info(`${transport}: connection broken: ${failure.message}`);
+      this.#context.logger.info(
+        `${transport}: connection broken: ${failure.message}`,
+        `${transport} broken`,
+      );
     }
   }
 
@@ -117,7 +121,10 @@ class ReverseProxy implements RunningProxy {
     } catch (error) {
       // Said in full, or users take a dead ORPort for a fault of the transport.
       if (!signal.aborted) {
-        logger.warning(`${transport}: cannot forward to the parent: ${describeError(error)}`);
+        logger.warning(
+          `${transport}: cannot forward to the parent: ${describeError(error)}`,
+          `${transport} forward`,
+        );
       }
       return undefined;
     }

@@ -246,24 +246,65 @@ describe('control server', () => {
     assert.ok(emitted * 60_007 >= limits.controlUnsentBytes);
   });
 
-  test('a connection over the cap is closed at once, and told to the log once', async (t) => {
+  test('who does not authenticate makes room for who comes next, and only at its own listener', async (t) => {
     const { server, lines } = createHost(t);
-    const pairs = Array.from({ length: limits.controlConnections }, () => duplexPair());
-    for (const [, far] of pairs) server.accept(far, { from: 'loopback' });
-    for (let time = 0; time < 3; time += 1) {
-      const [, far] = duplexPair();
-      server.accept(far, { from: 'loopback' });
-      assert.ok(far.destroyed);
-    }
-    assert.deepEqual(lines, ['warn: too many control connections; refusing more']);
-    pairs[0]![1].destroy();
-    await once(pairs[0]![1], 'close');
-    const [near, far] = duplexPair();
-    server.accept(far, { from: 'loopback' });
-    near.write(frame(7));
-    assert.deepEqual(await replies(near, 1), ['DONE']);
-    for (const pair of pairs) pair[1].destroy();
-    far.destroy();
+    const [a, b] = [{}, {}];
+    const pairs: (readonly [Duplex, Duplex])[] = [];
+    const connectBy = (listener: object): readonly [Duplex, Duplex] => {
+      const pair = duplexPair();
+      pairs.push(pair);
+      server.accept(pair[1], { from: 'loopback', listener });
+      return pair;
+    };
+    const elsewhere = connectBy(b);
+    const idle = Array.from({ length: limits.controlGuests }, () => connectBy(a));
+    assert.deepEqual(lines, []);
+    const controller = connectBy(a);
+    controller[0].write(frame(7));
+    assert.deepEqual(await replies(controller[0], 1), ['DONE']);
+    assert.ok(idle[0]![1].destroyed && !idle[1]![1].destroyed);
+    // The controller counts no more among them.
+    connectBy(a);
+    assert.ok(!idle[1]![1].destroyed);
+    connectBy(a);
+    assert.ok(idle[1]![1].destroyed && !idle[2]![1].destroyed);
+    assert.ok(!controller[1].destroyed && !elsewhere[1].destroyed);
+    const warning =
+      'warn: too many control connections that do not authenticate; closed the oldest';
+    assert.deepEqual(lines, [warning, warning]);
+    for (const [, far] of pairs) far.destroy();
+  });
+
+  test('past the cap on controllers the newcomer is closed; those of ControlSockets count apart', async (t) => {
+    const { server, lines } = createHost(t);
+    const pairs: (readonly [Duplex, Duplex])[] = [];
+    const connectFrom = (from: 'loopback' | 'socket'): readonly [Duplex, Duplex] => {
+      const pair = duplexPair();
+      pairs.push(pair);
+      server.accept(pair[1], { from });
+      return pair;
+    };
+    const authenticate = async ([near]: readonly [Duplex, Duplex]): Promise<void> => {
+      near.write(frame(7));
+      assert.deepEqual(await replies(near, 1), ['DONE']);
+    };
+    const many = Array.from({ length: limits.controlConnections });
+    const controllers = many.map(() => connectFrom('loopback'));
+    for (const controller of controllers) await authenticate(controller);
+    const late = connectFrom('loopback');
+    late[0].write(frame(7));
+    await once(late[1], 'close');
+    const owners = many.map(() => connectFrom('socket'));
+    await authenticate(owners.at(-1)!);
+    assert.ok(connectFrom('socket')[1].destroyed);
+    const warning = 'warn: too many controllers; closed the newcomer';
+    assert.deepEqual(lines, [warning, warning]);
+    // A place that is left is free, and no second AUTHENTICATE takes another one.
+    await authenticate(controllers[1]!);
+    controllers[0]![1].destroy();
+    await once(controllers[0]![1], 'close');
+    await authenticate(connectFrom('loopback'));
+    for (const [, far] of pairs) far.destroy();
   });
 
   test('who does not authenticate within 30 s is closed; who did stays', async (t) => {

@@ -43,7 +43,7 @@ async function startServer(t: TestContext): Promise<(count: number) => Promise<v
       onFailed = () => failed === goal && resolve();
     });
     const args = [STRANGERS, String(server.endpoint.port), String(count)];
-    const strangers = spawn(process.execPath, args, { stdio: 'inherit' });
+    const strangers = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     t.after(() => strangers.kill('SIGKILL'));
     await enough;
   };

@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { duplexPair, PassThrough } from 'node:stream';
 import { test, type TestContext } from 'node:test';
+import { type LimitName, limits } from '../../src/limits.ts';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
 import { breakOff } from '../../src/net/break-off.ts';
 import { relay } from '../../src/net/relay.ts';
@@ -157,4 +158,26 @@ test('a socket whose end is under way can be broken off, and closes', async (t) 
   near.end();
   breakOff(near, new Error('the other side broke'));
   await closed;
+});
+
+test('half closed, it goes on as long as something moves, and then ends without overtaking what was sent', async (t) => {
+  const table = limits as { -readonly [K in LimitName]: number };
+  const { halfClosedMs } = limits;
+  t.after(() => void (table.halfClosedMs = halfClosedMs));
+  table.halfClosedMs = 200;
+  const [a, farA] = await socketPair(t);
+  const [b, farB] = await socketPair(t);
+  const over = relay(a, b);
+  farA.end('that is all');
+  assert.equal((await readAll(farB)).toString(), 'that is all');
+  const startMs = performance.now();
+  while (performance.now() - startMs < 5 * limits.halfClosedMs) {
+    farB.write('.');
+    await once(farA.resume(), 'data');
+    await new Promise((resolve) => setTimeout(resolve, limits.halfClosedMs / 20));
+  }
+  assert.ok(!a.destroyed && !b.destroyed);
+  assert.equal(await endOf(farA), 'ECONNRESET');
+  assert.match((await over)!.message, /moved nothing/);
+  assert.ok(a.destroyed && b.destroyed);
 });

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
 import { PosternError } from '../../src/errors.ts';
-import { limits } from '../../src/limits.ts';
+import { type LimitName, limits } from '../../src/limits.ts';
 import {
   type RunningTransport,
   startTransportServer,
@@ -139,32 +139,45 @@ test('a session that cannot be made costs its connection, which is treated like 
   (await connect(running)).destroy();
 });
 
-test('past the cap on handshakes a connection looks like one that failed its own', async (t) => {
-  const table = limits as { -readonly [K in keyof typeof limits]: number };
-  const { pendingHandshakes } = limits;
-  t.after(() => void (table.pendingHandshakes = pendingHandshakes));
-  table.pendingHandshakes = 1;
-  let sessions = 0;
-  const transport = rot((server) => ({
-    createSession() {
-      sessions += 1;
-      return server.createSession();
-    },
-  }));
-  const { running, streams } = await start(t, { transport });
-  const pending = await dial(running.endpoint);
-  await until(() => sessions === 1);
-  const late = await dial(running.endpoint);
-  late.write(encoded('ROT1'));
-  assert.equal((await readAll(late)).length, 0, 'a FIN by time, although it knew the key');
-  assert.deepEqual([sessions, streams.length], [1, 0]);
-  pending.write(encoded('ROT1'));
-  assert.deepEqual(await readBytes(pending, 2), encoded('OK'));
-  // Its place is free again.
-  (await connect(running)).destroy();
-  late.destroy();
-  pending.destroy();
-});
+/** Turns a limit until the test has ended. */
+function setLimit(t: TestContext, name: LimitName, value: number): void {
+  const table = limits as { -readonly [K in LimitName]: number };
+  const before = limits[name];
+  t.after(() => void (table[name] = before));
+  table[name] = value;
+}
+
+for (const limit of ['pendingHandshakes', 'pendingHandshakesOfPrefix'] as const) {
+  test(`past ${limit} the one that has sent least looks like one that failed, and the newcomer is served`, async (t) => {
+    setLimit(t, limit, 2);
+    let sessions = 0;
+    const transport = rot((server) => ({
+      createSession() {
+        sessions += 1;
+        return server.createSession();
+      },
+    }));
+    const { running, streams, failures, notices } = await start(t, { transport });
+    const busy = await dial(running.endpoint);
+    busy.write(encoded('ROT'));
+    const silent = await dial(running.endpoint);
+    await until(() => sessions === 2);
+    (await connect(running)).destroy();
+    assert.equal((await readAll(silent)).length, 0, 'a FIN by time');
+    silent.destroy();
+    assert.equal((failures[0] as PosternError).code, 'ERR_HANDSHAKE_TIMED_OUT');
+    assert.match(notices.at(-1)!, /very many connections wait/);
+    busy.write(encoded('1'));
+    assert.deepEqual(await readBytes(busy, 2), encoded('OK'));
+    await until(() => streams.length === 2);
+    assert.equal(failures.length, 1);
+    // The places of all three are free again.
+    const more = [await dial(running.endpoint), await dial(running.endpoint)];
+    await until(() => sessions === 5);
+    assert.equal(failures.length, 1);
+    for (const stream of [busy, ...more]) stream.destroy();
+  });
+}
 
 /** One that is established by the first chunk, and fails in the same breath. */
 function stillborn(error: PosternError): Session {

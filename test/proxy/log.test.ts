@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { PosternError, describeError } from '../../src/errors.ts';
+import { LogLimiter } from '../../src/log-limiter.ts';
 import { limits } from '../../src/limits.ts';
 import { openStateDirectory } from '../../src/state/state-directory.ts';
 import { LogQueue, type LogEntry } from '../../src/proxy/log-queue.ts';
@@ -131,14 +132,17 @@ test('a line is one write, and LOG lines wait until the start-up is reported', a
 test('[PT-4-02] a logger keeps to its level and scrubs addresses unless told otherwise', () => {
   const entries: LogEntry[] = [];
   const push = (entry: LogEntry): void => void entries.push(entry);
-  const safe = createLogger([push], { level: 'warning', unsafe: false });
+  const limiter = new LogLimiter();
+  const safe = createLogger([push], { level: 'warning', unsafe: false, limiter });
   safe.error('from 198.51.100.7:9');
   safe.warning('from [2001:db8::7]:9');
-  safe.notice('not said');
-  createLogger([push], { level: 'debug', unsafe: true }).debug('from 198.51.100.7:9');
+  safe.notice('not said', 'kind');
+  for (let count = 0; count < 9; count += 1) safe.error('by 198.51.100.7', 'kind');
+  createLogger([push], { level: 'debug', unsafe: true, limiter }).debug('from 198.51.100.7:9');
   assert.deepEqual(entries, [
     { severity: 'error', text: 'from [scrubbed]' },
     { severity: 'warning', text: 'from [scrubbed]' },
+    { severity: 'error', text: 'by [scrubbed]' },
     { severity: 'debug', text: 'from 198.51.100.7:9' },
   ]);
 });

@@ -6,12 +6,22 @@ import { describe, test } from 'node:test';
 import { sourceFiles } from '../support/sources.ts';
 
 const ground = ['bytes', 'errors.ts', 'limits.ts', 'unawaited.ts'];
-const carrying = [...ground, 'time.ts', 'crypto', 'pt', 'socks', 'transports', 'version.ts'];
+const carrying = [
+  ...ground,
+  'log-limiter.ts',
+  'time.ts',
+  'crypto',
+  'pt',
+  'socks',
+  'transports',
+  'version.ts',
+];
 
 /** For each room, what it may import besides itself. Single files stand as rooms of their own. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'limits.ts': [],
+  'log-limiter.ts': [],
   'unawaited.ts': ['errors.ts'],
   'time.ts': [],
   'version.ts': [],
@@ -62,6 +72,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 /** Rooms that may reach for sockets, files, processes and timers. */
 const impure: ReadonlySet<string> = new Set([
   'state',
+  'log-limiter.ts',
   'net',
   'proxy',
   'parent',

@@ -24,6 +24,8 @@ export interface FakePtScript {
   readonly stdout?: string;
   /** The same flood again, after all else. */
   readonly lastFloodBytes?: number;
+  /** Written to stdout after all else, again and again, as fast as it is taken. */
+  readonly flood?: string;
   /** Exits with this code, or ends by this signal, once all is written. */
   readonly end?: number | NodeJS.Signals;
   /** What the end of stdin does: exit with this code after so long; by default 0 at once. */
@@ -71,6 +73,10 @@ async function run(script: FakePtScript): Promise<void> {
   if (script.stderr !== undefined) await write(script.stderr, process.stderr);
   if (script.stdout !== undefined) await write(script.stdout);
   if (script.lastFloodBytes !== undefined) await flood(script.lastFloodBytes);
+  if (script.flood !== undefined) {
+    const text = script.flood.repeat(Math.ceil(65_536 / script.flood.length));
+    for (;;) await write(text);
+  }
   if (typeof script.end === 'number') process.exit(script.end);
   if (script.end !== undefined) process.kill(process.pid, script.end);
 }

@@ -27,9 +27,9 @@ export async function openControlPort(
       'the control port is not on loopback, and no authentication is configured',
     );
   }
-  return listenTcp(endpoint, (socket) =>
-    server.accept(socket, { from: local ? 'loopback' : 'port' }),
-  );
+  const from = local ? 'loopback' : 'port';
+  const listener = {};
+  return listenTcp(endpoint, (socket) => server.accept(socket, { from, listener }));
 }
 
 /** Who besides the owner may come to a control socket. */

@@ -30,6 +30,8 @@ export interface ControlConnectionOptions {
    * `socket`: the system let in only the owner, and no AUTHENTICATE is needed.
    */
   readonly from: 'port' | 'loopback' | 'socket';
+  /** What it came in by: anybody can fill the places of a listener for those who have not authenticated. */
+  readonly listener?: object;
 }
 
 /**
@@ -39,8 +41,12 @@ export interface ControlConnectionOptions {
 export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #connections = new Set<Connection>();
+  /** Who has not authenticated, oldest first, by listener. */
+  readonly #guests = new WeakMap<object, Set<Connection>>();
+  readonly #authenticated = new Set<Connection>();
+  /** Who came by a ControlSocket. */
+  readonly #owners = new Set<Connection>();
   readonly #unsubscribe: () => void;
-  #full = false;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -52,28 +58,51 @@ export class ControlServer {
     return this.#options.secrets();
   }
 
-  /** Serves one controller until either end closes. A stream over the cap is closed at once. */
-  accept(stream: Duplex, { from }: ControlConnectionOptions): void {
-    if (this.#connections.size >= limits.controlConnections) {
-      stream.on('error', () => {}).destroy();
-      // Once for each time that it fills up: a flood shall not become one of log lines.
-      if (!this.#full) this.#options.log('warn', 'too many control connections; refusing more');
-      this.#full = true;
-      return;
-    }
+  /**
+   * Serves one controller until either end closes. Past the cap on those that have not authenticated the
+   * oldest of its listener is closed; past the cap on those that have, and on those of ControlSockets, the
+   * newcomer.
+   */
+  accept(stream: Duplex, { from, listener = this }: ControlConnectionOptions): void {
     const { secrets } = this.#options;
     const machine = createControlServerMachine({
       isAuthentic: (secret) => isAuthentic(secret, secrets(), from !== 'port'),
       open: from === 'socket',
     });
-    const connection = new Connection(stream, machine, this.#options);
+    const connection = new Connection(stream, machine, this.#options, () => {
+      guests.delete(connection);
+      this.#admit(connection, this.#authenticated);
+    });
+    const guests = this.#guestsOf(listener);
     this.#connections.add(connection);
     unawaited(async () => {
       await connection.closed;
-      this.#connections.delete(connection);
-      this.#full = false;
+      for (const each of [this.#connections, guests, this.#authenticated, this.#owners]) {
+        each.delete(connection);
+      }
     });
-    if (from !== 'socket') connection.startClock();
+    if (from === 'socket') {
+      this.#admit(connection, this.#owners);
+      return;
+    }
+    const [oldest] = guests.size >= limits.controlGuests ? guests : [];
+    if (oldest !== undefined) {
+      guests.delete(oldest);
+      oldest.drop('too many control connections that do not authenticate; closed the oldest');
+    }
+    guests.add(connection);
+    connection.startClock();
+  }
+
+  #guestsOf(listener: object): Set<Connection> {
+    const guests = this.#guests.get(listener) ?? new Set();
+    this.#guests.set(listener, guests);
+    return guests;
+  }
+
+  #admit(connection: Connection, among: Set<Connection>): void {
+    if (among.size < limits.controlConnections) among.add(connection);
+    else connection.drop('too many controllers; closed the newcomer');
   }
 
   /**
@@ -101,6 +130,7 @@ class Connection {
   readonly #stream: Duplex;
   readonly #machine: ControlServerMachine;
   readonly #options: ControlServerOptions;
+  readonly #onAuthenticated: () => void;
   #clock: NodeJS.Timeout | undefined;
   /** Runs while a message has begun and is not complete. */
   #messageClock: NodeJS.Timeout | undefined;
@@ -111,7 +141,13 @@ class Connection {
   /** Of what the controller has not taken. */
   #backlog: Backlog | undefined;
 
-  constructor(stream: Duplex, machine: ControlServerMachine, options: ControlServerOptions) {
+  constructor(
+    stream: Duplex,
+    machine: ControlServerMachine,
+    options: ControlServerOptions,
+    onAuthenticated: () => void,
+  ) {
+    this.#onAuthenticated = onAuthenticated;
     this.#stream = stream;
     this.#machine = machine;
     this.#options = options;
@@ -134,6 +170,12 @@ class Connection {
       () => this.#run(this.#machine.expire()),
       limits.controlAuthenticationMs,
     );
+  }
+
+  /** Closes the connection for others' sake. */
+  drop(reason: string): void {
+    this.#stream.destroy();
+    this.#options.log('warn', reason);
   }
 
   /** Sends an event if the controller asked for its kind. */
@@ -164,6 +206,7 @@ class Connection {
           break;
         case 'opened':
           clearTimeout(this.#clock);
+          this.#onAuthenticated();
           break;
         case 'close':
           if (action.reason !== undefined) this.#options.log('notice', `closed: ${action.reason}`);

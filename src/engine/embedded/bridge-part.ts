@@ -204,7 +204,8 @@ export class BridgePart implements Part {
             port: ExtORPort?.port ?? 0,
             rng,
             onConnection,
-            onFailure: (error) => log.write('info', `ExtORPort: ${describeError(error)}`),
+            onFailure: (error) =>
+              log.write('info', `ExtORPort: ${describeError(error)}`, 'ExtORPort'),
           }),
         );
       };

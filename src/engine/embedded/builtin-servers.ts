@@ -117,7 +117,7 @@ export class BuiltinServers {
       checkServerOptions(transport, options);
       if (transport.warning !== undefined) log.write('warn', `${name}: ${transport.warning}`);
       const state = restrict(openStateDirectory(transportStateDirectory(values, home)));
-      const notify = (notice: string): void => log.write('notice', `${name}: ${notice}`);
+      const notify = (notice: string): void => this.#notify(name, notice);
       try {
         const server = await transport.server(options, { ...environment, state, notify });
         const close = async (): Promise<void> => {
@@ -130,6 +130,10 @@ export class BuiltinServers {
         throw error;
       }
     });
+  }
+
+  #notify(name: string, notice: string): void {
+    this.#options.log.write('notice', `${name}: ${notice}`, `${name} ${notice}`);
   }
 
   /** @param identity who stands behind the port at the moment */
@@ -153,11 +157,16 @@ export class BuiltinServers {
       startTransportServer({
         transport: { ...registry.get(name), server: async () => server },
         endpoint: bindAddress,
-        environment: { ...environment, state: new MemoryState(), notify: () => {} },
+        environment: {
+          ...environment,
+          state: new MemoryState(),
+          notify: (notice) => this.#notify(name, notice),
+        },
         onConnection,
         // A probe or a scan, most of the time.
-        onFailedHandshake: (error) => log.write('info', `${name}: ${describeError(error)}`),
-        onFault: (error) => log.write('err', `${name}: ${describeError(error)}`),
+        onFailedHandshake: (error) =>
+          log.write('info', `${name}: ${describeError(error)}`, `${name} handshake`),
+        onFault: (error) => log.write('err', `${name}: ${describeError(error)}`, `${name} fault`),
       }),
     );
     // It stops to listen at once; that the last connection ends nobody waits for.

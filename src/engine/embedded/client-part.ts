@@ -159,7 +159,8 @@ export class ClientPart implements Part {
     const serve = (application: Application): Promise<void> => this.streams.serve(application);
     const onFailure = (error: unknown): void => {
       if (error instanceof PosternError && QUIET.has(error.code)) return;
-      log.write('notice', `an application was refused: ${describeError(error)}`);
+      const text = describeError(error);
+      log.write('notice', `an application was refused: ${text}`, text);
     };
     const open = {
       // Whoever reaches the port may use it; user names and passwords mean nothing.

@@ -63,7 +63,7 @@ export class Streams {
     } catch (error) {
       this.#open.delete(id);
       tell('failed');
-      this.#options.log.write('info', `stream ${id} failed: ${describeError(error)}`);
+      this.#options.log.write('info', `stream ${id} failed: ${describeError(error)}`, 'stream');
     }
   }
 

@@ -68,7 +68,7 @@ export class TunnelServer {
         unawaited(
           () => this.#serve(stream, link, lookups),
           (fault) => {
-            this.#options.log.write('err', `a stream failed: ${describeError(fault)}`);
+            this.#options.log.write('err', `a stream failed: ${describeError(fault)}`, 'stream');
             stream.destroy();
           },
         );
@@ -97,7 +97,8 @@ export class TunnelServer {
     if (!(error instanceof PosternError) || error.code === 'ERR_LINK_FAILED') return;
     const isNews = error.code === 'ERR_MUX_OLD_PEER' && !this.#hasSeenOldPeer;
     if (isNews) this.#hasSeenOldPeer = true;
-    this.#options.log.write(isNews ? 'notice' : 'info', `a link ended: ${describeError(error)}`);
+    const text = describeError(error);
+    this.#options.log.write(isNews ? 'notice' : 'info', `a link ended: ${text}`, text);
   }
 
   /** One stream, to its end. */

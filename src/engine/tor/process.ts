@@ -82,6 +82,8 @@ class Start {
         onStdout: (event) => this.#read(event),
         onStdoutEnd: () => {},
         onStderr: (line) => launch.onLog('warn', line),
+        // It is slowed down, and not ended for it: all traffic is Tor's.
+        onFlood: () => {},
       },
     });
     const wasRequested = this.#process.exited.then(() => this.#stopped !== undefined);

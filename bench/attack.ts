@@ -1,0 +1,207 @@
+/**
+ * `npm run bench -- --attack [--quick] [--json] [--write]`: what strangers and hostile clients cost an obfs4
+ * bridge and its good clients, Postern's and Debian's obfs4proxy's in turns.
+ *
+ * Nothing passes or fails. `--quick` attacks with a tenth, `--write` writes its section of
+ * docs/BENCHMARKS.md.
+ */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { packageRoot } from '../scripts/paths.ts';
+import { systemRng } from '../src/crypto/rng.ts';
+import { createDirectDialer } from '../src/net/direct-dialer.ts';
+import { openTransportStream } from '../src/net/transport-stream.ts';
+import { systemClock } from '../src/time.ts';
+import { builtinTransports } from '../src/transports/registry.ts';
+import { askForEcho, roundTrip, startTarget } from './load.ts';
+import { environment, environmentList, writeSection } from './page.ts';
+import { startPair, type Pair, type Program } from './pair.ts';
+import { cpuSeconds, memoryBytes, openFiles } from './process-stats.ts';
+import { formatTable, type Row } from './report.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
+});
+
+const share = options.quick ? 0.1 : 1;
+const SILENT: number = 9000 * share;
+const NOISY: number = 5000 * share;
+const POURED_BYTES: number = 1e9 * share;
+const GONE = 50;
+/** What a stranger sends who has no secret: as much as obfs4 reads before it gives up. */
+const NOISE = Buffer.alloc(9000, 'x');
+/** How long a bridge has to notice that clients are gone. */
+const NOTICE_MS = 30_000;
+
+/** Figures of one program, by attack and name. */
+type Figures = Map<string, { readonly unit: string; readonly value: number }>;
+
+const programs: readonly Program[] = [
+  { name: 'postern', command: [join(packageRoot, 'bin', 'postern')] },
+  { name: 'obfs4proxy', command: ['obfs4proxy'] },
+];
+async function attackAll(program: Program): Promise<Figures> {
+  const figures: Figures = new Map();
+  for (const [name, attack] of Object.entries(attacks)) {
+    process.stderr.write(`${program.name}: ${name}\n`);
+    // In fresh processes: no attack finds what another one left.
+    const pair = await startPair(program, 'obfs4', target.endpoint);
+    try {
+      await serve(pair);
+      await attack(pair, (figure, unit, value) =>
+        figures.set(`${name}: ${figure}`, { unit, value }),
+      );
+    } finally {
+      pair.stop();
+    }
+  }
+  return figures;
+}
+
+type Tell = (figure: string, unit: string, value: number) => void;
+
+const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>>> = {
+  async 'silent connections'(pair, tell) {
+    await withStrangers(pair, SILENT, Buffer.alloc(0), tell);
+  },
+
+  async noise(pair, tell) {
+    await withStrangers(pair, NOISY, NOISE, tell);
+  },
+
+  async 'a rejected stranger who pours'(pair, tell) {
+    const socket = await connectTo(pair);
+    socket.write(NOISE);
+    await delay(200);
+    const before = cpuSeconds(pair.serverPid);
+    const chunk = Buffer.alloc(1 << 20);
+    for (let sent = 0; sent < POURED_BYTES; sent += chunk.length) {
+      if (!socket.write(chunk)) await once(socket, 'drain');
+    }
+    const seconds = cpuSeconds(pair.serverPid) - before;
+    socket.destroy();
+    tell('CPU per GB', 's', seconds / (POURED_BYTES / 1e9));
+  },
+
+  async 'clients that reset behind their end'(pair, tell) {
+    const filesBefore = openFiles(pair.serverPid);
+    for (let count = 0; count < GONE; count += 1) {
+      const { stream, wire } = await connectAsClient(pair);
+      stream.end();
+      await once(wire, 'finish');
+      wire.resetAndDestroy();
+    }
+    await delay(NOTICE_MS);
+    tell(
+      'descriptors that are left after 30 s',
+      '',
+      Math.max(0, openFiles(pair.serverPid) - filesBefore),
+    );
+  },
+};
+
+const target = await startTarget();
+const measured: Figures[] = [];
+try {
+  for (const program of programs) measured.push(await attackAll(program));
+} finally {
+  target.stop();
+}
+const [ours, theirs] = measured as [Figures, Figures];
+const rows = [...ours].map(([name, { unit, value }]): Row => {
+  const [transport, figure] = name.split(': ') as [string, string];
+  const other = theirs.get(name)!.value;
+  return {
+    transport,
+    figure,
+    unit,
+    ours: value,
+    theirs: other,
+    ratio: value / other,
+    target: undefined,
+  };
+});
+const table = formatTable(rows, programs[0]!.name, programs[1]!.name);
+if (options.write) writeSection('Under attack', section(table));
+process.stdout.write(
+  options.json ? `${JSON.stringify({ ...environment(), rows }, null, 2)}\n` : table,
+);
+
+/** Has strangers come, and a good client again and again beside them. */
+async function withStrangers(pair: Pair, count: number, says: Buffer, tell: Tell): Promise<void> {
+  const pid = pair.serverPid;
+  const [memory, files, cpu] = [memoryBytes(pid), openFiles(pid), cpuSeconds(pid)];
+  const strangers: Socket[] = [];
+  let isOver = false;
+  const coming = (async () => {
+    for (let come = 0; come < count; come += 1) {
+      const socket = await connectTo(pair);
+      if (says.length > 0) socket.write(says);
+      strangers.push(socket.resume());
+    }
+    isOver = true;
+  })();
+  const servedMs: number[] = [];
+  let failed = 0;
+  do {
+    try {
+      servedMs.push(await serve(pair));
+    } catch {
+      failed += 1;
+    }
+    await delay(5);
+  } while (!isOver);
+  await coming;
+  tell('good client that comes meanwhile, slowest', 'ms', Math.max(...servedMs));
+  tell('good clients that failed', '', failed);
+  tell('CPU for each stranger', 'ms', (1000 * (cpuSeconds(pid) - cpu)) / count);
+  await delay(1000);
+  tell('memory for each stranger', 'KiB', (memoryBytes(pid) - memory) / count / 1024);
+  tell('descriptors for each stranger', '', (openFiles(pid) - files) / count);
+  tell('good client beside those that stand', 'ms', await serve(pair));
+  for (const socket of strangers) socket.destroy();
+}
+
+/** One good client: a connection through both programs, and a byte there and back. @returns how long */
+async function serve(pair: Pair): Promise<number> {
+  const startMs = performance.now();
+  const stream = await pair.connect();
+  await askForEcho(stream);
+  await roundTrip(stream, 1);
+  stream.destroy();
+  return performance.now() - startMs;
+}
+
+async function connectTo({ server: { endpoint } }: Pair): Promise<Socket> {
+  const socket = connect(endpoint.port, endpoint.host).on('error', () => {});
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** A client with the secret, which ends as it likes. */
+async function connectAsClient({ server: { endpoint, args } }: Pair) {
+  const environment = { rng: systemRng, clock: systemClock };
+  const session = builtinTransports.get('obfs4').client(args, environment)(endpoint);
+  const wire = (await createDirectDialer()(endpoint)) as Socket;
+  return { stream: await openTransportStream(wire, session), wire };
+}
+
+function section(table: string): string {
+  return `An obfs4 bridge, a good client of it, and who means it ill. Measured on
+
+${environmentList()}
+${table}
+- *silent connections*: ${SILENT} that say nothing; *noise*: ${NOISY} that send ${NOISE.length} bytes without a secret.
+- *good client*: a SOCKS request, the handshake, one byte each way; again and again while strangers come one after
+  another, and once when all stand.
+- *memory* is the proportional set size; *descriptors for each stranger* are fewer than one where the oldest
+  made room.
+`;
+}

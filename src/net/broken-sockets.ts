@@ -1,0 +1,39 @@
+/**
+ * Sockets whose peer has reset them while nobody was reading.
+ *
+ * Node hears of a reset only where it reads or has something to send. A socket that is paused because its
+ * reader does not keep up, or whose peer has ended its direction, does neither, and would be kept for as long
+ * as the other side of its relay stays. The system tells at the next write, and one of no bytes puts
+ * nothing on the wire.
+ */
+import type { Socket } from 'node:net';
+import { limits } from '../limits.ts';
+
+const watched = new Set<Socket>();
+let timer: NodeJS.Timeout | undefined;
+
+/** Sees to it that a reset destroys the socket, now and then looking for one where nobody reads. */
+export function watchForReset(socket: Socket): void {
+  watched.add(socket);
+  socket.on('close', forget);
+  // Keeps no process alive: it is for those that go on.
+  timer ??= setInterval(look, limits.resetCheckMs).unref();
+}
+
+// One function for all sockets: a closure each would be half a kilobyte.
+function forget(this: Socket): void {
+  watched.delete(this);
+  if (watched.size > 0) return;
+  clearInterval(timer);
+  timer = undefined;
+}
+
+function look(): void {
+  for (const socket of watched) {
+    const isReading = socket.readableFlowing === true && !socket.readableEnded;
+    // What waits to be sent finds out by itself.
+    if (!isReading && socket.writable && socket.writableLength === 0) socket.write(NOTHING);
+  }
+}
+
+const NOTHING = new Uint8Array(0);

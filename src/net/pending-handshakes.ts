@@ -1,0 +1,91 @@
+/**
+ * Connections whose peer may still prove itself, of all listeners. Anybody can open them, so no number of
+ * them may keep out who comes next: at the cap one that waits makes room, and is a rejected one from then on.
+ */
+import type { Socket } from 'node:net';
+import { limits } from '../limits.ts';
+import { ipToBytes } from '../pt/address.ts';
+
+/** A handshake that is not through. */
+export interface PendingHandshake {
+  readonly wire: Socket;
+  readonly prefix: string;
+  /** Makes it a rejected one. */
+  readonly reject: () => void;
+}
+
+/** All there are, oldest first, and the same by where they come from. */
+const pending = new Set<PendingHandshake>();
+const pendingOf = new Map<string, Set<PendingHandshake>>();
+
+/**
+ * A handshake begins. One that has to make room for it is rejected: the newcomer's neighbour when they are
+ * more than the share of one network, else anybody's.
+ *
+ * @returns what is to be given to `endHandshake`, and whether another one made room
+ */
+export function beginHandshake(
+  wire: Socket,
+  reject: () => void,
+): { readonly handshake: PendingHandshake; readonly madeRoom: boolean } {
+  const prefix = prefixOf(wire.remoteAddress);
+  let neighbours = pendingOf.get(prefix);
+  const isOverShare = (neighbours?.size ?? 0) >= limits.pendingHandshakesOfPrefix;
+  const madeRoom =
+    isOverShare || pending.size >= limits.pendingHandshakes
+      ? rejectOne(isOverShare ? neighbours! : pending)
+      : false;
+  // Looked up again: the last of them may just have gone.
+  neighbours = pendingOf.get(prefix);
+  if (neighbours === undefined) pendingOf.set(prefix, (neighbours = new Set()));
+  const handshake = { wire, prefix, reject };
+  neighbours.add(handshake);
+  pending.add(handshake);
+  return { handshake, madeRoom };
+}
+
+/** It is through, or has failed. Idempotent. */
+export function endHandshake(handshake: PendingHandshake): void {
+  if (!pending.delete(handshake)) return;
+  const neighbours = pendingOf.get(handshake.prefix)!;
+  neighbours.delete(handshake);
+  if (neighbours.size === 0) pendingOf.delete(handshake.prefix);
+}
+
+/** Rejects the one that is least likely to come to anything. @returns whether there was one */
+export function rejectOnePending(): boolean {
+  return rejectOne(pending);
+}
+
+function rejectOne(handshakes: ReadonlySet<PendingHandshake>): boolean {
+  const chosen = leastPromising(handshakes);
+  if (chosen === undefined) return false;
+  endHandshake(chosen);
+  chosen.reject();
+  return true;
+}
+
+/** Among the oldest the one that has sent least: who connects to fill the cap says nothing. */
+function leastPromising(handshakes: ReadonlySet<PendingHandshake>): PendingHandshake | undefined {
+  let chosen: PendingHandshake | undefined;
+  let looked = 0;
+  for (const handshake of handshakes) {
+    if (looked === MAX_LOOKED_AT) break;
+    looked += 1;
+    if (chosen === undefined || handshake.wire.bytesRead < chosen.wire.bytesRead) {
+      chosen = handshake;
+    }
+    if (chosen.wire.bytesRead === 0) break;
+  }
+  return chosen;
+}
+
+/** To look through all of them for each connection of a flood would be what the flood is for. */
+const MAX_LOOKED_AT = 64;
+
+/** The network that an address is of: what one owner of addresses usually has. IPv4 /24, IPv6 /48. */
+function prefixOf(address: string | undefined): string {
+  const bytes = ipToBytes(address?.replace(/^::ffff:(?=[\d.]+$)/i, '') ?? '');
+  if (bytes === undefined) return '';
+  return Buffer.from(bytes.subarray(0, bytes.length === 4 ? 3 : 6)).toString('hex');
+}

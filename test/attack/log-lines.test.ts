@@ -1,0 +1,87 @@
+/** Everybody who can reach a listener writes few lines into the log, whatever they do. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Socket } from 'node:net';
+import { finished } from 'node:stream/promises';
+import { systemRng } from '../../src/crypto/rng.ts';
+import { openTransportStream } from '../../src/net/transport-stream.ts';
+import { formatEndpoint, parseIpEndpoint } from '../../src/pt/address.ts';
+import { buildEnvironment } from '../../src/pt/launch-environment.ts';
+import { systemClock } from '../../src/time.ts';
+import { builtinTransports } from '../../src/transports/registry.ts';
+import { temporaryDirectory } from '../support/managed.ts';
+import { ProbedBridge } from '../support/probed-bridge.ts';
+import { ProbedProcess } from '../support/probed-process.ts';
+import { closedPort, dial } from '../support/sockets.ts';
+import { letStrangersCome } from '../support/strangers-process.ts';
+
+const MOST_LINES = 20;
+
+test('10,000 connections of strangers to each listener of a daemon write fewer than 20 lines', async (t) => {
+  const bridge = await ProbedBridge.start(t);
+  const directory = temporaryDirectory(t);
+  const torrc = join(directory, 'torrc');
+  const lines = ['SocksPort auto', 'HTTPTunnelPort auto', 'UseBridges 1', 'Log info stdout'];
+  writeFileSync(
+    torrc,
+    [`DataDirectory ${directory}`, ...lines, `Bridge ${formatEndpoint(bridge.orPort)}`, ''].join(
+      '\n',
+    ),
+  );
+  const daemon = new ProbedProcess(t, ['run', '-f', torrc]);
+  const attacked = [
+    [daemon, await daemon.address(/SocksPort (\S+) is open/)],
+    [daemon, await daemon.address(/HTTPTunnelPort (\S+) is open/)],
+    [bridge.process, bridge.orPort],
+    [bridge.process, bridge.extOrPort],
+    [bridge.process, bridge.bridgeLine('obfs2').endpoint],
+  ] as const;
+  await bridge.serveOne('obfs4');
+  for (const [process, endpoint] of attacked) {
+    const logLength = process.log.length;
+    const strangers = await letStrangersCome(t, endpoint, 10_000, 600);
+    await bridge.serveOne('obfs4');
+    await strangers.kill();
+    await process.holdings();
+    const written = process.log.slice(logLength);
+    assert.ok(written.length < MOST_LINES, `${written.length}: ${written.slice(0, 30).join('\n')}`);
+  }
+});
+
+test('clients of a bridge whose ORPort is dead cost a line and a count', async (t) => {
+  const env = buildEnvironment({
+    role: 'server',
+    stateLocation: temporaryDirectory(t),
+    orPort: await closedPort(),
+    transports: [{ name: 'obfs4', bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+  });
+  delete env['TOR_PT_EXIT_ON_STDIN_CLOSE'];
+  const bridge = new ProbedProcess(t, [], { env });
+  const [, address, args] = await bridge.line(/^SMETHOD obfs4 (\S+) ARGS:(\S+)$/);
+  const pairs = args!.split(',').map((pair): [string, string] => {
+    const at = pair.indexOf('=');
+    return [pair.slice(0, at), pair.slice(at + 1)];
+  });
+  const endpoint = parseIpEndpoint(address!)!;
+  const environment = { rng: systemRng, clock: systemClock };
+  const connectOnce = async (): Promise<void> => {
+    const session = builtinTransports.get('obfs4').client(pairs, environment)(endpoint);
+    const wire = (await dial(endpoint)) as Socket;
+    const stream = await openTransportStream(wire, session);
+    await finished(stream.resume(), { writable: false }).catch(() => {});
+    stream.destroy();
+  };
+  await connectOnce();
+  await bridge.line(/cannot forward to the parent/);
+  const logLength = bridge.log.length;
+  for (let count = 0; count < 300; count += 1) await connectOnce();
+  await bridge.holdings();
+  assert.ok(bridge.log.length - logLength <= 1, bridge.log.slice(logLength, 20).join('\n'));
+  bridge.process.kill('SIGTERM');
+  await bridge.line(/cannot forward to the parent.* more like it within a minute/, {
+    from: logLength,
+  });
+  assert.deepEqual(await bridge.ended, { exitCode: 0, signal: null });
+});

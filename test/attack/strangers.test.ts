@@ -1,0 +1,50 @@
+/** The running bridge under strangers who have no secret, and a good client beside them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { letStrangersCome } from '../support/strangers-process.ts';
+import { ProbedBridge } from '../support/probed-bridge.ts';
+
+const COUNT = 20_000;
+
+test('20,000 silent connections keep no client out, fill no log, and leave nothing behind', async (t) => {
+  const bridge = await ProbedBridge.start(t);
+  await bridge.serveOne('obfs4');
+  const before = await bridge.process.holdings();
+  const logLength = bridge.process.log.length;
+
+  // Two processes, for each may open as many files as the bridge.
+  let isOver = false;
+  const endpoint = bridge.bridgeLine('obfs4').endpoint;
+  const coming = Promise.all([
+    letStrangersCome(t, endpoint, COUNT / 2),
+    letStrangersCome(t, endpoint, COUNT / 2),
+  ]).finally(() => (isOver = true));
+  let served = 0;
+  const longestMs = [0];
+  do {
+    const startMs = performance.now();
+    await bridge.serveOne('obfs4');
+    longestMs.push(performance.now() - startMs);
+    served += 1;
+  } while (!isOver);
+  const strangers = await coming;
+  const startMs = performance.now();
+  await bridge.serveOne('obfs4');
+  const standingMs = performance.now() - startMs;
+  t.diagnostic(
+    `${served} good clients, the slowest in ${Math.round(Math.max(...longestMs))} ms; ` +
+      `one beside all that stand in ${Math.round(standingMs)} ms`,
+  );
+
+  const during = await bridge.process.holdings();
+  t.diagnostic(JSON.stringify({ before, during }));
+  assert.ok(during.files < before.files + COUNT / 2, 'the oldest have made room');
+  assert.ok(during.memoryBytes < before.memoryBytes + COUNT * 4096);
+  const lines = bridge.process.log.slice(logLength);
+  assert.match(lines.join('\n'), /very many connections wait/);
+  assert.ok(lines.length < 20, `${lines.length} lines`);
+
+  for (const { process } of strangers) process.kill('SIGKILL');
+  const after = await bridge.process.comesBackTo(before, 8e6);
+  t.diagnostic(JSON.stringify({ after }));
+});
