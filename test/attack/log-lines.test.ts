@@ -46,7 +46,8 @@ test('10,000 connections of strangers to each listener of a daemon write fewer t
 
 test('clients of a bridge whose ORPort is dead cost a line and a count', async (t) => {
   const { process: bridge, connect } = await startProbedServer(t, await closedPort());
-  const connectOnce = (): Promise<void> => assert.rejects(connect(), /ended after 0 bytes|EPIPE|ECONNRESET/);
+  const connectOnce = (): Promise<void> =>
+    assert.rejects(connect(), /ended after 0 bytes|EPIPE|ECONNRESET/);
   await connectOnce();
   await bridge.line(/cannot forward to the parent/);
   const logLength = bridge.log.length;
