@@ -56,3 +56,24 @@ async function waitUntilStuck(wire: Socket): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+test('an application that resets behind bytes that its client does not read is noticed as well', async (t) => {
+  const served: Socket[] = [];
+  const { process, connect } = await startProbedServer(t, (socket) => {
+    served.push(socket);
+    socket.once('data', (bytes: Buffer) => void socket.write(bytes.subarray(0, 1)));
+  });
+  (await connect()).wire.resetAndDestroy();
+  const before = await process.holdings();
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connect()));
+  for (const { wire } of clients) wire.pause();
+  await Promise.all(
+    served.slice(1).map(async (socket) => {
+      // More than all buffers on the way take.
+      for (let sent = 0; sent < 16 << 20; sent += 1 << 20) socket.write(Buffer.alloc(1 << 20));
+      await waitUntilStuck(socket);
+      socket.resetAndDestroy();
+    }),
+  );
+  t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
+});
