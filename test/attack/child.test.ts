@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { LimitName } from '../../src/limits.ts';
+import { formatEndpoint } from '../../src/pt/address.ts';
 import { fakePt } from '../support/fake-pt.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
@@ -19,53 +21,60 @@ const floods: Readonly<Record<string, string>> = {
   'LOG lines': 'LOG SEVERITY=warning MESSAGE="the same again and again"\n',
 };
 
+/** A client daemon of a good bridge, which also starts the hostile program. */
+async function startDaemon(
+  t: TestContext,
+  flood: string,
+  limits: Partial<Record<LimitName, number>> = {},
+) {
+  const bridge = await ProbedBridge.start(t);
+  const directory = temporaryDirectory(t);
+  const wrapper = join(directory, 'hostile');
+  const words = fakePt({ stdout: started, flood }).map(
+    (word) => `'${word.replaceAll("'", `'\\''`)}'`,
+  );
+  writeFileSync(wrapper, `#!/bin/sh\nexec ${words.join(' ')}\n`, { mode: 0o700 });
+  const { args, endpoint } = bridge.bridgeLine('obfs4');
+  const line = args.map(([key, value]) => `${key}=${value}`).join(' ');
+  const logFile = join(directory, 'log');
+  const torrc = join(directory, 'torrc');
+  writeFileSync(
+    torrc,
+    [
+      `DataDirectory ${directory}`,
+      'SocksPort auto',
+      'UseBridges 1',
+      'ShutdownWaitLength 0',
+      `Bridge obfs4 ${formatEndpoint(endpoint)} ${line}`,
+      `Bridge hostile ${formatEndpoint(await closedPort())}`,
+      'ClientTransportPlugin obfs4 builtin',
+      `ClientTransportPlugin hostile exec ${wrapper}`,
+      `Log notice file ${logFile}`,
+      'Log notice stdout',
+      '',
+    ].join('\n'),
+  );
+  const daemon = new ProbedProcess(t, ['run', '-f', torrc], { limits });
+  const socks = await daemon.address(/SocksPort (\S+) is open/);
+  const [, pid] = await daemon.line(/hostile runs as process (\d+)/);
+  const serveOne = async (): Promise<void> => {
+    const stream = await socksConnect(socks, bridge.targets.echo);
+    stream.write('ping');
+    assert.equal((await readBytes(stream, 4)).toString(), 'ping');
+    stream.destroy();
+  };
+  return { daemon, pid, logFile, serveOne };
+}
+
 for (const [name, flood] of Object.entries(floods)) {
   test(`a child that writes ${name} without end is ended, and nobody waits for it`, async (t) => {
-    const bridge = await ProbedBridge.start(t);
-    const directory = temporaryDirectory(t);
-    const [program, script, argument] = fakePt({ stdout: started, flood });
-    const wrapper = join(directory, 'hostile');
-    const quoted = [program, script!, argument!].map(
-      (word) => `'${word.replaceAll("'", `'\\''`)}'`,
-    );
-    writeFileSync(wrapper, `#!/bin/sh\nexec ${quoted.join(' ')}\n`, { mode: 0o700 });
-    const { args, endpoint } = bridge.bridgeLine('obfs4');
-    const line = args.map(([key, value]) => `${key}=${value}`).join(' ');
-    const hostileEndpoint = await closedPort();
-    const logFile = join(directory, 'log');
-    const torrc = join(directory, 'torrc');
-    writeFileSync(
-      torrc,
-      [
-        `DataDirectory ${directory}`,
-        'SocksPort auto',
-        'UseBridges 1',
-        'ShutdownWaitLength 0',
-        `Bridge obfs4 ${endpoint.host}:${endpoint.port} ${line}`,
-        `Bridge hostile 127.0.0.1:${hostileEndpoint.port}`,
-        'ClientTransportPlugin obfs4 builtin',
-        `ClientTransportPlugin hostile exec ${wrapper}`,
-        `Log notice file ${logFile}`,
-        'Log notice stdout',
-        '',
-      ].join('\n'),
-    );
-    const daemon = new ProbedProcess(t, ['run', '-f', torrc], { limits: { childFloodMs: 3_000 } });
-    const socks = await daemon.address(/SocksPort (\S+) is open/);
-    const [, pid] = await daemon.line(/hostile runs as process (\d+)/);
-    let served = 0;
-    const longestMs = [0];
-    const serveOne = async (): Promise<void> => {
-      const startMs = performance.now();
-      const stream = await socksConnect(socks, bridge.targets.echo);
-      stream.write('ping');
-      assert.equal((await readBytes(stream, 4)).toString(), 'ping');
-      stream.destroy();
-      longestMs.push(performance.now() - startMs);
-      served += 1;
-    };
+    const limits = { childFloodMs: 3_000 };
+    const { daemon, pid, logFile, serveOne } = await startDaemon(t, flood, limits);
+    const served: number[] = [];
     while (existsSync(`/proc/${pid}`)) {
+      const startMs = performance.now();
       await serveOne();
+      served.push(performance.now() - startMs);
       await delay(20);
     }
     await daemon.line(/hostile: ended: it (?:writes without end|says too much)/);
@@ -73,13 +82,18 @@ for (const [name, flood] of Object.entries(floods)) {
     const { memoryBytes } = await daemon.holdings();
     const logBytes = statSync(logFile).size;
     t.diagnostic(
-      `${served} served, the slowest in ${Math.round(Math.max(...longestMs))} ms; ` +
+      `${served.length} served, the slowest in ${Math.round(Math.max(...served))} ms; ` +
         `${memoryBytes} bytes of memory, ${logBytes} of log`,
     );
     assert.ok(logBytes < 100_000, `${logBytes} bytes of log`);
     assert.ok(memoryBytes < 40e6);
-    // And it ends as ever.
+  });
+
+  test(`a daemon ends as ever while a child writes ${name} without end`, async (t) => {
+    const { daemon, pid, serveOne } = await startDaemon(t, flood);
+    await serveOne();
     daemon.process.kill('SIGTERM');
     assert.deepEqual(await daemon.ended, { exitCode: 0, signal: null });
+    assert.ok(!existsSync(`/proc/${pid}`));
   });
 }

@@ -2,61 +2,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { test, type TestContext } from 'node:test';
-import { buildEnvironment } from '../../src/pt/launch-environment.ts';
-import { parseSmethodArgs } from '../../src/pt/smethod-args.ts';
-import { parseIpEndpoint } from '../../src/pt/address.ts';
-import { openTransportStream } from '../../src/net/transport-stream.ts';
-import { systemRng } from '../../src/crypto/rng.ts';
-import { systemClock } from '../../src/time.ts';
-import type { LimitName } from '../../src/limits.ts';
-import { builtinTransports } from '../../src/transports/registry.ts';
-import { temporaryDirectory } from '../support/managed.ts';
-import { ProbedProcess } from '../support/probed-process.ts';
-import { dial, listen, readBytes } from '../support/sockets.ts';
+import { test } from 'node:test';
+import { startProbedServer } from '../support/probed-server.ts';
 
-interface Client {
-  readonly stream: Duplex;
-  readonly wire: Socket;
-}
-
-/** A managed proxy that serves obfs4 before a target which echoes one byte, then neither reads nor ends. */
-async function startBridge(t: TestContext, limits: Partial<Record<LimitName, number>> = {}) {
-  const target = await listen(t, (socket) => {
-    socket.once('data', (bytes: Buffer) => {
-      socket.pause().write(bytes.subarray(0, 1));
-    });
+/** Echoes one byte, then neither reads nor ends. */
+function hold(socket: Socket): void {
+  socket.once('data', (bytes: Buffer) => {
+    socket.pause().write(bytes.subarray(0, 1));
   });
-  const env = buildEnvironment({
-    role: 'server',
-    stateLocation: temporaryDirectory(t),
-    orPort: target.endpoint,
-    transports: [{ name: 'obfs4', bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
-  });
-  // Its parent holds nothing that could end.
-  delete env['TOR_PT_EXIT_ON_STDIN_CLOSE'];
-  const process = new ProbedProcess(t, [], { env, limits });
-  const [, address, args] = await process.line(/^SMETHOD obfs4 (\S+) ARGS:(\S+)$/);
-  const transport = builtinTransports.get('obfs4');
-  const environment = { rng: systemRng, clock: systemClock };
-  const endpoint = parseIpEndpoint(address!)!;
-  const connect = async (): Promise<Client> => {
-    const session = transport.client(parseSmethodArgs(args!), environment)(endpoint);
-    const wire = (await dial(endpoint)) as Socket;
-    t.after(() => void wire.destroy());
-    const stream = await openTransportStream(wire, session);
-    stream.write('x');
-    await readBytes(stream, 1);
-    return { stream, wire };
-  };
-  return { process, connect };
 }
 
 const COUNT = 50;
 
 test('resets that nobody reads of are noticed: behind an end, and behind bytes that nobody takes', async (t) => {
-  const { process, connect } = await startBridge(t);
+  const { process, connect } = await startProbedServer(t, hold);
   (await connect()).wire.resetAndDestroy();
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: COUNT }, connect));
@@ -80,7 +39,7 @@ test('resets that nobody reads of are noticed: behind an end, and behind bytes t
 });
 
 test('connections that are half closed and move nothing end, however long the target stays', async (t) => {
-  const { process, connect } = await startBridge(t, { halfClosedMs: 2_000 });
+  const { process, connect } = await startProbedServer(t, hold, { halfClosedMs: 2_000 });
   (await connect()).wire.resetAndDestroy();
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: COUNT }, connect));
@@ -97,3 +56,24 @@ async function waitUntilStuck(wire: Socket): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+test('an application that resets behind bytes that its client does not read is noticed as well', async (t) => {
+  const served: Socket[] = [];
+  const { process, connect } = await startProbedServer(t, (socket) => {
+    served.push(socket);
+    socket.once('data', (bytes: Buffer) => void socket.write(bytes.subarray(0, 1)));
+  });
+  (await connect()).wire.resetAndDestroy();
+  const before = await process.holdings();
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connect()));
+  for (const { wire } of clients) wire.pause();
+  await Promise.all(
+    served.slice(1).map(async (socket) => {
+      // More than all buffers on the way take.
+      for (let sent = 0; sent < 16 << 20; sent += 1 << 20) socket.write(Buffer.alloc(1 << 20));
+      await waitUntilStuck(socket);
+      socket.resetAndDestroy();
+    }),
+  );
+  t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
+});

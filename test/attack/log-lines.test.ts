@@ -3,18 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Socket } from 'node:net';
-import { finished } from 'node:stream/promises';
-import { systemRng } from '../../src/crypto/rng.ts';
-import { openTransportStream } from '../../src/net/transport-stream.ts';
-import { formatEndpoint, parseIpEndpoint } from '../../src/pt/address.ts';
-import { buildEnvironment } from '../../src/pt/launch-environment.ts';
-import { systemClock } from '../../src/time.ts';
-import { builtinTransports } from '../../src/transports/registry.ts';
+import { formatEndpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
-import { closedPort, dial } from '../support/sockets.ts';
+import { startProbedServer } from '../support/probed-server.ts';
+import { closedPort } from '../support/sockets.ts';
 import { letStrangersCome } from '../support/strangers-process.ts';
 
 const MOST_LINES = 20;
@@ -51,28 +45,9 @@ test('10,000 connections of strangers to each listener of a daemon write fewer t
 });
 
 test('clients of a bridge whose ORPort is dead cost a line and a count', async (t) => {
-  const env = buildEnvironment({
-    role: 'server',
-    stateLocation: temporaryDirectory(t),
-    orPort: await closedPort(),
-    transports: [{ name: 'obfs4', bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
-  });
-  delete env['TOR_PT_EXIT_ON_STDIN_CLOSE'];
-  const bridge = new ProbedProcess(t, [], { env });
-  const [, address, args] = await bridge.line(/^SMETHOD obfs4 (\S+) ARGS:(\S+)$/);
-  const pairs = args!.split(',').map((pair): [string, string] => {
-    const at = pair.indexOf('=');
-    return [pair.slice(0, at), pair.slice(at + 1)];
-  });
-  const endpoint = parseIpEndpoint(address!)!;
-  const environment = { rng: systemRng, clock: systemClock };
-  const connectOnce = async (): Promise<void> => {
-    const session = builtinTransports.get('obfs4').client(pairs, environment)(endpoint);
-    const wire = (await dial(endpoint)) as Socket;
-    const stream = await openTransportStream(wire, session);
-    await finished(stream.resume(), { writable: false }).catch(() => {});
-    stream.destroy();
-  };
+  const { process: bridge, connect } = await startProbedServer(t, await closedPort());
+  const connectOnce = (): Promise<void> =>
+    assert.rejects(connect(), /ended after 0 bytes|EPIPE|ECONNRESET/);
   await connectOnce();
   await bridge.line(/cannot forward to the parent/);
   const logLength = bridge.log.length;

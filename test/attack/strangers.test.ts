@@ -28,12 +28,15 @@ test('20,000 silent connections keep no client out, fill no log, and leave nothi
     served += 1;
   } while (!isOver);
   const strangers = await coming;
-  const startMs = performance.now();
-  await bridge.serveOne('obfs4');
-  const standingMs = performance.now() - startMs;
+  const standingMs: number[] = [];
+  for (let time = 0; time < 5; time += 1) {
+    const startMs = performance.now();
+    await bridge.serveOne('obfs4');
+    standingMs.push(Math.round(performance.now() - startMs));
+  }
   t.diagnostic(
     `${served} good clients, the slowest in ${Math.round(Math.max(...longestMs))} ms; ` +
-      `one beside all that stand in ${Math.round(standingMs)} ms`,
+      `five beside all that stand in ${standingMs.join(', ')} ms`,
   );
 
   const during = await bridge.process.holdings();

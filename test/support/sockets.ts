@@ -70,7 +70,11 @@ export async function readBytes(stream: Duplex, count: number): Promise<Buffer> 
     const chunk = stream.read() as Buffer | null;
     if (chunk === null) {
       if (stream.readableEnded || stream.destroyed) throw new Error(`ended after ${length} bytes`);
-      await Promise.race([once(stream, 'readable'), once(stream, 'close')]);
+      const heard = new AbortController();
+      const events = ['readable', 'end', 'close'];
+      await Promise.race(events.map((event) => once(stream, event, heard))).finally(() =>
+        heard.abort(),
+      );
       continue;
     }
     chunks.push(chunk);
