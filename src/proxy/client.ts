@@ -129,6 +129,10 @@ function argumentsOf(credentials: SocksCredentials): KeyValues {
     case 'userId':
       return decodeSocksArguments(credentials.userId);
     case 'userPass':
+      // Arguments begin in the user name [PT-3.5-09 .. 11].
+      if (credentials.username.length === 0) {
+        throw new PosternError('ERR_PT_SOCKS_ARGUMENTS', 'the user name is empty');
+      }
       return decodeSocksArguments(joinUserPass(credentials.username, credentials.password));
   }
 }
