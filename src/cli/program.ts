@@ -110,6 +110,7 @@ function buildProgram(
     .requiredOption('--forward <host:port>', 'where their connections go, like 127.0.0.1:22')
     .option('--transport <name>', 'the transport', 'obfs4')
     .option('--option <key=value...>', 'an option of the transport, like iat-mode=1')
+    .option('--public <address>', 'for the bridge line; again for the other family', collect)
     .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
     .addHelpText(
       'after',

@@ -98,6 +98,11 @@ describe('the command line', () => {
       ],
       /ERR_TRANSPORT_UNKNOWN/,
     ],
+    [
+      ['bridge', '--listen', '127.0.0.1:0', '--forward', 'a:1', '--public', 'host'],
+      /--public takes an IP address/,
+    ],
+    [['client', 'obfs3 0.0.0.0:1', '--socks', '127.0.0.1:0'], /stands for every address/],
     [['client', 'obfs4 192.0.2.1:1'], /one of --socks and --forward-from/],
     [['client', 'x', '--socks', '127.0.0.1:0'], /ERR_PT_BRIDGE_LINE/],
     [['client', '192.0.2.1:1', '--socks', '127.0.0.1:0'], /ERR_PT_BRIDGE_LINE/],
