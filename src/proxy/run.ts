@@ -126,7 +126,7 @@ async function run(
     typeof requested === 'string' ? requested : requested.name,
   );
   logger.notice(`postern-${version} as a ${configuration.role}, asked for ${names.join(', ')}`);
-  options.warnings?.forEach(logger.warning);
+  for (const warning of options.warnings ?? []) logger.warning(warning);
 
   let proxy: RunningProxy;
   try {
