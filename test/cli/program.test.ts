@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { packageRoot } from '../../scripts/paths.ts';
 import { ExitCode } from '../../src/cli/context.ts';
 import { stopRequestsOf } from '../../src/proxy/stop-requests.ts';
 import { version } from '../../src/version.ts';
@@ -134,7 +135,7 @@ describe('under a parent', () => {
     assert.equal(await command.exitCode, ExitCode.ok);
   });
 
-  // Command lines of the world; docs/under-tor.md has the same ones.
+  // Command lines of the world.
   const lines: readonly (readonly [string, RegExp, string[]])[] = [
     ['managed', /LOG SEVERITY=warning MESSAGE="ignored on the command line: managed"/, []],
     ['-enableLogging=true -logLevel=INFO', /MESSAGE="obfs4 listens/, ['postern.log']],
@@ -166,6 +167,20 @@ describe('under a parent', () => {
       );
     });
   }
+
+  test('the lines that docs/under-tor.md promises are among them', () => {
+    const page = readFileSync(join(packageRoot, 'docs', 'under-tor.md'), 'utf8');
+    const [, table] = page.split(/^\| behind `exec .*$/m);
+    const promised = [...table!.split('\n\n')[0]!.matchAll(/^\| (`.*?`) +\|/gm)]
+      .flatMap(([, cell]) => cell!.split(', '))
+      .map((line) => line.slice(1, -1));
+    assert.ok(promised.length >= 8);
+    const tried = ['-version', ...lines.map(([line]) => line)];
+    assert.deepEqual(
+      promised.filter((line) => !tried.includes(line)),
+      [],
+    );
+  });
 
   test('the log file begins with program, version, transports and listeners', async (t) => {
     const state = temporaryDirectory(t);
