@@ -13,7 +13,12 @@ import { startTransportServer } from './net/transport-server.ts';
 import { throughTransport } from './net/transport-stream.ts';
 import { createUpstreamDialer } from './net/upstream-dialer.ts';
 import type { Endpoint } from './pt/address.ts';
-import { type BridgeLine, formatBridgeLine, parseBridgeLine } from './pt/bridge-line.ts';
+import {
+  type BridgeLine,
+  formatBridgeLine,
+  parseBridgeLine,
+  publicLines,
+} from './pt/bridge-line.ts';
 import type { KeyValues } from './pt/key-value.ts';
 import { parseUpstreamProxy } from './pt/upstream-proxy.ts';
 import { openClientState } from './state/client-state.ts';
@@ -128,6 +133,8 @@ export interface ListenOptions {
   readonly stateDir?: string;
   /** Options of the transport, as `[['iat-mode', '1']]`. */
   readonly options?: KeyValues;
+  /** The addresses at which clients reach it, for the bridge lines: IPs without brackets. */
+  readonly publicAddresses?: readonly string[];
   /** Hears what the operator should know, such as a repaired state file; else it is a Node warning. */
   readonly onNotice?: (notice: string) => void;
   /** Gives the start up, which rejects with `signal.reason`; later it is the same as `abort`. */
@@ -138,6 +145,8 @@ export interface ListenOptions {
 export interface Listening {
   /** What clients need. A wildcard address in it must be replaced by the public one. */
   readonly bridgeLine: string;
+  /** That, and one more for each further public address, or for the other family. */
+  readonly bridgeLines: readonly string[];
   /** Where it really listens. */
   readonly address: Endpoint;
   /**
@@ -176,7 +185,7 @@ export async function listen(
   const { transports = builtinTransports, stateDir, host, port, signal } = options;
   const transport = transports.get(options.transport);
   const state = stateDir === undefined ? noState : openStateDirectory(resolve(stateDir));
-  let bridgeLine = '';
+  let bridgeLines: readonly string[] = [];
   try {
     const running = await startTransportServer({
       transport,
@@ -190,7 +199,8 @@ export async function listen(
       },
       onConnection: (stream) => onConnection(stream),
       onListening: ({ endpoint, clientArguments: args }) => {
-        bridgeLine = formatBridgeLine({ transport: transport.name, endpoint, args });
+        const line = { transport: transport.name, endpoint, args };
+        bridgeLines = publicLines(line, options.publicAddresses ?? []).map(formatBridgeLine);
       },
       signal,
     });
@@ -200,7 +210,8 @@ export async function listen(
       await closed;
     };
     return {
-      bridgeLine,
+      bridgeLine: bridgeLines[0]!,
+      bridgeLines,
       address: running.endpoint,
       close,
       abort: () => running.abort(),

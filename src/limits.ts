@@ -78,7 +78,7 @@ const table = {
       'A connection whose one direction has ended and whose other moves nothing would be kept for ever.',
   },
   httpConnectHeadBytes: {
-    value: 16_384,
+    value: 32_768,
     unit: 'bytes',
     guards: 'An HTTP proxy that never ends its response head would fill the memory.',
   },

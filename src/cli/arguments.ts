@@ -2,7 +2,7 @@
 import type { MappedAddress } from '../control/messages.ts';
 import type { ControlAddress } from '../control/node/dial.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { bytesToIp, ipToBytes, parseIpEndpoint } from '../pt/address.ts';
+import { bytesToIp, ipToBytes, parseIpEndpoint, parseReachableIp } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { UsageError } from './report-error.ts';
 
@@ -15,6 +15,17 @@ export function parseListenAddress(option: string, text: string): Endpoint {
     );
   }
   return endpoint;
+}
+
+/** `--public`: where clients reach a bridge. Brackets are taken; ports are those that it listens on. */
+export function parsePublicAddresses(texts: readonly string[]): readonly string[] {
+  return texts.map((text) => {
+    const address = parseReachableIp(text);
+    if (address !== undefined) return address;
+    throw new UsageError(
+      '--public takes an IP address without a port, like 192.0.2.3 or 2001:db8::3',
+    );
+  });
 }
 
 /** `--forward`: where a connection goes to; the host may be a name. */

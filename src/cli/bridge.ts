@@ -5,11 +5,17 @@ import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
+import { isUnspecified } from '../pt/address.ts';
 import { relay } from '../net/relay.ts';
 import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { checkServerOptions } from '../transports/argument-names.ts';
 import { builtinTransports } from '../transports/registry.ts';
-import { parseForwardTarget, parseListenAddress, parseOptions } from './arguments.ts';
+import {
+  parseForwardTarget,
+  parseListenAddress,
+  parseOptions,
+  parsePublicAddresses,
+} from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
@@ -23,12 +29,14 @@ export interface BridgeOptions {
   readonly transport: string;
   readonly option?: readonly string[];
   readonly state?: string;
+  readonly public?: readonly string[];
 }
 
 export async function run(context: CommandContext, options: BridgeOptions): Promise<number> {
   const endpoint = parseListenAddress('--listen', options.listen);
   const target = parseForwardTarget('--forward', options.forward);
   const transportOptions = parseOptions(options.option ?? []);
+  const publicAddresses = parsePublicAddresses(options.public ?? []);
   const stateDir =
     options.state ?? defaultStateDirectory(context, 'bridge', options.transport, endpoint.port);
 
@@ -55,6 +63,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
         ...endpoint,
         stateDir,
         options: transportOptions,
+        publicAddresses,
         onNotice: (notice) => say(context, `Note: ${notice}`),
       },
       forward,
@@ -64,15 +73,15 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
     return reportError(context, error, `no bridge on ${options.listen}`);
   }
 
-  context.stdout.write(`${bridge.bridgeLine}\n`);
+  context.stdout.write(bridge.bridgeLines.map((line) => `${line}\n`).join(''));
   const { warning } = builtinTransports.get(options.transport);
   if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
   if (slowSecretboxNotice !== undefined) say(context, `Note: ${slowSecretboxNotice}`);
-  if (isWildcard(bridge.address.host)) {
-    say(
-      context,
-      `Replace ${bridge.address.host} in the bridge line by this machine's public address.`,
-    );
+  const { host } = bridge.address;
+  if (isUnspecified(host) && publicAddresses.length === 0) {
+    const which =
+      host === '::' ? '0.0.0.0 and [::] in the bridge lines' : `${host} in the bridge line`;
+    say(context, `Replace ${which} by this machine's public address, or give it: --public ADDRESS`);
   }
   say(
     context,
@@ -94,8 +103,4 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   await closed;
   await lock.release();
   return ExitCode.ok;
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
 }

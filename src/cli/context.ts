@@ -43,3 +43,9 @@ Exit codes:
 export function say(context: CommandContext, line: string): void {
   context.stderr.write(`${line}\n`);
 }
+
+/** Whether a parent has launched us as a pluggable transport (PT 3.2.1), and reads our stdout. */
+export function hasParent(env: CommandContext['env']): boolean {
+  // Any of them: a parent that forgets the version list is told so in the parent's own language.
+  return Object.keys(env).some((name) => name.startsWith('TOR_PT_'));
+}

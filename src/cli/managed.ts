@@ -3,18 +3,11 @@ import { logSeverities, type LogSeverity } from '../pt/messages.ts';
 import { runManagedProxy } from '../proxy/run.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import type { CommandContext } from './context.ts';
+import type { ExecLine } from './exec-line.ts';
 import { UsageError } from './report-error.ts';
 import { describeProcess } from './status.ts';
 
-/** The options of the managed proxy, as torrc's `exec` line gives them. */
-export interface ManagedOptions {
-  readonly logLevel?: string;
-  readonly logFile?: string;
-  readonly enableLogging?: true;
-  readonly unsafeLogging?: true;
-}
-
-export function run(context: CommandContext, options: ManagedOptions): Promise<number> {
+export function run(context: CommandContext, options: ExecLine): Promise<number> {
   const { env, stdin, stdout, stop, parentPid, onSignal } = context;
   const logFile = options.logFile ?? (options.enableLogging && 'postern.log');
   return runManagedProxy({
@@ -30,7 +23,17 @@ export function run(context: CommandContext, options: ManagedOptions): Promise<n
     ...(options.logLevel !== undefined && { logLevel: parseLogLevel(options.logLevel) }),
     ...(logFile !== undefined && { logFile }),
     unsafeLogging: options.unsafeLogging ?? false,
+    warnings: describeUnused(options),
   });
+}
+
+/** What was written on the command line and changes nothing, as with obfs4proxy; here it is said. */
+function describeUnused({ ignored, distBias }: ExecLine): readonly string[] {
+  const words = ignored.map((word) => word.slice(0, 40)).join(' ');
+  return [
+    ...(ignored.length > 0 ? [`ignored on the command line: ${words}`] : []),
+    ...(distBias ? ['--obfs4-distBias changes nothing: lengths are drawn as without it'] : []),
+  ];
 }
 
 /** The specification's severities, and obfs4proxy's names for them (`WARN`, in upper case). */

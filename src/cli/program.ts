@@ -5,10 +5,10 @@ import type { ClientOptions } from './client.ts';
 import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
-import { type CommandContext, EXIT_CODES_HELP, ExitCode, say } from './context.ts';
+import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
 import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
-import type { ManagedOptions } from './managed.ts';
+import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
 import { reportError, UsageError } from './report-error.ts';
 import type { RunOptions } from './run.ts';
 import { describeProcess } from './status.ts';
@@ -23,40 +23,57 @@ export async function runCommand(context: CommandContext): Promise<number> {
 }
 
 async function chooseAndRun(context: CommandContext): Promise<number> {
-  // A parent's usual way to start a transport: no argument, everything in the environment.
-  if (isManaged(context) && context.args.length === 0) {
-    return (await import('./managed.ts')).run(context, {});
-  }
+  const { args, env } = context;
+  const isManaged = hasParent(env);
+  // A parent's usual way to start a transport: options at most, and a start that costs little.
+  if (isManaged && !/^[^-]/.test(args[0] ?? '')) return runManaged(context);
   const { Command, CommanderError } = await import('commander');
   let exitCode: number = ExitCode.ok;
   const program = buildProgram(new Command(), context, (code) => {
     exitCode = code;
   });
+  const verbs = program.commands.map((command) => command.name());
+  // Under a parent a verb stands first or nowhere: behind an option it may be what Go's rules ignore.
+  if (!(isManaged ? args.slice(0, 1) : args).some((word) => verbs.includes(word))) {
+    return isManaged ? runManaged(context) : runWithoutVerb(context, program);
+  }
   try {
-    await program.parseAsync(withTwoDashes(program, context), { from: 'user' });
+    await program.parseAsync(withoutExamined(args), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (error.exitCode === 0) return ExitCode.ok;
+    throw new UsageError(
+      error.code === 'commander.help'
+        ? 'one more word is needed; --help lists what there is'
+        : error.message.replace(/^error: /, ''),
+    );
   }
   return exitCode;
 }
 
-/** Whether a parent has launched us as a pluggable transport (PT 3.2.1). */
-function isManaged({ env }: CommandContext): boolean {
-  // Any of them: a parent that forgets the version list is told so in the parent's own language.
-  return ['MANAGED_TRANSPORT_VER', 'CLIENT_TRANSPORTS', 'SERVER_TRANSPORTS'].some(
-    (name) => env[`TOR_PT_${name}`] !== undefined,
-  );
+/** Started by a parent: whatever the command line says, the protocol is spoken on stdout. */
+async function runManaged(context: CommandContext): Promise<number> {
+  const options = parseExecLine(context.args);
+  if (options.version) return printVersion(context);
+  if (options.help) throw new UsageError('help is for people: ask for it in a terminal');
+  await addPlugins(options.plugin);
+  return (await import('./managed.ts')).run(context, options);
 }
 
-/**
- * obfs4proxy's options have one dash and a long name (`-enableLogging`); torrc lines that were
- * written for it work unchanged. Only as a managed proxy: a verb's options are ours alone.
- */
-function withTwoDashes(program: Command, { args }: CommandContext): readonly string[] {
-  const verbs = program.commands.map((command) => command.name());
-  if (args.some((argument) => verbs.includes(argument))) return withoutExamined(args);
-  return args.map((argument) => (/^-[a-zA-Z]{2,}/.test(argument) ? `-${argument}` : argument));
+/** Not started by a parent, and not told what to do. */
+async function runWithoutVerb(context: CommandContext, program: Command): Promise<number> {
+  const options = parseExecLine(context.args);
+  await addPlugins(options.plugin);
+  const [word] = options.ignored;
+  if (word !== undefined) throw new UsageError(`there is no verb ${word}; see postern --help`);
+  if (options.version) return printVersion(context);
+  program.outputHelp({ error: options.help !== true });
+  return options.help ? ExitCode.ok : ExitCode.usage;
+}
+
+function printVersion(context: CommandContext): number {
+  context.stdout.write(`${version}\n`);
+  return ExitCode.ok;
 }
 
 function buildProgram(
@@ -73,31 +90,18 @@ function buildProgram(
     )
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
-    .option('-V, --version', 'print the version')
-    .option('--plugin <module>', 'add the transports of a module; may be repeated', collect)
-    .option('--logLevel, --log-level <level>', 'managed: error, warning, notice, info or debug')
-    .option('--log-file <name>', 'managed: write a log of that name into the state directory')
-    .option('--enableLogging', 'managed: the same with the name postern.log')
-    .option('--unsafeLogging, --unsafe-logging', 'managed: do not scrub addresses from the log')
     .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
-    .allowExcessArguments()
     .hook('preAction', async (_, action) => {
-      if (action !== program && action.name() !== 'run') answerStatusRequests(context, action);
-      const { plugin = [] } = program.opts<{ plugin?: readonly string[] }>();
-      for (const specifier of plugin) await addPlugin(specifier);
-    })
-    .action(async (options: ManagedOptions & { version?: true }, { args }: Command) => {
-      if (args.length > 0) throw new UsageError(`there is no verb ${args[0]}; see postern --help`);
-      if (options.version === true) {
-        context.stdout.write(`${version}\n`);
-      } else if (isManaged(context)) {
-        setExitCode(await (await import('./managed.ts')).run(context, options));
-      } else {
-        // Not started by a parent and not told what to do.
-        program.outputHelp({ error: true });
-        setExitCode(ExitCode.usage);
-      }
+      if (action.name() !== 'run') answerStatusRequests(context, action);
+      await addPlugins(program.opts<ExecLine>().plugin);
     });
+  for (const option of execOptions) {
+    if (option.key === 'help') continue; // commander's own
+    const names = option.names.map((name) => `${name.length === 1 ? '-' : '--'}${name}`).join(', ');
+    const flags = option.value === undefined ? names : `${names} <${option.value}>`;
+    if (option.repeats) program.option(flags, option.description, collect);
+    else program.option(flags, option.description);
+  }
 
   program
     .command('bridge')
@@ -106,6 +110,7 @@ function buildProgram(
     .requiredOption('--forward <host:port>', 'where their connections go, like 127.0.0.1:22')
     .option('--transport <name>', 'the transport', 'obfs4')
     .option('--option <key=value...>', 'an option of the transport, like iat-mode=1')
+    .option('--public <address>', 'for the bridge line; again for the other family', collect)
     .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
     .addHelpText(
       'after',
@@ -176,6 +181,8 @@ function buildProgram(
     command.exitOverride().configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      // What is wrong is told by reportError, as everything else is.
+      outputError: () => {},
     });
   }
   return program;
@@ -195,9 +202,11 @@ function collect(value: string, values: readonly string[] = []): readonly string
 }
 
 /** Before the verb is run: from then on its transports are like any other. */
-async function addPlugin(specifier: string): Promise<void> {
-  const { loadPlugin } = await import('./plugin.ts');
-  for (const transport of await loadPlugin(specifier)) builtinTransports.register(transport);
+async function addPlugins(specifiers: readonly string[] = []): Promise<void> {
+  for (const specifier of specifiers) {
+    const { loadPlugin } = await import('./plugin.ts');
+    for (const transport of await loadPlugin(specifier)) builtinTransports.register(transport);
+  }
 }
 
 function transportsHelp(): string {

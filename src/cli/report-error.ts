@@ -1,5 +1,6 @@
-import { type ErrorCode, PosternError } from '../errors.ts';
-import { type CommandContext, ExitCode, say } from './context.ts';
+import { describeError, type ErrorCode, PosternError } from '../errors.ts';
+import { formatMessage } from '../pt/encode.ts';
+import { type CommandContext, ExitCode, hasParent, say } from './context.ts';
 
 /** A command line that cannot be followed; the message says which part of it and why. */
 export class UsageError extends Error {
@@ -16,13 +17,19 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Tells a person why a verb ended and what to do about it.
+ * Tells a person why a verb ended and what to do about it; a parent too, which reads stdout alone and
+ * would start us again and again without a visible reason (PT 3.3.1 [PT-3.3.1-12, 13]).
  *
  * @param what what could not be done, as "cannot listen on 127.0.0.1:80"
  * @returns the exit code
  */
 export function reportError(context: CommandContext, error: unknown, what?: string): number {
   const prefix = what === undefined ? 'postern:' : `postern: ${what}:`;
+  if (hasParent(context.env)) {
+    const isUsage = error instanceof UsageError;
+    const text = isUsage ? `on the command line, ${error.message}` : describeError(error);
+    context.stdout.write(`${formatMessage({ kind: 'ENV-ERROR', text: `${prefix} ${text}` })}\n`);
+  }
   if (error instanceof UsageError) {
     say(context, `${prefix} ${error.message}`);
     return ExitCode.usage;

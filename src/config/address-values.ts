@@ -1,5 +1,11 @@
 /** Values that are addresses: ports to listen on, proxies, networks, mappings. */
-import { bytesToIp, formatEndpoint, ipToBytes, parseIpEndpoint } from '../pt/address.ts';
+import {
+  bytesToIp,
+  formatEndpoint,
+  ipToBytes,
+  parseIpEndpoint,
+  parseReachableIp,
+} from '../pt/address.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { type ValueType, valueFault } from './value-types.ts';
 
@@ -45,6 +51,17 @@ export const listenType: ValueType<Endpoint | undefined> = {
 };
 
 const loopback = '127.0.0.1';
+
+/** An address without a port, at which somebody else reaches this machine. */
+export const addressType: ValueType<string> = {
+  syntax: 'IP',
+  parse(text) {
+    const address = parseReachableIp(text);
+    if (address !== undefined) return address;
+    throw valueFault('must be an IP address without a port (no host names)');
+  },
+  format: (address) => address,
+};
 
 /** A proxy to connect to, by its address: a name would have to be asked for outside the proxy. */
 export function proxyType(defaultPort: number): ValueType<Endpoint> {

@@ -10,6 +10,7 @@ import {
 import type { Endpoint } from '../pt/address.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
 import {
+  addressType,
   listenType,
   type Mapping,
   mappingType,
@@ -64,6 +65,7 @@ export interface OptionValues {
   readonly HTTPSProxyAuthenticator: string | undefined;
   readonly ORPort: Endpoint | undefined;
   readonly ExtORPort: Endpoint | undefined;
+  readonly Address: readonly string[];
   readonly ServerTransportPlugin: readonly TransportPlugin[];
   readonly ServerTransportListenAddr: readonly TransportListenAddress[];
   readonly ServerTransportOptions: readonly TransportOptions[];
@@ -233,6 +235,13 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     isList: false,
     default: '0',
     summary: 'The same with the Extended ORPort protocol, which tells who the client is.',
+  },
+  Address: {
+    section: 'bridge',
+    type: addressType,
+    isList: true,
+    summary:
+      'Where clients reach the bridge, for its bridge lines; once for IPv4 and once for IPv6.',
   },
   ServerTransportPlugin: {
     section: 'bridge',

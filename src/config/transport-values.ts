@@ -30,13 +30,7 @@ export interface TransportOptions {
 export const bridgeType: ValueType<BridgeLine> = {
   syntax: '[TRANSPORT] IP:PORT [FINGERPRINT] [KEY=VALUE …]',
   parse(text) {
-    const line = orValueFault(() => parseBridgeLine(text));
-    const { host, port } = line.endpoint;
-    // As a bridge prints it that listens on all addresses: its operator was to put in the public one.
-    if (host === '0.0.0.0' || host === '::' || port === 0) {
-      throw valueFault('the address stands for any; put in the one at which the bridge is reached');
-    }
-    return line;
+    return orValueFault(() => parseBridgeLine(text));
   },
   format: formatBridgeLine,
 };

@@ -36,6 +36,9 @@ export function createHttpConnect(options: HttpConnectOptions): Exchange<void> {
       if (done) throw new PosternBug('HTTP CONNECT client fed after its end');
       queue.push(chunk);
       for (;;) {
+        skipEmptyLines(queue);
+        const stranger = strangerThanHttp(queue.peek(0, 5));
+        if (stranger !== undefined) return fail('ERR_TUNNEL_MALFORMED', stranger);
         const length = headLength(queue.peek(0, limits.httpConnectHeadBytes));
         if (length === undefined) {
           if (queue.length < limits.httpConnectHeadBytes) return [];
@@ -75,6 +78,24 @@ function encodeConnect({ target, credentials }: HttpConnectOptions): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }
 
+/** Some proxies begin with an empty line, as clients of old did (RFC 9112, section 2.2). */
+function skipEmptyLines(queue: ByteQueue): void {
+  const bytes = queue.peek(0, limits.httpConnectHeadBytes);
+  let length = 0;
+  while (bytes[length] === 0x0d || bytes[length] === 0x0a) length += 1;
+  queue.skip(length);
+}
+
+/** What answers there instead of an HTTP proxy, told by its first bytes; undefined as long as it may be one. */
+function strangerThanHttp(bytes: Buffer): string | undefined {
+  if (bytes.equals(HTTP.subarray(0, bytes.length))) return undefined;
+  return bytes[0] === 5 || bytes[0] === 4 || bytes[0] === 0
+    ? 'the proxy answers in SOCKS: its type is not http'
+    : 'the proxy’s answer is not HTTP/1';
+}
+
+const HTTP = Buffer.from('HTTP/');
+
 /** The length of a response head with its empty line; undefined while that line is not there. */
 function headLength(bytes: Buffer): number | undefined {
   // RFC 9112, section 2.2: a lone LF may end a line.
@@ -83,21 +104,31 @@ function headLength(bytes: Buffer): number | undefined {
 }
 
 function parseStatusLine(head: string): number | undefined {
-  const match = /^HTTP\/1\.[0-9] ([1-9][0-9]{2})(?: [^\n]*)?\r?\n/.exec(head);
+  const match = /^HTTP\/1\.[0-9] +([1-9][0-9]{2})(?: [^\n]*)?\r?\n/.exec(head);
   return match === null ? undefined : Number(match[1]);
 }
 
 function errorFromStatus(status: number): [ErrorCode, string] {
   switch (status) {
     case 403:
-      return ['ERR_DIAL_NOT_ALLOWED', 'the HTTP proxy forbids this target (status 403)'];
+      return [
+        'ERR_DIAL_NOT_ALLOWED',
+        'the HTTP proxy forbids this target (status 403); most of them allow CONNECT to port 443 only',
+      ];
+    case 401:
     case 407:
       return [
         'ERR_TUNNEL_AUTH_REJECTED',
-        'the HTTP proxy wants other credentials, or any at all (status 407)',
+        `the HTTP proxy wants other credentials, or any at all (status ${status})`,
       ];
+    // squid says 503, tinyproxy 500, privoxy 503, others 502.
+    case 500:
     case 502:
-      return ['ERR_DIAL_HOST_UNREACHABLE', 'the HTTP proxy cannot reach the target (status 502)'];
+    case 503:
+      return [
+        'ERR_DIAL_HOST_UNREACHABLE',
+        `the HTTP proxy cannot reach the target (status ${status})`,
+      ];
     case 504:
       return ['ERR_DIAL_TIMED_OUT', 'the HTTP proxy’s own connection timed out (status 504)'];
     default:

@@ -59,6 +59,7 @@ function createExchange(proxy: UpstreamProxy, target: Endpoint): Exchange<void> 
         target,
         ...(username !== undefined && {
           credentials: { username: Buffer.from(username), password: Buffer.from(password ?? '') },
+          mayIgnoreCredentials: true,
         }),
       });
   }

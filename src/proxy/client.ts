@@ -12,7 +12,7 @@ import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import type { SocksCredentials } from '../socks/messages.ts';
 import type { Transport } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
-import type { RoleContext, RunningProxy } from './role.ts';
+import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
 
 /**
  * Starts every requested transport that is known and reports each. Unknown names are ignored in
@@ -34,11 +34,12 @@ export async function startClient(
       listeners.push(listener);
       const { endpoint } = listener;
       reporter.report({ kind: 'CMETHOD', transport: name, protocol: 'socks5', endpoint });
+      logger.info(describeListener(name, endpoint));
     } catch (error) {
       reporter.report({ kind: 'CMETHOD-ERROR', transport: name, text: describeError(error) });
     }
   }
-  reporter.report({ kind: 'CMETHODS DONE' });
+  reportDone(reporter, 'CMETHODS DONE');
   return {
     async drain() {
       for (const listener of listeners) await listener.close();
@@ -128,6 +129,10 @@ function argumentsOf(credentials: SocksCredentials): KeyValues {
     case 'userId':
       return decodeSocksArguments(credentials.userId);
     case 'userPass':
+      // Arguments begin in the user name [PT-3.5-09 .. 11].
+      if (credentials.username.length === 0) {
+        throw new PosternError('ERR_PT_SOCKS_ARGUMENTS', 'the user name is empty');
+      }
       return decodeSocksArguments(joinUserPass(credentials.username, credentials.password));
   }
 }

@@ -18,6 +18,7 @@ import {
 import type { TransportRegistry } from '../transports/registry.ts';
 import { startClient } from './client.ts';
 import { openDestination } from './destination.ts';
+import { version } from '../version.ts';
 import { watchEnds, type EndSources, type Ends } from './ends.ts';
 import type { LogQueue } from './log-queue.ts';
 import { createLogFile, createLogger, isPlainFileName } from './logger.ts';
@@ -46,6 +47,8 @@ export interface ManagedProxyOptions extends Partial<World> {
   readonly logFile?: string;
   /** Whether addresses stay in log lines. */
   readonly unsafeLogging?: boolean;
+  /** What is logged as warnings at the start. */
+  readonly warnings?: readonly string[];
   /** Is given a way to log a line whenever somebody asks for the status. @returns ends that */
   readonly onStatusRequest?: (log: (line: string) => void) => () => void;
   readonly rng?: Rng;
@@ -118,6 +121,12 @@ async function run(
     await state.close();
     await reporter.flush(ends.now);
   };
+
+  const names = configuration.transports.map((requested) =>
+    typeof requested === 'string' ? requested : requested.name,
+  );
+  logger.notice(`postern-${version} as a ${configuration.role}, asked for ${names.join(', ')}`);
+  for (const warning of options.warnings ?? []) logger.warning(warning);
 
   let proxy: RunningProxy;
   try {

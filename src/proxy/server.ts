@@ -9,7 +9,7 @@ import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environme
 import type { StateDirectory } from '../state/state-directory.ts';
 import type { Transport } from '../transports/contract.ts';
 import type { Destination } from './destination.ts';
-import type { RoleContext, RunningProxy } from './role.ts';
+import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
 
 /** What a server is given on top. */
 export interface ServerContext extends RoleContext {
@@ -39,7 +39,7 @@ export async function startServer(
       reporter.report({ kind: 'SMETHOD-ERROR', transport: transport.name, text });
     }
   }
-  reporter.report({ kind: 'SMETHODS DONE' });
+  reportDone(reporter, 'SMETHODS DONE');
   if (context.destination === undefined) {
     logger.warning('neither an ORPort nor an Extended ORPort is set: connections will be closed');
   }
@@ -75,8 +75,10 @@ class ReverseProxy implements RunningProxy {
       onFailedHandshake: (error) =>
         logger.info(`${name}: ${describeError(error)}`, `${name} handshake`),
       onFault: (error) => logger.error(`${name}: ${describeError(error)}`, `${name} fault`),
-      onListening: ({ endpoint, clientArguments: args }) =>
-        reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args }),
+      onListening: ({ endpoint, clientArguments: args }) => {
+        reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args });
+        logger.info(describeListener(name, endpoint));
+      },
       signal: this.#ending.signal,
     });
     this.#started.push(running);

@@ -58,6 +58,18 @@ export function isLoopback(host: string): boolean {
   return bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
 }
 
+/** An address at which something can be reached, brackets taken off, in canonical form; else undefined. */
+export function parseReachableIp(text: string): string | undefined {
+  const bytes = ipToBytes(text.replace(/^\[(.*:.*)\]$/s, '$1'));
+  const host = bytes && bytesToIp(bytes);
+  return host === undefined || isUnspecified(host) ? undefined : host;
+}
+
+/** Whether `host` is 0.0.0.0 or `::`: every address of a listener, and none that can be reached. */
+export function isUnspecified(host: string): boolean {
+  return ipToBytes(host)?.every((byte) => byte === 0) === true;
+}
+
 function isIpv4Mapped(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
 }

@@ -6,9 +6,10 @@
  *     Bridge obfs4 192.0.2.3:443 0123456789ABCDEF0123456789ABCDEF01234567 cert=… iat-mode=0
  */
 import { PosternError } from '../errors.ts';
-import { formatEndpoint, parseIpEndpoint, type Endpoint } from './address.ts';
+import { formatEndpoint, isUnspecified, parseIpEndpoint, type Endpoint } from './address.ts';
 import type { KeyValues } from './key-value.ts';
 import { isTransportName } from './names.ts';
+import { wordsOfPastedLine } from './pasted-line.ts';
 import { encodeSocksArguments, maxSocks5ArgumentBytes } from './socks-arguments.ts';
 
 /** One bridge: where it is, what it speaks, and what a client must know to use it. */
@@ -26,18 +27,29 @@ const defaultPort = 443;
 
 /**
  * Reads a line by tor's rules (parse_bridge_line in config.c): a first word that is a C identifier is
- * the transport; the address is an IP address; arguments need a transport.
+ * the transport; the address is an IP address; arguments need a transport. What a paste brings along is
+ * taken off before (pasted-line.ts).
  *
  * @throws PosternError `ERR_PT_BRIDGE_LINE`; no message quotes the address or an argument's value
  */
 export function parseBridgeLine(line: string): BridgeLine {
-  if (line.includes('\0')) throw fault('the line contains NUL');
-  const words = line.split(/\s+/).filter((word) => word !== '');
-  if (words[0]?.toLowerCase() === 'bridge') words.shift();
+  const bridge = parseWords(wordsOfPastedLine(line));
+  // As a bridge prints it that listens on all addresses.
+  if (isUnspecified(bridge.endpoint.host)) {
+    throw fault(
+      'the address stands for every address of the bridge; put in the one at which it is reached',
+    );
+  }
+  return bridge;
+}
+
+function parseWords(given: readonly string[]): BridgeLine {
+  const words = [...given];
+  if (words.some((word) => word.includes('\0'))) throw fault('the line contains NUL');
   const transport = isTransportName(words[0] ?? '') ? words.shift() : undefined;
   const endpoint = parseAddress(words.shift(), transport);
   const fingerprint =
-    words[0]?.includes('=') === false ? parseFingerprint(words.shift()!) : undefined;
+    words[0]?.includes('=') === false ? parseFingerprint(takeFingerprint(words)) : undefined;
   const args = words.map(parseArgument);
   if (transport === undefined && args.length > 0) {
     throw fault('there are arguments but no transport before the address');
@@ -49,6 +61,13 @@ export function parseBridgeLine(line: string): BridgeLine {
     ...(fingerprint !== undefined && { fingerprint }),
     args,
   };
+}
+
+/** The fingerprint off the front of `words`: one word, or groups of four digits, as tor prints and takes it. */
+function takeFingerprint(words: string[]): string {
+  const other = words.findIndex((word) => !/^[0-9a-f]{4}$/i.test(word));
+  const groups = other === -1 ? words.length : other;
+  return words.splice(0, Math.max(groups, 1)).join('');
 }
 
 /**
@@ -68,8 +87,28 @@ export function formatBridgeLine(bridge: BridgeLine): string {
   }
   if (bridge.args.some(([key]) => key.includes('='))) throw fault("an argument's key contains '='");
   if (words.some((word) => /\s/.test(word))) throw fault('a word of the line contains white space');
-  parseBridgeLine(words.join(' '));
-  return words.join(' ');
+  const line = words.join(' ');
+  if (wordsOfPastedLine(line).join(' ') !== line) {
+    throw fault('a word of the line would be taken for what a paste brings along');
+  }
+  parseWords(words);
+  return line;
+}
+
+/**
+ * The lines to hand out for a bridge that listens where `line` says: one for each public address, if those are
+ * known; else, where it listens on both families, one for each to put the address into.
+ */
+export function publicLines(
+  line: BridgeLine,
+  publicAddresses: readonly string[],
+): readonly BridgeLine[] {
+  const { host, port } = line.endpoint;
+  const hosts = host === '::' ? ['0.0.0.0', '::'] : [host];
+  return (publicAddresses.length > 0 ? publicAddresses : hosts).map((at) => ({
+    ...line,
+    endpoint: { host: at, port },
+  }));
 }
 
 function parseAddress(word: string | undefined, transport: string | undefined): Endpoint {

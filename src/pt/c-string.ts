@@ -12,14 +12,34 @@ const letterOf: Readonly<Record<string, string>> = {
 
 const characterOf: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
 
+const asciiOf: Readonly<Record<string, string>> = {
+  '\u2018': "'",
+  '\u2019': "'",
+  '\u201c': '"',
+  '\u201d': '"',
+  '\u2013': '-',
+  '\u2014': '-',
+  '\u2011': '-',
+  '\u2026': '...',
+  '\u00a0': ' ',
+  '\u202f': ' ',
+  '\u00d7': 'x',
+  '\u2192': '->',
+};
+
+/** A text in ASCII: typographic characters by what stands for them, every other one as `?`. */
+export function toAscii(text: string): string {
+  return text.replace(/\P{ASCII}/gu, (character) => asciiOf[character] ?? '?');
+}
+
 /**
  * Quotes a text with the subset that every parent reads: printable ASCII and `\" \\ \n \r \t`.
- * Anything else becomes `?`. Octal escapes are legal, but arti drops a line that has one.
+ * Typographic characters become ASCII, anything else `?`. Octal escapes are legal, but arti drops a line that has one.
  */
 export function formatCString(text: string): string {
-  const body = text
+  const body = toAscii(text)
     .replace(/["\\\n\r\t]/g, (character) => `\\${letterOf[character]!}`)
-    .replace(/[^\x20-\x7e]/gu, '?');
+    .replace(/[^\x20-\x7e]/g, '?');
   return `"${body}"`;
 }
 

@@ -1,6 +1,6 @@
 import { PosternError, PosternBug } from '../errors.ts';
 import { formatEndpoint, parseIpEndpoint, type Endpoint } from './address.ts';
-import { formatCString } from './c-string.ts';
+import { formatCString, toAscii } from './c-string.ts';
 import type { KeyValues } from './key-value.ts';
 import type { Message } from './messages.ts';
 import { isTransportName } from './names.ts';
@@ -10,8 +10,8 @@ import { isVersion } from './versions.ts';
 /**
  * A message as its line, without the NL.
  *
- * Error texts are made to fit: line breaks become spaces, other characters outside printable ASCII
- * (and tab) become `?`, an empty text becomes "unspecified" (PT 3.3: one line of US-ASCII). CR is legal
+ * Error texts are made to fit: line breaks become spaces, typographic characters their likes in
+ * ASCII, others outside printable ASCII (and tab) `?`, an empty text becomes "unspecified" (PT 3.3: one line of US-ASCII). CR is legal
  * there, but no writer should end a line with it, so it goes too.
  *
  * @throws PosternError `ERR_PT_MESSAGE` or `ERR_PT_SMETHOD_ARGS` for a field that no line can carry: an
@@ -70,9 +70,9 @@ function formatPair([key, value]: readonly [string, string]): string {
 }
 
 function toLineText(text: string): string {
-  const line = text
+  const line = toAscii(text)
     .replace(/[\r\n]+/g, ' ')
-    .replace(/[^\x20-\x7e\t]/gu, '?')
+    .replace(/[^\x20-\x7e\t]/g, '?')
     .trim();
   return line === '' ? 'unspecified' : line;
 }

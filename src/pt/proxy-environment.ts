@@ -87,9 +87,9 @@ export function parseProxyEnvironment(env: Environment): EnvironmentOutcome {
 
     // Step 3.
     const configuration = parseConfiguration(env);
-    const uri = env['TOR_PT_PROXY'];
-    // A server ignores TOR_PT_PROXY [PT-3-09].
-    if (configuration.role === 'server' || uri === undefined) return { messages, configuration };
+    const uri = env['TOR_PT_PROXY'] ?? '';
+    // A server ignores TOR_PT_PROXY [PT-3-09]; an empty one names no proxy, as goptlib has it [PT-3.2.2-05].
+    if (configuration.role === 'server' || uri === '') return { messages, configuration };
 
     // Step 4.
     failure = 'PROXY-ERROR';
@@ -149,7 +149,9 @@ function parseServer(
   );
   // Options for transports that are not started are ignored [PT-3.2.3-04].
   const options = optional(env, 'TOR_PT_SERVER_TRANSPORT_OPTIONS', parseServerOptions);
-  const orPort = optional(env, 'TOR_PT_ORPORT', destination);
+  // Empty says that there is none, as goptlib has it [PT-3.2.3-16].
+  const orPort =
+    env['TOR_PT_ORPORT'] === '' ? undefined : optional(env, 'TOR_PT_ORPORT', destination);
   const extendedOrPort = parseExtendedOrPort(env);
   return {
     role: 'server',

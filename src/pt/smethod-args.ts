@@ -1,7 +1,7 @@
 /**
  * The pairs of `ARGS:` in an SMETHOD line (PT 3.3.3): what clients need to use this server.
  *
- *     args = pair *( "," pair )        pair = key "=" value
+ *     args = [ pair *( "," pair ) ]      pair = key "=" value
  *
  *     cert=HszPy3vWfjsESCEOo9ZBkRv6zQ/1mGHzc8arF0y2SpwFr3WhsMu8rK0zyaoyERfbz3ddFw,iat-mode=0
  *
@@ -12,12 +12,14 @@ import { addEscapes, parsePair, splitUnescaped } from './escaping.ts';
 import type { KeyValues } from './key-value.ts';
 
 /**
- * The pairs, in order. The text is what follows `ARGS:`.
+ * The pairs, in order. The text is what follows `ARGS:`; empty, as obfs4proxy announces obfs2 and obfs3,
+ * it holds none [PT-3.3.3-08].
  *
- * @throws PosternError `ERR_PT_SMETHOD_ARGS` for no pair at all, a pair without `=`, an empty key or a
+ * @throws PosternError `ERR_PT_SMETHOD_ARGS` for a pair without `=`, an empty key or a
  *   lone backslash at the end
  */
 export function parseSmethodArgs(text: string): KeyValues {
+  if (text === '') return [];
   return splitUnescaped(text, ',').map((piece, index) => {
     const pair = parsePair(piece);
     if (typeof pair === 'string') throw fault(`pair ${index + 1} ${pair}`);

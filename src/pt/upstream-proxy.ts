@@ -34,6 +34,11 @@ export function parseUpstreamProxy(uri: string): UpstreamProxy {
   const authority = match[2]!;
   const at = authority.lastIndexOf('@');
   const endpoint = parseIpEndpoint(authority.slice(at + 1));
+  if (/^[a-z0-9_.-]*[a-z][a-z0-9_.-]*:[0-9]+$/i.test(authority.slice(at + 1))) {
+    throw fault(
+      'the proxy is given by name: look the address up (getent hosts NAME, or nslookup NAME), and give that',
+    );
+  }
   if (endpoint === undefined || endpoint.port === 0) {
     throw fault(
       'after the credentials there must be <ip>:<port> and nothing else (IPv6 in brackets)',
@@ -78,11 +83,8 @@ function credentials(userinfo: string): { username: string; password?: string } 
 }
 
 /**
- * Decodes valid percent escapes and takes everything else literally.
- *
- * [PT-3.2.2-06] reads RFC 3986 strictly and would answer a broken escape with PROXY-ERROR. We do not:
- * tor passes user and password raw, so that a password such as `50%off` arrives with a '%' that
- * escapes nothing, and a refusal would lock out users who did nothing wrong.
+ * Decodes valid percent escapes and takes everything else literally [PT-3.2.2-06]: tor passes user and
+ * password raw, so that a password such as `50%off` arrives with a '%' that escapes nothing.
  */
 function decodePercent(text: string): string {
   return text.replace(/(?:%[0-9a-fA-F]{2})+/g, (escapes) => {

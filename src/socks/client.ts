@@ -13,10 +13,12 @@ export type SocksClientOptions =
       readonly version: 'socks5';
       readonly target: Endpoint;
       /**
-       * 1..255 and 0..255 bytes. Where given, username/password is the one method offered: a proxy
+       * 1..255 and 0..255 bytes. By default username/password is then the one method offered: a proxy
        * that would leave the credentials unread must fail, or PT arguments were lost in silence.
        */
       readonly credentials?: { readonly username: Uint8Array; readonly password: Uint8Array };
+      /** Whether a proxy may leave the credentials unread: a password it may, PT arguments it may not. */
+      readonly mayIgnoreCredentials?: boolean;
     }
   | {
       readonly version: 'socks4' | 'socks4a';
@@ -81,7 +83,7 @@ abstract class Client implements Exchange<void> {
 
 class Socks5Client extends Client {
   readonly #greeting: Uint8Array;
-  readonly #method: number;
+  readonly #methods: readonly number[];
   readonly #userPass: Uint8Array | undefined;
   readonly #request: Uint8Array;
   #waitsFor: 'method' | 'userPassStatus' | 'reply' = 'method';
@@ -89,8 +91,11 @@ class Socks5Client extends Client {
   constructor(options: Extract<SocksClientOptions, { version: 'socks5' }>) {
     super();
     const { credentials, target } = options;
-    this.#method = credentials === undefined ? SocksMethod.none : SocksMethod.usernamePassword;
-    this.#greeting = encodeGreeting([this.#method]);
+    this.#methods = [
+      ...(credentials === undefined || options.mayIgnoreCredentials ? [SocksMethod.none] : []),
+      ...(credentials === undefined ? [] : [SocksMethod.usernamePassword]),
+    ];
+    this.#greeting = encodeGreeting(this.#methods);
     this.#userPass = credentials && encodeUserPass(credentials.username, credentials.password);
     this.#request = encodeRequest5(target);
   }
@@ -105,11 +110,13 @@ class Socks5Client extends Client {
         const choice = decodeMethodChoice(bytes);
         if (choice === NEED_MORE) return NEED_MORE;
         // PT 3.5 [PT-3.5-07]: arguments that the proxy would not read are never dropped in silence.
-        if (this.consume(choice) !== this.#method) {
+        const method = this.consume(choice);
+        if (!this.#methods.includes(method)) {
           throw authRejected('the SOCKS proxy does not take the authentication that was offered');
         }
-        this.#waitsFor = this.#userPass === undefined ? 'reply' : 'userPassStatus';
-        return [{ type: 'send', bytes: this.#userPass ?? this.#request }];
+        const userPass = method === SocksMethod.none ? undefined : this.#userPass;
+        this.#waitsFor = userPass === undefined ? 'reply' : 'userPassStatus';
+        return [{ type: 'send', bytes: userPass ?? this.#request }];
       }
       case 'userPassStatus': {
         const status = decodeUserPassStatus(bytes);
@@ -123,7 +130,7 @@ class Socks5Client extends Client {
       case 'reply': {
         const reply = decodeReply5(bytes);
         if (reply === NEED_MORE) return NEED_MORE;
-        const { code } = this.consume(reply);
+        const code = this.consume(reply);
         if (code !== SocksReply.succeeded) throw errorFromReply(code);
         return this.established();
       }

@@ -11,7 +11,7 @@ import {
   AddressType,
   CONNECT,
   isHostName,
-  type Socks5ReplyMessage,
+  SocksReply,
   type SocksCredentials,
   type SocksRequest,
 } from './messages.ts';
@@ -32,15 +32,15 @@ export function decodeGreeting(bytes: Uint8Array): Result<readonly number[]> {
 
 /** The server's choice: `05 METHOD`. Throws `ERR_TUNNEL_MALFORMED`. */
 export function decodeMethodChoice(bytes: Uint8Array): Result<number> {
-  if (bytes.length > 0 && bytes[0] !== 5) throw notSocks5();
+  if (bytes.length > 0 && bytes[0] !== 5) throw otherProtocol(bytes[0]!);
   return bytes.length < 2 ? NEED_MORE : { message: bytes[1]!, length: 2 };
 }
 
 /**
  * Username and password: `01 ULEN UNAME PLEN PASSWD` (RFC 1929).
  *
- * RFC 1929 wants 1 to 255 bytes in each. An empty PASSWD is tolerated, for curl sends one when it
- * was given a user name alone; an empty UNAME has no meaning and no known sender, and is refused.
+ * RFC 1929 wants 1 to 255 bytes in each. Empty ones are taken, as tor takes them: curl sends an empty
+ * PASSWD when it was given a user name alone, and applications an empty UNAME with a password alone.
  *
  * Throws `ERR_SOCKS_MALFORMED`.
  */
@@ -52,7 +52,6 @@ export function decodeUserPass(
   }
   if (bytes.length < 2) return NEED_MORE;
   const usernameEnd = 2 + bytes[1]!;
-  if (usernameEnd === 2) throw malformed('the user name is empty');
   if (bytes.length <= usernameEnd) return NEED_MORE;
   const length = usernameEnd + 1 + bytes[usernameEnd]!;
   if (bytes.length < length) return NEED_MORE;
@@ -61,14 +60,11 @@ export function decodeUserPass(
   return { message: { type: 'userPass', username, password }, length };
 }
 
-/** The verdict on username and password: `01 STATUS`, zero for yes. Throws `ERR_TUNNEL_MALFORMED`. */
+/**
+ * The verdict on username and password: `01 STATUS`, zero for yes. The version is not looked at, as tor
+ * and curl have it: there are proxies that put 0 there, or 5.
+ */
 export function decodeUserPassStatus(bytes: Uint8Array): Result<number> {
-  if (bytes.length > 0 && bytes[0] !== 1) {
-    throw new PosternError(
-      'ERR_TUNNEL_MALFORMED',
-      'the proxy’s answer to username and password has a version other than 1',
-    );
-  }
   return bytes.length < 2 ? NEED_MORE : { message: bytes[1]!, length: 2 };
 }
 
@@ -81,7 +77,6 @@ export function decodeUserPassStatus(bytes: Uint8Array): Result<number> {
 export function decodeRequest5(bytes: Uint8Array): Result<Endpoint> {
   if (bytes.length > 0 && bytes[0] !== 5) throw malformed('the request is not of version 5');
   if (bytes.length > 1 && bytes[1] !== CONNECT) throw commandUnsupported();
-  if (bytes.length > 2 && bytes[2] !== 0) throw malformed('the reserved byte is not zero');
   const address = decodeAddress(bytes);
   if (address === NEED_MORE) return NEED_MORE;
   if (address === 'unknown type') {
@@ -91,15 +86,24 @@ export function decodeRequest5(bytes: Uint8Array): Result<Endpoint> {
   return address;
 }
 
-/** A SOCKS5 reply: `05 REP 00 ATYP BND.ADDR BND.PORT`. Throws `ERR_TUNNEL_MALFORMED`. */
-export function decodeReply5(bytes: Uint8Array): Result<Socks5ReplyMessage> {
-  if (bytes.length > 0 && bytes[0] !== 5) throw notSocks5();
-  const address = decodeAddress(bytes);
-  if (address === NEED_MORE) return NEED_MORE;
-  if (address === 'unknown type' || address === 'bad name') {
-    throw new PosternError('ERR_TUNNEL_MALFORMED', 'the proxy’s reply holds no valid address');
+/**
+ * The code of a SOCKS5 reply: `05 REP 00 ATYP BND.ADDR BND.PORT`. The address is measured, since
+ * payload follows it, and not read; behind a failure nothing follows, and whatever stands there, or does
+ * not, the reason holds. Throws `ERR_TUNNEL_MALFORMED`.
+ */
+export function decodeReply5(bytes: Uint8Array): Result<number> {
+  if (bytes.length < 2) return NEED_MORE;
+  const code = bytes[1]!;
+  if (code !== SocksReply.succeeded) return { message: code, length: 2 };
+  const end = measureAddress(bytes);
+  if (end === NEED_MORE) return NEED_MORE;
+  if (end === 'unknown type') {
+    throw new PosternError(
+      'ERR_TUNNEL_MALFORMED',
+      'the proxy’s reply has no end that can be found',
+    );
   }
-  return { message: { code: bytes[1]!, bound: address.message }, length: address.length };
+  return { message: code, length: end };
 }
 
 /**
@@ -133,45 +137,54 @@ export function decodeRequest4(bytes: Uint8Array): Result<SocksRequest> {
   };
 }
 
-/** A SOCKS4 reply: `00 CD` and six bytes without meaning. Throws `ERR_TUNNEL_MALFORMED`. */
+/**
+ * The code of a SOCKS4 reply: `00 CD` and six bytes without meaning. Proxies that begin it with 4 are
+ * understood; those of another kind are not. Throws `ERR_TUNNEL_MALFORMED`.
+ */
 export function decodeReply4(bytes: Uint8Array): Result<number> {
-  if (bytes.length > 0 && bytes[0] !== 0) {
-    throw new PosternError('ERR_TUNNEL_MALFORMED', 'the proxy’s reply is not of SOCKS version 4');
-  }
+  if (bytes.length > 0 && bytes[0] !== 0 && bytes[0] !== 4) throw otherProtocol(bytes[0]!);
   return bytes.length < 8 ? NEED_MORE : { message: bytes[1]!, length: 8 };
 }
 
-/** `ATYP ADDR PORT`, which stand at offset 3 in a SOCKS5 request and in its reply. */
+/** `ATYP ADDR PORT`, which stand at offset 3 in a SOCKS5 request. */
 function decodeAddress(bytes: Uint8Array): Result<Endpoint> | 'unknown type' | 'bad name' {
+  const end = measureAddress(bytes);
+  if (typeof end !== 'number') return end;
+  const isName = bytes[3] === AddressType.hostName;
+  const field = bytes.subarray(isName ? 5 : 4, end - 2);
+  const host = isName ? hostFromBytes(field) : bytesToIp(field);
+  if (host === undefined) return 'bad name';
+  return { message: { host, port: (bytes[end - 2]! << 8) | bytes[end - 1]! }, length: end };
+}
+
+/** Where a SOCKS5 request or reply ends, by the address in it. */
+function measureAddress(bytes: Uint8Array): number | typeof NEED_MORE | 'unknown type' {
   if (bytes.length < 4) return NEED_MORE;
-  let start = 4;
   let end: number;
   switch (bytes[3]) {
     case AddressType.ipv4:
-      end = start + 4;
+      end = 10;
       break;
     case AddressType.ipv6:
-      end = start + 16;
+      end = 22;
       break;
     case AddressType.hostName:
       if (bytes.length < 5) return NEED_MORE;
-      start = 5;
-      end = start + bytes[4]!;
+      end = 7 + bytes[4]!;
       break;
     default:
       return 'unknown type';
   }
-  if (bytes.length < end + 2) return NEED_MORE;
-  const field = bytes.subarray(start, end);
-  const host = bytes[3] === AddressType.hostName ? hostFromBytes(field) : bytesToIp(field);
-  if (host === undefined) return 'bad name';
-  return { message: { host, port: (bytes[end]! << 8) | bytes[end + 1]! }, length: end + 2 };
+  return bytes.length < end ? NEED_MORE : end;
 }
 
-/** A host-name field as text, or canonical when it holds an IP literal; undefined when it is neither. */
+/**
+ * A host-name field as text, or canonical when it holds an IP literal, in brackets or without, as
+ * applications take it out of a URL; undefined when it is neither.
+ */
 function hostFromBytes(field: Uint8Array): string | undefined {
   const text = Buffer.from(field.buffer, field.byteOffset, field.length).toString('latin1');
-  const address = ipToBytes(text);
+  const address = ipToBytes(text.replace(/^\[(.*:.*)\]$/s, '$1'));
   if (address !== undefined) return bytesToIp(address);
   return isHostName(text) ? text : undefined;
 }
@@ -197,6 +210,13 @@ function commandUnsupported(): PosternError {
   return new PosternError('ERR_SOCKS_COMMAND_UNSUPPORTED', 'the client asked for BIND or UDP');
 }
 
-function notSocks5(): PosternError {
-  return new PosternError('ERR_TUNNEL_MALFORMED', 'the proxy’s answer is not of SOCKS version 5');
+/** What answers there is no SOCKS proxy, or not of this version. */
+function otherProtocol(first: number): PosternError {
+  const what =
+    first === 0x48 // the H of HTTP/1.1
+      ? 'the proxy answers in HTTP: its type is http, not SOCKS'
+      : first === 0 || first === 4 || first === 5
+        ? 'the proxy speaks another version of SOCKS'
+        : 'the proxy’s answer is no SOCKS';
+  return new PosternError('ERR_TUNNEL_MALFORMED', what);
 }

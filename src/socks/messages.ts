@@ -57,12 +57,6 @@ export interface SocksRequest {
   readonly credentials: SocksCredentials;
 }
 
-/** A SOCKS5 reply: its code and the address the proxy connected from. */
-export interface Socks5ReplyMessage {
-  readonly code: number;
-  readonly bound: Endpoint;
-}
-
 /** Where a proxy that does not tell says that it is bound. */
 export const UNSPECIFIED: Endpoint = { host: '0.0.0.0', port: 0 };
 

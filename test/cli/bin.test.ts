@@ -1,7 +1,7 @@
 /** `bin/postern`, which must answer also where nothing behind it can be loaded. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { packageRoot } from '../../scripts/paths.ts';
@@ -69,4 +69,21 @@ test('a clone that is not built says so, to a parent in its own language', (t) =
     stdout: `ENV-ERROR ${sentence}`,
     stderr: '',
   });
+});
+
+test('a program that cannot be loaded says so to a parent, and shows the stack', (t) => {
+  const folder = temporaryDirectory(t);
+  cpSync(join(packageRoot, 'bin'), join(folder, 'bin'), { recursive: true });
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ type: 'module', engines: { node: '>=20.19.0' } }),
+  );
+  mkdirSync(join(folder, 'dist', 'src', 'cli'), { recursive: true });
+  writeFileSync(join(folder, 'dist', 'src', 'cli', 'main.js'), "import 'commander-is-not-there';");
+  const file = join(folder, 'bin', 'postern');
+  const { status, stdout, stderr } = run(t, '24.0.0', { TOR_PT_STATE_LOCATION: folder }, file);
+  assert.notEqual(status, 0);
+  assert.match(stdout, /^ENV-ERROR postern cannot be loaded: .*'commander-is-not-there'.*\n$/);
+  assert.match(stderr, /ERR_MODULE_NOT_FOUND/);
+  assert.equal(run(t, '24.0.0', {}, file).stdout, '');
 });

@@ -96,6 +96,26 @@ describe('postern bridge and postern client', () => {
     assert.match(second.bridgeLine, /iat-mode=1$/);
   });
 
+  test('the bridge line has the public address, and says how to give it where it has none', async (t) => {
+    const run = async (listen: string, ...options: string[]) => {
+      const args = ['--forward', '127.0.0.1:9', '--transport', 'obfs3', ...options];
+      const bridge = start(t, ['bridge', '--listen', listen, ...args]);
+      await bridge.stderr.match(/The bridge runs/);
+      bridge.stop();
+      assert.equal(await bridge.exitCode, ExitCode.ok);
+      return [bridge.stdout.text.replaceAll(/:\d+$/gm, ''), bridge.stderr.text] as const;
+    };
+    const [unknown, advice] = await run('0.0.0.0:0', '--state', join(folder, 'p1'));
+    assert.equal(unknown, 'obfs3 0.0.0.0\n');
+    assert.match(advice, /Replace 0\.0\.0\.0 in the bridge line .* --public ADDRESS/);
+    const [known, quiet] = await run(
+      ...(['0.0.0.0:0', '--state', join(folder, 'p2'), '--public', '192.0.2.3'] as const),
+      ...['--public', '[2001:DB8::3]'],
+    );
+    assert.equal(known, 'obfs3 192.0.2.3\nobfs3 [2001:db8::3]\n');
+    assert.doesNotMatch(quiet, /Replace/);
+  });
+
   test('draining lets a connection finish; a second request ends it', async (t) => {
     let accept: (socket: Socket) => void;
     const accepted = new Promise<Socket>((resolve) => (accept = resolve));

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { packageRoot } from '../../scripts/paths.ts';
 import { ExitCode } from '../../src/cli/context.ts';
 import { stopRequestsOf } from '../../src/proxy/stop-requests.ts';
 import { version } from '../../src/version.ts';
 import { startCommand } from '../support/command.ts';
+import { temporaryDirectory } from '../support/managed.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -61,7 +63,8 @@ describe('the command line', () => {
         });
       }
     }
-    // obfs4proxy's way to say it.
+    // obfs4proxy's way to say it, as people type it too.
+    assert.equal((await runToEnd(['-version'])).stdout, `${version}\n`);
     assert.equal((await runToEnd(['-version'], managedEnv)).stdout, `${version}\n`);
   });
 
@@ -96,6 +99,11 @@ describe('the command line', () => {
       ],
       /ERR_TRANSPORT_UNKNOWN/,
     ],
+    [
+      ['bridge', '--listen', '127.0.0.1:0', '--forward', 'a:1', '--public', 'host'],
+      /--public takes an IP address/,
+    ],
+    [['client', 'obfs3 0.0.0.0:1', '--socks', '127.0.0.1:0'], /stands for every address/],
     [['client', 'obfs4 192.0.2.1:1'], /one of --socks and --forward-from/],
     [['client', 'x', '--socks', '127.0.0.1:0'], /ERR_PT_BRIDGE_LINE/],
     [['client', '192.0.2.1:1', '--socks', '127.0.0.1:0'], /ERR_PT_BRIDGE_LINE/],
@@ -121,37 +129,112 @@ describe('under a parent', () => {
   test('no argument is a managed proxy, which ends when told to', async () => {
     const command = startCommand([], managedEnv);
     await command.stdout.match(
-      /^VERSION 1\nCMETHOD obfs4 socks5 127\.0\.0\.1:\d+\nCMETHODS DONE\n/,
+      /^VERSION 1\nCMETHOD obfs4 socks5 127\.0\.0\.1:\d+\nSTATUS TYPE=version IMPLEMENTATION=postern VERSION=[0-9.]+\nCMETHODS DONE\n/,
     );
     command.stop();
     assert.equal(await command.exitCode, ExitCode.ok);
   });
 
-  test('the options of obfs4proxy are understood, with one dash or two', async () => {
-    for (const args of [
-      ['-enableLogging', '-logLevel', 'DEBUG', '-unsafeLogging'],
-      ['--enableLogging', '--logLevel=WARN'],
-    ]) {
-      const command = startCommand(args, managedEnv);
+  // Command lines of the world.
+  const lines: readonly (readonly [string, RegExp, string[]])[] = [
+    ['managed', /LOG SEVERITY=warning MESSAGE="ignored on the command line: managed"/, []],
+    ['-enableLogging=true -logLevel=INFO', /MESSAGE="obfs4 listens/, ['postern.log']],
+    ['--enableLogging=true --logLevel=INFO', /MESSAGE="obfs4 listens/, ['postern.log']],
+    ['-enableLogging -logLevel DEBUG -unsafeLogging', /MESSAGE="obfs4 listens/, ['postern.log']],
+    ['-enableLogging=true -logLevel=ERROR', /^CMETHODS DONE$/m, []],
+    ['-enableLogging=0 --log-level info', /MESSAGE="obfs4 listens/, []],
+    ['-enableLogging -enableLogging=F', /asked for obfs4/, []],
+    ['-unsafeLogging=true', /asked for obfs4/, []],
+    ['-obfs4-distBias', /MESSAGE="--obfs4-distBias changes nothing/, []],
+    ['-logLevel=WARN managed -nonsense', /command line: managed -nonsense"/, []],
+    ['-logLevel INFO -- -nonsense', /command line: -nonsense"/, []],
+    ['- bridge', /command line: - bridge"/, []],
+    ['--log-file=x.log', /asked for obfs4/, ['x.log']],
+  ];
+  for (const [line, expected, files] of lines) {
+    test(`exec postern ${line}`, async (t) => {
+      const state = temporaryDirectory(t);
+      const args = line.split(' ');
+      const command = startCommand(args, { ...managedEnv, TOR_PT_STATE_LOCATION: state });
       await command.stdout.match(/CMETHODS DONE\n/);
+      await command.stdout.match(expected);
       command.stop();
       assert.equal(await command.exitCode, ExitCode.ok);
+      assert.equal(command.stderr.text, '');
       assert.deepEqual(
-        readdirSync(folder).filter((name) => name.endsWith('.log')),
-        ['postern.log'],
+        readdirSync(state).filter((name) => name.endsWith('.log')),
+        files,
       );
-    }
+    });
+  }
+
+  test('the lines that docs/under-tor.md promises are among them', () => {
+    const page = readFileSync(join(packageRoot, 'docs', 'under-tor.md'), 'utf8');
+    const [, table] = page.split(/^\| behind `exec .*$/m);
+    const promised = [...table!.split('\n\n')[0]!.matchAll(/^\| (`.*?`) +\|/gm)]
+      .flatMap(([, cell]) => cell!.split(', '))
+      .map((line) => line.slice(1, -1));
+    assert.ok(promised.length >= 8);
+    const tried = ['-version', ...lines.map(([line]) => line)];
+    assert.deepEqual(
+      promised.filter((line) => !tried.includes(line)),
+      [],
+    );
   });
 
-  test('a log level that is none ends it with a line on stderr, none on stdout', async () => {
-    const { exitCode, stdout, stderr } = await runToEnd(['--log-level', 'loud'], managedEnv);
-    assert.equal(exitCode, ExitCode.usage);
-    assert.equal(stdout, '');
-    assert.match(stderr, /--log-level takes one of error, warning, notice, info, debug/);
+  test('the log file begins with program, version, transports and listeners', async (t) => {
+    const state = temporaryDirectory(t);
+    const env = { ...managedEnv, TOR_PT_STATE_LOCATION: state };
+    const command = startCommand(['--enableLogging', '--logLevel', 'INFO'], env);
+    const [, port] = await command.stdout.match(/^CMETHOD obfs4 socks5 127\.0\.0\.1:(\d+)$/m);
+    command.stop();
+    await command.exitCode;
+    assert.deepEqual(
+      readFileSync(join(state, 'postern.log'), 'latin1')
+        .split('\n')
+        .slice(0, 2)
+        .map((line) => line.replace(/^\S+ /, '')),
+      [
+        `[notice] postern-${version} as a client, asked for obfs4`,
+        `[info] obfs4 listens on port ${port} of loopback`,
+      ],
+    );
   });
+
+  const { TOR_PT_CLIENT_TRANSPORTS: _, ...noRole } = managedEnv;
+  const failures: readonly (readonly [string, RegExp, Readonly<Record<string, string>>?])[] = [
+    ['--log-level loud', /--log-level takes one of error, warning, notice, info, debug/],
+    ['-logLevel', /-logLevel needs a value/],
+    ['-enableLogging=yes', /-enableLogging takes true or false/],
+    ['-nonsense', /unknown option -nonsense/],
+    ['---enableLogging', /---enableLogging is no option/],
+    ['-=x', /-=x is no option/],
+    ['-h', /help is for people/],
+    ['--plugin ./nowhere.mjs', /--plugin \.\/nowhere\.mjs: the module cannot be loaded/],
+    ['bridge', /required option '--listen <address:port>' not specified/],
+    ['demo --nonsense', /unknown option '--nonsense'/],
+    ['ctl', /one more word is needed/],
+    ['client x --socks 127.0.0.1:0', /ERR_PT_BRIDGE_LINE/],
+    ['run -f /nonexistent/torrc', /ERR_CONFIG_FILE/],
+    ['--log-file ../x', /the log file must be a name without directories/],
+    ['', /TOR_PT_CLIENT_TRANSPORTS nor TOR_PT_SERVER_TRANSPORTS/, noRole],
+    ['-nonsense', /unknown option/, { TOR_PT_EXIT_ON_STDIN_CLOSE: '1' }],
+  ];
+  for (const [line, expected, env = managedEnv] of failures) {
+    test(`[PT-3.3.1-12] [PT-3.3.1-13] exec postern ${line}: ENV-ERROR on stdout`, async () => {
+      const args = line.split(' ').filter((word) => word !== '');
+      const { exitCode, stdout } = await runToEnd(args, env);
+      assert.notEqual(exitCode, ExitCode.ok);
+      const [error, ...others] = stdout.split('\n').filter((text) => /-ERROR /.test(text));
+      assert.match(error ?? stdout, /^ENV-ERROR [\x20-\x7e]+$/);
+      assert.match(error!, expected);
+      assert.deepEqual(others, []);
+    });
+  }
 
   test('a verb is a verb there too', async () => {
-    assert.equal((await runToEnd(['bridge'], managedEnv)).exitCode, ExitCode.usage);
+    const { stderr } = await runToEnd(['bridge'], managedEnv);
+    assert.match(stderr, /--listen/);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Applications that ask and do not go on: each costs its own socket, and that for a while. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import { listenHttpTunnel } from '../../src/engine/embedded/http-tunnel-port.ts';
@@ -37,6 +37,30 @@ describe('HTTPTunnelPort', () => {
     assert.equal(timers.delays.includes(limits.socksRequestTimeoutMs), false);
     assert.equal(asked.destroyed, false);
     asked.destroy();
+  });
+
+  test('takes a head whose lines end in LF alone', async (t) => {
+    const asked = new EventEmitter();
+    const listener = await listenHttpTunnel(
+      { host: '127.0.0.1', port: 0 },
+      {
+        serve: async ({ target }) => void asked.emit('target', target),
+        onFailure: (error) => assert.fail(String(error)),
+        timers: new HandTimers(),
+      },
+    );
+    t.after(() => listener.abort());
+    for (const [head, target] of [
+      ['CONNECT [2001:db8::1]:80 HTTP/1.1\nHost: x\n\n', { host: '2001:db8::1', port: 80 }],
+      ['CONNECT a.b:1 HTTP/1.0\r\n\r\n', { host: 'a.b', port: 1 }],
+    ] as const) {
+      const socket = await dial(listener.endpoint);
+      socket.on('error', () => {});
+      const next = once(asked, 'target');
+      socket.write(head);
+      assert.deepEqual(await next, [target]);
+      socket.destroy();
+    }
   });
 
   test('takes no more than a limit of those that have not asked', async (t) => {

@@ -40,6 +40,27 @@ test('any 2xx establishes, and the bytes behind the head are payload', () => {
   assert.deepEqual(answered('HTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\np'), ['p']);
 });
 
+test('two blanks, an empty line in front and a long head pass', () => {
+  assert.deepEqual(answered('HTTP/1.0  200  OK\r\n\r\np'), ['p']);
+  assert.deepEqual(answered('\r\n\r\nHTTP/1.1 200 OK\r\n\r\np'), ['p']);
+  const client = createHttpConnect({ target });
+  const [done] = client.receive(Buffer.from(`HTTP/1.1 200 OK\r\nX: ${'x'.repeat(32_000)}\r\n\r\n`));
+  assert.equal(done?.type, 'done');
+});
+
+test('a proxy of another kind is told by its first byte, without a head and a wait', () => {
+  for (const [bytes, message] of [
+    [Buffer.of(5, 0xff), /answers in SOCKS/],
+    [Buffer.of(0, 0x5b, 0, 0), /answers in SOCKS/],
+    [Buffer.from('S'), /not HTTP/],
+    [Buffer.from('\r\nHTTQ'), /not HTTP/],
+  ] as const) {
+    const [failed] = createHttpConnect({ target }).receive(bytes);
+    assert.ok(failed?.type === 'failed' && failed.error.code === 'ERR_TUNNEL_MALFORMED');
+    assert.match(failed.error.message, message);
+  }
+});
+
 test('each refusal becomes an error of its own', () => {
   for (const [status, code] of [
     ['407 Proxy Authentication Required', 'ERR_TUNNEL_AUTH_REJECTED'],
@@ -47,7 +68,11 @@ test('each refusal becomes an error of its own', () => {
     ['502 Bad Gateway', 'ERR_DIAL_HOST_UNREACHABLE'],
     ['504 Gateway Timeout', 'ERR_DIAL_TIMED_OUT'],
     ['301 Moved', 'ERR_HTTP_PROXY_REFUSED'],
-    ['500 No', 'ERR_HTTP_PROXY_REFUSED'],
+    ['401 Unauthorized', 'ERR_TUNNEL_AUTH_REJECTED'],
+    // tinyproxy; squid and privoxy.
+    ['500 Unable to connect', 'ERR_DIAL_HOST_UNREACHABLE'],
+    ['503 Service Unavailable', 'ERR_DIAL_HOST_UNREACHABLE'],
+    ['429 No', 'ERR_HTTP_PROXY_REFUSED'],
   ]) {
     assert.deepEqual(answered(`HTTP/1.1 ${status}\r\n\r\n`), [code]);
   }
@@ -58,7 +83,8 @@ test('an answer that is not HTTP, has no end, or stops', () => {
   assert.deepEqual(answered('HTTP/2 200\r\n\r\n'), ['ERR_TUNNEL_MALFORMED']);
   assert.deepEqual(answered('HTTP/1.1 200 OK\r\n'), [undefined]);
   const client = createHttpConnect({ target });
-  assert.deepEqual(client.receive(Buffer.alloc(limits.httpConnectHeadBytes - 1, 'x')), []);
+  const head = Buffer.alloc(limits.httpConnectHeadBytes, 'HTTP/1.1 200 ');
+  assert.deepEqual(client.receive(head.subarray(1).fill('HTTP/', 0, 5)), []);
   const [overflow] = client.receive(Buffer.from('x'));
   assert.ok(overflow?.type === 'failed' && overflow.error.code === 'ERR_BYTES_OVERFLOW');
   assert.equal(createHttpConnect({ target }).codes.closed, 'ERR_TUNNEL_CLOSED');

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { PosternError } from '../../src/errors.ts';
 import { encodeCookieFile } from '../../src/extor/cookie-file.ts';
 import { listenTcp } from '../../src/net/listener.ts';
+import { version } from '../../src/version.ts';
 import { TransportRegistry } from '../../src/transports/registry.ts';
 import {
   clientEnv,
@@ -165,7 +166,6 @@ test('[PT-3.2.3-21] [PT-3.2.3-24] an empty extended port needs no cookie, and a 
 test('[PT-3-07] [PT-3.2.2-05] [PT-3.3.2-01] [PT-3.3.2-02] [PT-3.3.2-04] [PT-3.3.2-05] an unusable upstream proxy ends the start before any listener, and its password stays secret', async (t) => {
   const state = temporaryDirectory(t);
   for (const uri of [
-    '',
     'gopher://127.0.0.1:1',
     'socks4://127.0.0.1:1',
     '127.0.0.1:1080',
@@ -304,6 +304,16 @@ test('[PT-3.3.2-16] [PT-3.3.2-13] with unknown names only, VERSION is followed b
   const managed = startManaged(t, env);
   await managed.line(/^CMETHODS DONE$/);
   assert.deepEqual(managed.lines, ['VERSION 1', 'CMETHODS DONE']);
+});
+
+test('what program this is stands before METHODS DONE, and after it in LOG', async (t) => {
+  const status = `STATUS TYPE=version IMPLEMENTATION=postern VERSION=${version}\n`;
+  const client = startManaged(t, clientEnv(temporaryDirectory(t)));
+  await client.line(/^LOG SEVERITY=notice MESSAGE="postern-\S+ as a client, asked for rot"$/);
+  assert.ok(client.output.includes(`${status}CMETHODS DONE\nLOG `), client.output);
+  const server = startManaged(t, serverEnv(temporaryDirectory(t)), { logLevel: 'info' });
+  await server.line(/^LOG SEVERITY=info MESSAGE="rot listens on port \d+ of loopback"$/);
+  assert.ok(server.output.includes(`${status}SMETHODS DONE\nLOG `), server.output);
 });
 
 test('[PT-3.3.2-11] [PT-3.3.2-12] [PT-3.3.2-13] one listener that fails keeps no other from starting', async (t) => {

@@ -7,6 +7,8 @@ import type { Duplex } from 'node:stream';
 import { mock, test, type TestContext } from 'node:test';
 import { formatEndpoint, parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { limits } from '../../src/limits.ts';
+import { createUpstreamDialer } from '../../src/net/upstream-dialer.ts';
+import { parseUpstreamProxy } from '../../src/pt/upstream-proxy.ts';
 import { encodeRequest4 } from '../../src/socks/encode.ts';
 import { createSocksServer } from '../../src/socks/server.ts';
 import {
@@ -177,4 +179,43 @@ test('[PT-4-04] [PT-3.2.2-04] an upstream proxy that is down, refuses or breaks 
     await client.line(/^LOG SEVERITY=warning MESSAGE="rot: .*proxy.*ERR_TUNNEL_/);
   }
   assert.equal(direct, 0);
+});
+
+test('SOCKS5 proxies as they are found: one that wants no password, odd verdicts and addresses, reasons', async (t) => {
+  const greeting = '05020002';
+  const userPass = '0101750170';
+  // What it answers to the greeting, to user and password, and to the request.
+  for (const [answers, outcome] of [
+    [['0500', '05000001000000000000'], 'x'],
+    [['0502', '0500', '05000001000000000000'], 'x'],
+    [['0502', '0000', '0500000300' + '0000'], 'x'],
+    [['0502', '0100', '0504'], 'ERR_DIAL_HOST_UNREACHABLE'],
+    [['0500', '05050000000000000000'], 'ERR_DIAL_REFUSED'],
+    [['0502', '0501'], 'ERR_TUNNEL_AUTH_REJECTED'],
+    [[Buffer.from('HTTP/1.1 400 Bad Request').toString('hex')], 'ERR_TUNNEL_MALFORMED'],
+  ] as const) {
+    const heard: string[] = [];
+    const proxy = await listen(t, (socket) => {
+      socket
+        .on('error', () => {})
+        .on('data', (chunk: Buffer) => {
+          heard.push(chunk.toString('hex'));
+          const answer = answers[heard.length - 1];
+          if (answer !== undefined) socket.write(Buffer.from(answer, 'hex'));
+          if (heard.length === answers.length && outcome === 'x') socket.write('x');
+        });
+    });
+    const uri = `socks5://u:p@${proxy.text}`;
+    const reach = createUpstreamDialer(parseUpstreamProxy(uri), dial);
+    const target = { host: '192.0.2.1', port: 443 };
+    if (outcome === 'x') {
+      const stream = await reach(target);
+      assert.equal((await readBytes(stream, 1)).toString(), 'x');
+      stream.destroy();
+    } else {
+      await assert.rejects(reach(target), { code: outcome });
+    }
+    assert.equal(heard[0], greeting);
+    if (answers[0] === '0502') assert.equal(heard[1], userPass);
+  }
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatBridgeLine, parseBridgeLine, type BridgeLine } from '../../src/pt/bridge-line.ts';
+import {
+  formatBridgeLine,
+  parseBridgeLine,
+  publicLines,
+  type BridgeLine,
+} from '../../src/pt/bridge-line.ts';
 import { endpoints, holds, textOf } from '../support/properties.ts';
 
 const fingerprint = '0123456789ABCDEF0123456789ABCDEF01234567';
@@ -54,6 +59,89 @@ test('argument values keep their equal signs, and may be empty', () => {
     ['d', ''],
     ['a', '2'],
   ]);
+});
+
+const pasted = `obfs4 192.0.2.3:443 ${fingerprint} cert=${cert} iat-mode=0`;
+
+for (const [what, line] of [
+  ['white space around', `  ${pasted} \r\n`],
+  ['a byte order mark', `\ufeff${pasted}`],
+  ['direction marks', `\u200e\u202a${pasted}\u202c\u200f`],
+  ['a zero-width space beside a space', pasted.replace(' cert', ' \u200bcert')],
+  ['a zero-width space inside a value', pasted.replace('vWfj', 'vW\u200bfj')],
+  ['a soft hyphen inside a value', pasted.replace('vWfj', 'vW\u00adfj')],
+  ['non-breaking spaces', pasted.replaceAll(' ', '\u00a0')],
+  ['HTML spaces', pasted.replaceAll(' ', '&nbsp;')],
+  ['a non-breaking hyphen', pasted.replace('iat-mode', 'iat\u2011mode')],
+  ['a dash', pasted.replace('iat-mode', 'iat\u2013mode')],
+  ['quotes', `"${pasted}"`],
+  ['typographic quotes', `\u201c${pasted}\u201d`],
+  ['guillemets', `\u00ab ${pasted} \u00bb`],
+  ['a bullet', `\u2022 ${pasted}`],
+  ['a dash in front', `- ${pasted}`],
+  ['a number', `1. ${pasted}`],
+  ['a number in brackets', `12) Bridge ${pasted}`],
+  ['a quotation', `> > ${pasted}`],
+  ['backticks', `\`${pasted}\``],
+  ['a fence', `\`\`\`\n${pasted}\n\`\`\``],
+  ['Bridge in front', `Bridge ${pasted}`],
+  ['Bridge: in front', `> Bridge: ${pasted}`],
+  ['a comma at the end', `${pasted},`],
+  ['commas and quotes', `'${pasted}',`],
+  ['HTML breaks', `${pasted}<br/>\n<br>`],
+  ['a wrapped line', pasted.replace(' cert', '\ncert')],
+  ['a wrapped quotation', `> ${pasted.replace(' cert', '\n> cert')}`],
+] as const) {
+  test(`a pasted line with ${what} is read`, () => {
+    assert.equal(formatBridgeLine(parseBridgeLine(line)), pasted);
+  });
+}
+
+for (const [what, line, message] of [
+  ['a zero-width space', pasted.replace(' cert', '\u200bcert'), /a zero-width space before cert=/],
+  ['another', pasted.replace(' iat', '\u2063iat'), /an invisible character before iat-mode=/],
+  ['two lines', `${pasted}\n${pasted}`, /these are two lines/],
+  ['two in one', `${pasted} ${pasted}`, /these are two lines/],
+  ['three by HTML', `${pasted}<br>${pasted}<br>${pasted}`, /these are three lines/],
+  ['0.0.0.0', pasted.replace('192.0.2.3', '0.0.0.0'), /stands for every address/],
+  ['[::]', pasted.replace('192.0.2.3', '[::]'), /stands for every address/],
+] as const) {
+  test(`a pasted line with ${what} is refused by name`, () => {
+    assert.throws(() => parseBridgeLine(line), { code: 'ERR_PT_BRIDGE_LINE', message });
+  });
+}
+
+test('a fingerprint in groups of four is one, as tor takes it', () => {
+  const groups = fingerprint.match(/.{4}/g)!.join(' ');
+  assert.equal(parseBridgeLine(`192.0.2.3:9001 ${groups}`).fingerprint, fingerprint);
+  assert.equal(formatBridgeLine(parseBridgeLine(pasted.replace(fingerprint, groups))), pasted);
+  assert.throws(() => parseBridgeLine(`192.0.2.3:9001 ${groups} 0123`), /40 hexadecimal digits/);
+});
+
+test('the lines that a bridge hands out', () => {
+  const at = (host: string): BridgeLine => ({
+    transport: 'x',
+    endpoint: { host, port: 1 },
+    args: [],
+  });
+  const lines = (...[line, addresses]: Parameters<typeof publicLines>) =>
+    publicLines(line, addresses).map(formatBridgeLine);
+  assert.deepEqual(lines(at('0.0.0.0'), []), ['x 0.0.0.0:1']);
+  assert.deepEqual(lines(at('::'), []), ['x 0.0.0.0:1', 'x [::]:1']);
+  assert.deepEqual(lines(at('192.168.0.2'), ['192.0.2.3']), ['x 192.0.2.3:1']);
+  assert.deepEqual(lines(at('::'), ['192.0.2.3', '2001:db8::3']), [
+    'x 192.0.2.3:1',
+    'x [2001:db8::3]:1',
+  ]);
+});
+
+test('a line that a paste would change is not written', () => {
+  const endpoint = { host: '192.0.2.3', port: 1 };
+  for (const value of ['v,', 'v"', 'v\u200b', 'a\u2011b']) {
+    assert.throws(() => formatBridgeLine({ transport: 'x', endpoint, args: [['k', value]] }), {
+      code: 'ERR_PT_BRIDGE_LINE',
+    });
+  }
 });
 
 for (const [line, message] of [

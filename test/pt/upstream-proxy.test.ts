@@ -163,3 +163,12 @@ test('a proxy that no URI can say is refused', () => {
     assert.throws(() => formatUpstreamProxy(proxy), { code: 'ERR_PT_UPSTREAM_PROXY' });
   }
 });
+
+test('a proxy given by name says what to do', () => {
+  for (const uri of ['http://proxy.example:3128', 'socks5://u:SECRET@localhost:1080']) {
+    assert.throws(() => parseUpstreamProxy(uri), {
+      code: 'ERR_PT_UPSTREAM_PROXY',
+      message: /given by name: look the address up \(getent hosts NAME/,
+    });
+  }
+});

@@ -95,7 +95,61 @@ test('each SOCKS5 reply code becomes the error that carries it on', () => {
   }
 });
 
+test('a password for a proxy that wants none, or that answers RFC 1929 in its own way', () => {
+  const options = { version: 'socks5', target, credentials, mayIgnoreCredentials: true } as const;
+  everyWay(options, Buffer.concat([hex('05 00'), hex(GRANTED), Buffer.from('x')]), {
+    sent: `05020002${REQUEST}`,
+    leftover: 'x',
+  });
+  for (const version of ['01', '05', '00']) {
+    everyWay(options, Buffer.concat([hex(`05 02 ${version} 00`), hex(GRANTED)]), {
+      sent: `05020002${'0103613d620100'}${REQUEST}`,
+      leftover: '',
+    });
+    everyWay(options, hex(`05 02 ${version} 01`), {
+      sent: '050200020103613d620100',
+      error: 'ERR_TUNNEL_AUTH_REJECTED',
+    });
+  }
+  everyWay(options, hex('05 ff'), { sent: '05020002', error: 'ERR_TUNNEL_AUTH_REJECTED' });
+});
+
+test('what a proxy is bound to is measured and not judged; a failure keeps its reason', () => {
+  for (const reply of [
+    '05 00 00 03 00 0000',
+    '05 00 07 03 03 00ff20 0000',
+    '04 00 00 01 00000000 0000',
+  ]) {
+    everyWay({ version: 'socks5', target }, Buffer.concat([hex('05 00'), hex(reply), hex('78')]), {
+      sent: `050100${REQUEST}`,
+      leftover: 'x',
+    });
+  }
+  for (const reply of [
+    '05 05',
+    '05 05 00',
+    '05 05 00 00 00000000 0000',
+    '05 05 00 03 02 00ff 0000',
+  ]) {
+    const client = createSocksClient({ version: 'socks5', target });
+    const outcome = run(client, [hex('05 00'), hex(reply)]);
+    assert.equal(outcome.error, 'ERR_DIAL_REFUSED', reply);
+  }
+});
+
+test('an HTTP proxy that was taken for SOCKS is called so', () => {
+  for (const version of ['socks5', 'socks4'] as const) {
+    const [failed] = createSocksClient({ version, target }).receive(Buffer.from('HTTP/1.0 400 x'));
+    assert.ok(failed?.type === 'failed');
+    assert.match(failed.error.message, /answers in HTTP/);
+  }
+});
+
 test('SOCKS4 and SOCKS4a', () => {
+  everyWay({ version: 'socks4', target }, hex('04 5a 0000 00000000 78'), {
+    sent: '040101bbc000020100',
+    leftover: 'x',
+  });
   const userId = Buffer.from('k=v');
   const granted = hex('00 5a 0000 00000000 78');
   everyWay({ version: 'socks4', target, userId }, granted, {
@@ -121,10 +175,9 @@ test('SOCKS4 and SOCKS4a', () => {
 test('answers of another protocol fail at their first wrong byte', () => {
   const cases: [SocksClientOptions, string, string][] = [
     [{ version: 'socks5', target }, '48', '050100'],
-    [{ version: 'socks5', target }, '05 00 04', `050100${REQUEST}`],
     [{ version: 'socks5', target }, '05 00 05 00 00 02', `050100${REQUEST}`],
-    [{ version: 'socks5', target, credentials }, '05 02 05', '0501020103613d620100'],
     [{ version: 'socks4', target }, '05', '040101bbc000020100'],
+    [{ version: 'socks4', target }, '48', '040101bbc000020100'],
   ];
   for (const [options, answer, sent] of cases) {
     everyWay(options, hex(answer), { sent, error: 'ERR_TUNNEL_MALFORMED' });

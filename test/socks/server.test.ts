@@ -94,6 +94,9 @@ test('SOCKS5 targets: IPv6, host names, and names that are IP literals', () => {
     [name('a'.repeat(255)), 'a'.repeat(255)],
     [name('2001:DB8:0::1'), '2001:db8::1'],
     [name('192.0.2.7'), '192.0.2.7'],
+    [name('[2001:db8::1]'), '2001:db8::1'],
+    // The reserved byte is nobody's business.
+    [hex('05 01 07 01 c0000201 00 50'), '192.0.2.1'],
   ] as const) {
     everyWay(Buffer.concat([hex('05 01 00'), request]), {
       sent: '0500',
@@ -109,7 +112,7 @@ test('SOCKS5 refusals say why in the reply code', () => {
     ['05 03 00 01 7f000001 0050', '07', 'ERR_SOCKS_COMMAND_UNSUPPORTED'],
     ['05 01 00 02 7f000001 0050', '08', 'ERR_SOCKS_ADDRESS_UNSUPPORTED'],
     ['05 01 00 00 7f000001 0050', '08', 'ERR_SOCKS_ADDRESS_UNSUPPORTED'],
-    ['05 01 01 01 7f000001 0050', '01', 'ERR_SOCKS_MALFORMED'],
+    ['05 01 00 03 06 5b6162635d62 0050', '01', 'ERR_SOCKS_MALFORMED'],
     ['04 01 00 01 7f000001 0050', '01', 'ERR_SOCKS_MALFORMED'],
     ['05 01 00 03 00 0050', '01', 'ERR_SOCKS_MALFORMED'],
     ['05 01 00 03 03 610062 0050', '01', 'ERR_SOCKS_MALFORMED'],
@@ -144,7 +147,7 @@ test('a SOCKS5 client without credentials that the driver refuses gets the error
   everyWay(bytes, { sent: '050005020001000000000000', error: 'ERR_DIAL_NOT_ALLOWED' }, refuse);
 });
 
-test('RFC 1929: an empty password is tolerated, an empty user name and a wrong version are not', () => {
+test('RFC 1929: empty fields are taken, a wrong version is not', () => {
   everyWay(Buffer.concat([hex('05 01 02 01 02'), ascii('ab'), hex('00'), hex(IPV4)]), {
     sent: '05020100',
     request: {
@@ -154,7 +157,15 @@ test('RFC 1929: an empty password is tolerated, an empty user name and a wrong v
     },
     leftover: '',
   });
-  everyWay(hex('05 01 02 01 00 01 61'), { sent: '05020101', error: 'ERR_SOCKS_MALFORMED' });
+  everyWay(Buffer.concat([hex('05 01 02 01 00 01'), ascii('p'), hex(IPV4)]), {
+    sent: '05020100',
+    request: {
+      version: 'socks5',
+      target: { host: '192.0.2.1', port: 443 },
+      credentials: { type: 'userPass', username: '', password: 'p' },
+    },
+    leftover: '',
+  });
   everyWay(hex('05 01 02 05 01 61 01 61'), { sent: '05020101', error: 'ERR_SOCKS_MALFORMED' });
 });
 

@@ -27,7 +27,7 @@ export function temporaryDirectory(t: Cleanup, parent: string = tmpdir()): strin
 
 /** A proxy that runs in this process. */
 export class Managed {
-  /** The lines so far, without their NL. */
+  /** The lines so far, without their NL, and without the STATUS that says what program this is. */
   readonly lines: string[] = [];
   readonly exitCode: Promise<number>;
   readonly stdin: PassThrough = new PassThrough();
@@ -43,7 +43,14 @@ export class Managed {
     const stdout = new PassThrough();
     stdout.on('data', (chunk: Buffer) => {
       this.output += chunk.toString('latin1');
-      this.lines.splice(0, Infinity, ...this.output.split('\n').slice(0, -1));
+      this.lines.splice(
+        0,
+        Infinity,
+        ...this.output
+          .split('\n')
+          .slice(0, -1)
+          .filter((line) => !line.startsWith('STATUS TYPE=version ')),
+      );
       this.#wake();
     });
     this.exitCode = runManagedProxy({

@@ -227,7 +227,7 @@ export class BridgePart implements Part {
 
   async #writeBridgeLines(values: OptionValues): Promise<void> {
     const { log, home } = this.#options;
-    const text = formatBridgeLines(this.bridgeLines);
+    const text = formatBridgeLines(this.bridgeLines, values);
     if (text === this.#published || text === '') return;
     const path = join(dataDirectory(values, home), 'bridge-lines');
     try {

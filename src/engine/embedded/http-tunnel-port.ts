@@ -32,7 +32,12 @@ export async function listenHttpTunnel(
   { serve, onFailure, timers, maxPending = limits.pendingSocksRequests }: HttpTunnelOptions,
 ): Promise<Listener> {
   // Its own timeouts begin when it listens, and it does not.
-  const server = createServer({ maxHeaderSize: limits.httpConnectHeadBytes });
+  const server = createServer({
+    maxHeaderSize: limits.httpConnectHeadBytes,
+    // A lone LF may end a line (RFC 9112, section 2.2). What makes a lax parser dangerous, a second one
+    // behind it, is not there: a tunnel carries bytes.
+    insecureHTTPParser: true,
+  });
   /** Those that have not asked for a tunnel, and what calls off their end. */
   const pending = new Map<Duplex, () => void>();
   const settle = (socket: Duplex): void => {

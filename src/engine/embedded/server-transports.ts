@@ -1,7 +1,7 @@
 /** The bridge's transports: where they listen, and what clients need to reach them. */
 import type { OptionValues } from '../../config/options.ts';
 import type { ExtOrListener } from '../../parent/extor-server.ts';
-import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
+import { type BridgeLine, formatBridgeLine, publicLines } from '../../pt/bridge-line.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import { type ChildHost, startChild } from './children.ts';
@@ -85,6 +85,12 @@ export async function openProgram(
 }
 
 /** The lines as text, for the operator's file. */
-export function formatBridgeLines(lines: readonly BridgeLine[]): string {
-  return lines.map((line) => `Bridge ${formatBridgeLine(line)}\n`).join('');
+export function formatBridgeLines(
+  lines: readonly BridgeLine[],
+  { Address: addresses }: Pick<OptionValues, 'Address'>,
+): string {
+  return lines
+    .flatMap((line) => publicLines(line, addresses))
+    .map((line) => `Bridge ${formatBridgeLine(line)}\n`)
+    .join('');
 }

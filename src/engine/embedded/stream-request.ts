@@ -41,7 +41,7 @@ export class StreamRequest implements Exchange<void> {
       const reply = decodeReply5(this.#queue.peek());
       if (reply === NEED_MORE) return [];
       this.#queue.skip(reply.length);
-      const { code } = reply.message;
+      const code = reply.message;
       if (code === SocksReply.succeeded) {
         return [{ type: 'done', result: undefined, leftover: this.#queue.take() }];
       }

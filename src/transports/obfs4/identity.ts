@@ -46,6 +46,10 @@ export function parseClientArguments(args: KeyValues): {
 } {
   const values = new Map(args);
   const cert = values.get('cert');
+  // Every line of today has a cert: who has neither misses that.
+  if (!values.has('cert') && !values.has('node-id') && !values.has('public-key')) {
+    throw argumentError('`cert` is missing');
+  }
   const bridge =
     cert === undefined
       ? {

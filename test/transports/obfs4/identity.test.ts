@@ -47,7 +47,9 @@ test('[PT-3.5-01] missing and malformed arguments are errors that name them and 
     [[['cert', cert.slice(0, -1)], iat], /`cert`/],
     [[['cert', `${cert}AAAA`], iat], /`cert`/],
     [[['cert', `!${cert.slice(1)}`], iat], /`cert`/],
-    [[iat], /`node-id`/],
+    // What every line of today has, not the older pair.
+    [[iat], /`cert` is missing/],
+    [[['public-key', publicKey], iat], /`node-id`/],
     [[['node-id', nodeId], iat], /`public-key`/],
     [[['node-id', nodeId], ['public-key', publicKey.slice(2)], iat], /`public-key`/],
     [[['node-id', `${nodeId.slice(1)}g`], ['public-key', publicKey], iat], /`node-id`/],
