@@ -145,11 +145,14 @@ export class ClientTransports {
     command: NonNullable<TransportPlugin['command']>,
     upstream: UpstreamProxy | undefined,
   ): Promise<Supervisor<Child<CmethodMessage>>> {
-    return startChild(this.#options, command, {
-      role: 'client',
-      transports,
-      stateLocation: transportStateDirectory(next, this.#options.home),
-      ...(upstream !== undefined && { upstreamProxy: upstream }),
+    return startChild(this.#options, {
+      command,
+      configuration: {
+        role: 'client',
+        transports,
+        stateLocation: transportStateDirectory(next, this.#options.home),
+        ...(upstream !== undefined && { upstreamProxy: upstream }),
+      },
     });
   }
 }
