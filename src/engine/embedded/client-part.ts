@@ -1,4 +1,6 @@
 /** The client role: applications connect, their streams go through circuits of bridges. */
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import { addressMapSettings } from './address-map-settings.ts';
 import type { OptionValues } from '../../config/options.ts';
 import type { AddressMap } from '../../control/address-map.ts';
@@ -8,7 +10,6 @@ import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import { warningOfUnknown } from '../../transports/argument-names.ts';
-import type { EngineEvents } from '../events.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
 import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
@@ -26,7 +27,7 @@ import { unawaited } from '../../unawaited.ts';
 
 /** What the client role is given. */
 export interface ClientPartOptions extends ClientTransportsOptions {
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
   readonly bandwidth: Bandwidth;
   readonly addressMap: AddressMap;
 }
