@@ -1,4 +1,5 @@
 /** `postern client`: local connections go, disguised, to where a bridge forwards. */
+import { resolve } from 'node:path';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { PosternError } from '../errors.ts';
 import {
@@ -12,6 +13,7 @@ import { type Listener, listenTcp } from '../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { type BridgeLine, parseBridgeLine } from '../pt/bridge-line.ts';
 import { Connections } from '../proxy/connections.ts';
+import { lockDirectory } from '../state/directory-lock.ts';
 import { parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
@@ -33,6 +35,22 @@ export interface ClientOptions {
 export async function run(context: CommandContext, options: ClientOptions): Promise<number> {
   const entrance = parseEntrance(options);
   const bridge = parseBridgeLine(options.bridgeLine);
+  // What is kept there is used up: two that knew of one ticket would both use it.
+  const lock =
+    options.state === undefined ? undefined : await lockDirectory(resolve(options.state));
+  try {
+    return await serveBridge(context, options, entrance, bridge);
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function serveBridge(
+  context: CommandContext,
+  options: ClientOptions,
+  entrance: Entrance,
+  bridge: BridgeLine,
+): Promise<number> {
   const outlet = await openOutlet(context, bridge, {
     ...options,
     state: options.state ?? defaultState(context, bridge, entrance, options),

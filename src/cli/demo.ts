@@ -1,8 +1,9 @@
 /** `postern demo`: a bridge, a client and their parent on this machine, and a verified transfer. */
-import { PosternError } from '../errors.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createPtDialer } from '../parent/dial.ts';
-import { type Child, launch, type MethodOf } from '../parent/launch.ts';
+import type { Child, MethodOf } from '../parent/launch.ts';
+import { startTransports } from '../parent/start.ts';
+import type { Supervisor } from '../parent/supervise.ts';
 import { formatBridgeLine } from '../pt/bridge-line.ts';
 import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environment.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
@@ -12,7 +13,6 @@ import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
 import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
 import { UsageError } from './report-error.ts';
-import { hurriedStopWaits } from '../parent/terminate.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
 
 /** The options of `postern demo`. */
@@ -49,20 +49,22 @@ async function show(
   // Disposed of from the last to the first, however this ends.
   await using state = await makeTemporaryDirectory('postern-demo-');
   await using service = await startDemoService();
-  await using bridge = await startChild('bridge', context, display, {
+  await using bridgeProgram = await startChild('bridge', context, display, {
     role: 'server',
     stateLocation: state.path,
     transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
     orPort: service.endpoint,
   });
-  const published = methodOf(bridge, transport);
-  await using client = await startChild('client', context, display, {
+  const bridge = await bridgeProgram.child();
+  const published = bridge.methods.get(transport)!;
+  await using clientProgram = await startChild('client', context, display, {
     role: 'client',
     stateLocation: state.path,
     transports: [transport],
     outboundBind: {},
   });
-  const dialPt = createPtDialer(methodOf(client, transport), published.args);
+  const client = await clientProgram.child();
+  const dialPt = createPtDialer(client.methods.get(transport)!, published.args);
   const dial: Dialer = (_target, given) => dialPt(published.endpoint, given);
 
   display.line('');
@@ -100,30 +102,20 @@ function startChild<L extends LaunchConfiguration>(
   { env, stop, ownCommand }: CommandContext,
   display: Display,
   configuration: L,
-): Promise<Child<MethodOf<L>>> {
+): Promise<Supervisor<Child<MethodOf<L>>>> {
   for (const [key, value] of Object.entries(buildEnvironment(configuration))) {
     display.line(`parent -> ${name}   ${key}=${value}`);
   }
-  return launch({
+  return startTransports({
     command: ownCommand,
     configuration,
     env,
-    stopWaits: hurriedStopWaits,
     signal: stop.drain,
     onEvent(event) {
       if (event.type === 'line') display.line(`${name} -> parent   ${event.line}`);
       if (event.type === 'stderr') display.line(`${name} on stderr  ${event.line}`);
     },
   });
-}
-
-function methodOf<M>({ methods, failures }: Child<M>, transport: string): M {
-  const method = methods.get(transport);
-  if (method !== undefined) return method;
-  throw new PosternError(
-    'ERR_PARENT_TRANSPORT',
-    `transport ${transport}: ${failures.get(transport) ?? 'the program does not know it'}`,
-  );
 }
 
 /** One direction, with its progress and its verdict. */

@@ -43,7 +43,7 @@ export async function openOutlet(
   });
   const { name, warning } = builtinTransports.get(bridge.transport!);
   if (warning !== undefined) say(context, `Warning: ${name}: ${warning}`);
-  const unknown = warningOfUnknown(builtinTransports.get(name), bridge.args);
+  const unknown = warningOfUnknown(builtinTransports.get(name), 'client', bridge.args);
   if (unknown !== undefined) say(context, `Warning: ${unknown}.`);
   return {
     dial: (signal) => dial(bridge.endpoint, { signal }),

@@ -1,4 +1,6 @@
 import type { Writable } from 'node:stream';
+import type { Emitter } from '../bytes/emitter.ts';
+import type { EngineEvent } from '../control/engine.ts';
 import type { Clock, Timers } from '../time.ts';
 import type { LocalDefaults } from '../config/configuration.ts';
 import type { ConfigStore, TorrcFile } from '../config/store.ts';
@@ -6,7 +8,6 @@ import type { Rng } from '../crypto/rng.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
 import type { Engine, EngineEndpoints } from './engine.ts';
-import type { EngineEvents } from './events.ts';
 import type { DaemonLog } from './log.ts';
 
 /** What a daemon is started with, whichever engine its torrc asks for. */
@@ -35,7 +36,7 @@ export interface EngineHost {
   readonly options: DaemonOptions;
   readonly store: ConfigStore;
   readonly log: DaemonLog;
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
 }
 
 /** An engine that can be built: what its torrc says is known, and nothing runs. */

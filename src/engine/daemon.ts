@@ -2,6 +2,7 @@
  * The daemon: a configuration, a log, control ports and an engine behind them. What TC means is said
  * here, once for every engine.
  */
+import { Emitter } from '../bytes/emitter.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { type ConfigStore, readTorrc } from '../config/store.ts';
 import { readEngine } from '../config/vocabulary.ts';
@@ -18,7 +19,6 @@ import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-option
 import { borrowDirectory, dataDirectory } from './data-directory.ts';
 import { planEmbeddedEngine } from './embedded/engine.ts';
 import type { Draining, Engine } from './engine.ts';
-import { EngineEvents } from './events.ts';
 import { DaemonLog } from './log.ts';
 import { type Change, prepareEach } from './part.ts';
 import { forOption } from './resources.ts';
@@ -33,7 +33,7 @@ export class Daemon implements ControlEngine {
   readonly ended: Promise<unknown>;
   readonly #options: DaemonOptions;
   readonly #store: ConfigStore;
-  readonly #events = new EngineEvents();
+  readonly #events = new Emitter<EngineEvent>();
   readonly #log: DaemonLog;
   readonly #engine: Engine;
   readonly #control: ControlPart;

@@ -10,7 +10,8 @@ import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { LogLimiter } from '../log-limiter.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
-import type { EngineEvents } from './events.ts';
+import type { Emitter } from '../bytes/emitter.ts';
+import type { EngineEvent } from '../control/engine.ts';
 import type { Change, Part } from './part.ts';
 import { numbered, Resources, type Wanted } from './resources.ts';
 
@@ -20,7 +21,7 @@ export interface DaemonLogOptions {
   readonly stderr: Writable;
   readonly home: string;
   readonly clock: Clock;
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
 }
 
 /** Where lines of some levels go. */

@@ -2,6 +2,7 @@
  * Keeps a program running: starts it again when it ends unasked, later each time, and gives up with a
  * reason when that does not help.
  */
+import { Recurring } from '../bytes/recurring.ts';
 import { systemRng, type Rng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -72,9 +73,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
   readonly #options: SuperviseOptions<C>;
   readonly #timers: Timers;
   readonly #stop = new AbortController();
-  readonly #waiters = new Set<Waiter<C>>();
-  #child: C | undefined;
-  #end: { readonly reason: unknown } | undefined;
+  readonly #child = new Recurring<C>();
 
   constructor(options: SuperviseOptions<C>) {
     this.#options = options;
@@ -83,9 +82,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
   }
 
   child(): Promise<C> {
-    if (this.#end !== undefined) return Promise.reject(this.#end.reason);
-    if (this.#child !== undefined) return Promise.resolve(this.#child);
-    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
+    return this.#child.next();
   }
 
   async close(): Promise<void> {
@@ -94,7 +91,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
   }
 
   abort(): void {
-    this.#child?.abort?.();
+    this.#child.current?.abort?.();
     unawaited(() => this.close());
   }
 
@@ -139,7 +136,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     if (this.#stop.signal.aborted) stopChild();
     else this.#announce(child);
     const end = await child.closed;
-    this.#child = undefined;
+    this.#child.clear();
     this.#stop.signal.removeEventListener('abort', stopChild);
     cancel();
     return {
@@ -149,8 +146,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
   }
 
   #announce(child: C): void {
-    this.#child = child;
-    for (const waiter of this.#takeWaiters()) waiter.resolve(child);
+    this.#child.set(child);
     this.#tell({ type: 'running', child });
   }
 
@@ -160,8 +156,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
   }
 
   #finish(reason: unknown, error: unknown): unknown {
-    this.#end = { reason };
-    for (const waiter of this.#takeWaiters()) waiter.reject(reason);
+    this.#child.finish(reason);
     return error;
   }
 
@@ -181,15 +176,4 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
       this.#stop.signal.addEventListener('abort', done);
     });
   }
-
-  #takeWaiters(): readonly Waiter<C>[] {
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    return waiters;
-  }
-}
-
-interface Waiter<C extends Supervised> {
-  resolve(child: C): void;
-  reject(reason: unknown): void;
 }

@@ -10,6 +10,7 @@ import type { KeyValues } from '../pt/key-value.ts';
 import type { ClientConfiguration } from '../pt/proxy-environment.ts';
 import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import type { SocksCredentials } from '../socks/messages.ts';
+import { warningOfUnknown } from '../transports/argument-names.ts';
 import type { Transport } from '../transports/contract.ts';
 import { Connections } from './connections.ts';
 import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
@@ -66,6 +67,7 @@ class ForwardProxy {
   readonly connections: Connections = new Connections();
   readonly #dial: Dialer;
   readonly #context: RoleContext;
+  readonly #warnings = new Set<string>();
 
   constructor(dial: Dialer, context: RoleContext) {
     this.#dial = dial;
@@ -82,7 +84,12 @@ class ForwardProxy {
         listen,
         // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
         // anything is dialled.
-        accept: (credentials) => transport.client(argumentsOf(credentials), environment),
+        accept: (credentials) => {
+          const args = argumentsOf(credentials);
+          const createSession = transport.client(args, environment);
+          this.#warnOnce(warningOfUnknown(transport, 'client', args));
+          return createSession;
+        },
         serve: (application, createSession) =>
           this.#serve(transport, application, throughTransport(this.#dial, createSession)),
         onFailure: (error) => this.#logFailure(transport, error),
@@ -109,6 +116,14 @@ class ForwardProxy {
     }
   }
 
+  /** Each bridge line comes again with every connection; and applications may make up any number. */
+  #warnOnce(warning: string | undefined): void {
+    if (warning === undefined || this.#warnings.has(warning)) return;
+    if (this.#warnings.size >= MAX_WARNINGS) return;
+    this.#warnings.add(warning);
+    this.#context.logger.warning(warning);
+  }
+
   #logFailure(transport: Transport, error: unknown): void {
     const { logger } = this.#context;
     const text = `${transport.name}: ${describeError(error)}`;
@@ -117,6 +132,8 @@ class ForwardProxy {
     else logger.warning(text, text);
   }
 }
+
+const MAX_WARNINGS = 32;
 
 /** Everyday events that nobody can do anything about. */
 const QUIET: ReadonlySet<string> = new Set(['ERR_SOCKS_CLOSED', 'ERR_SOCKS_TIMED_OUT']);

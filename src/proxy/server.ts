@@ -7,6 +7,7 @@ import { relay } from '../net/relay.ts';
 import { type RunningTransport, startTransportServer } from '../net/transport-server.ts';
 import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
 import type { StateDirectory } from '../state/state-directory.ts';
+import { warningOfUnknown } from '../transports/argument-names.ts';
 import type { Transport } from '../transports/contract.ts';
 import type { Destination } from './destination.ts';
 import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
@@ -32,6 +33,8 @@ export async function startServer(
     const transport = registry.find(requested.name);
     if (transport === undefined) continue;
     if (transport.warning !== undefined) logger.warning(`${transport.name}: ${transport.warning}`);
+    const warning = warningOfUnknown(transport, 'server', requested.options);
+    if (warning !== undefined) logger.warning(warning);
     try {
       await proxy.start(transport, requested);
     } catch (error) {

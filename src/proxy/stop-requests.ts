@@ -1,5 +1,6 @@
 /** How a process is asked to end, whatever it runs. */
 import { type EventEmitter, setMaxListeners } from 'node:events';
+import { isUnderNohup } from './nohup.ts';
 import { armLastResort, giveUpUnreadOutput } from './last-resort.ts';
 
 /** The two ways of being asked to end. */
@@ -28,7 +29,7 @@ export interface ProcessStopRequests extends StopRequests {
 export function stopRequestsOfProcess(): ProcessStopRequests {
   // That nobody reads what is said is no reason to stop serving.
   process.stderr.on('error', () => {});
-  const stop = stopRequestsOf(process, process.stdout);
+  const stop = stopRequestsOf(process, process.stdout, isUnderNohup(process.env));
   armLastResort(stop.now);
   return {
     ...stop,
@@ -47,8 +48,13 @@ export function stopRequestsOfProcess(): ProcessStopRequests {
  *
  * @param signals the process, which emits an event for each signal
  * @param stdout whose error means that nobody reads it any more: others get a SIGPIPE then, Node does not
+ * @param outlivesTerminal whether SIGHUP is ignored, as `nohup` asks for
  */
-export function stopRequestsOf(signals: EventEmitter, stdout: EventEmitter): StopRequests {
+export function stopRequestsOf(
+  signals: EventEmitter,
+  stdout: EventEmitter,
+  outlivesTerminal = false,
+): StopRequests {
   const drain = new AbortController();
   const now = new AbortController();
   // Every connection that is being made listens to them.
@@ -65,7 +71,7 @@ export function stopRequestsOf(signals: EventEmitter, stdout: EventEmitter): Sto
   signals.on('SIGTERM', onSignal);
   // The terminal has gone. A daemon has a listener of its own, and another meaning.
   signals.on('SIGHUP', () => {
-    if (signals.listenerCount('SIGHUP') === 1) onSignal();
+    if (!outlivesTerminal && signals.listenerCount('SIGHUP') === 1) onSignal();
   });
   stdout.on('error', () => endNow(new Error('nobody reads its output any more')));
   return { drain: drain.signal, now: now.signal, endNow };

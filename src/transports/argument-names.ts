@@ -29,11 +29,18 @@ export function checkServerOptions(transport: Transport, options: KeyValues): vo
   );
 }
 
-/** What is said of arguments in a bridge line, which others wrote; undefined when nothing is. */
-export function warningOfUnknown(transport: Transport, args: KeyValues): string | undefined {
-  const unknown = unknownNames(transport, 'client', args).map((name) => `\`${shorten(name)}\``);
+/**
+ * What is said of what others wrote: arguments in a bridge line, and what a parent hands on. Undefined
+ * when nothing is.
+ */
+export function warningOfUnknown(
+  transport: Transport,
+  end: 'client' | 'server',
+  given: KeyValues,
+): string | undefined {
+  const unknown = unknownNames(transport, end, given).map((name) => `\`${shorten(name)}\``);
   if (unknown.length === 0) return undefined;
-  return `${transport.name} does not know ${unknown.slice(0, 8).join(', ')} in the bridge line, and goes without`;
+  return `${transport.name} does not know ${unknown.slice(0, 8).join(', ')} in ${end === 'client' ? 'the bridge line' : 'its options'}, and goes without`;
 }
 
 function shorten(name: string): string {

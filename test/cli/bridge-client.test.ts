@@ -255,6 +255,16 @@ describe('postern client --state', () => {
   });
 });
 
+test('postern client warns of an argument that the transport does not know, and of a program’s own not', async (t) => {
+  const line = 'obfs3 127.0.0.1:9 colour=red';
+  const warning = /Warning: obfs3 does not know `colour` in the bridge line, and goes without\./;
+  const { client } = await startClient(t, line, '--socks', '127.0.0.1:0');
+  assert.match(client.stderr.text, warning);
+  const pt = `'${process.execPath}' '${MAIN}'`;
+  const { client: parent } = await startClient(t, line, '--socks', '127.0.0.1:0', '--pt', pt);
+  assert.doesNotMatch(parent.stderr.text, warning);
+});
+
 describe('postern client --pt', () => {
   test('goes through another program, and leaves nothing behind', async (t) => {
     const service = await listen(t, echo);

@@ -1,4 +1,4 @@
-/** `postern bridge` and its state directory: whose it is, and what is wrong with it. */
+/** `postern bridge`, `postern client` and their state directory: whose it is, and what is wrong with it. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +6,9 @@ import { describe, test, type TestContext } from 'node:test';
 import { ExitCode } from '../../src/cli/context.ts';
 import { type RunningCommand, startCommand } from '../support/command.ts';
 import { temporaryDirectory } from '../support/managed.ts';
+import { postern } from '../support/pt-programs.ts';
+
+const shell = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(' ');
 
 function startBridge(t: TestContext, ...options: readonly string[]): RunningCommand {
   const command = startCommand(
@@ -15,6 +18,32 @@ function startBridge(t: TestContext, ...options: readonly string[]): RunningComm
   t.after(() => command.stop());
   return command;
 }
+
+describe('postern client', () => {
+  for (const options of [[], ['--pt', shell(postern.command)]]) {
+    test(`keeps its state directory to itself, and gives it back: ${options[0] ?? 'builtin'}`, async (t) => {
+      const state = temporaryDirectory(t);
+      const startClient = (): RunningCommand => {
+        const socks = ['--socks', '127.0.0.1:0', '--state', state];
+        const command = startCommand(['client', 'obfs3 127.0.0.1:9', ...socks, ...options], {
+          PATH: process.env['PATH'] ?? '',
+        });
+        t.after(() => command.stop());
+        return command;
+      };
+      const first = startClient();
+      await first.stderr.match(/Listening on/);
+      const second = startClient();
+      assert.equal(await second.exitCode, ExitCode.failed);
+      await second.stderr.match(
+        new RegExp(`process ${process.pid} uses ${state} .*ERR_DIRECTORY_IN_USE`),
+      );
+      first.drain();
+      assert.equal(await first.exitCode, ExitCode.ok);
+      await startClient().stderr.match(/Listening on/);
+    });
+  }
+});
 
 describe('postern bridge', () => {
   test('keeps its state directory to itself, and gives it back', async (t) => {

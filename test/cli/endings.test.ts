@@ -94,6 +94,28 @@ describe('the end of a verb', { concurrency: 2 }, () => {
     });
   }
 
+  // Each of the two signs alone: the name that a shell leaves, and the stdin that nohup puts for a terminal.
+  const startedBy = {
+    'its name': 'nohup "$@" </dev/null',
+    'its stdin': 'env -u _ nohup "$@" 0>/dev/null',
+  };
+  for (const [sign, command] of Object.entries(startedBy)) {
+    test(`a verb under nohup, known by ${sign}: SIGHUP does not end it`, async (t) => {
+      const script = `${command} & echo "pid $!"; wait $!`;
+      const args = ['client', bridgeLine, '--socks', anyPort];
+      const verb = startVerb(t, args, process.env, ['bash', '-c', script, 'bash']);
+      const [, pid] = await verb.match(/pid (\d+)/);
+      t.after(() => processGone(Number(pid)));
+      const [, address] = await verb.match(/Listening on (\S+) /);
+      process.kill(Number(pid), 'SIGHUP');
+      process.kill(Number(pid), 'SIGUSR1');
+      await verb.match(/running for/);
+      (await dial(parseIpEndpoint(address!)!)).destroy();
+      process.kill(Number(pid), 'SIGTERM');
+      assert.deepEqual(await verb.ended, { exitCode: 0, signal: null });
+    });
+  }
+
   test('a program that does not stop is killed in time, and nothing of it stays', async (t) => {
     const folder = temporaryDirectory(t);
     const client = startVerb(

@@ -8,7 +8,8 @@ import { Configuration } from '../../src/config/configuration.ts';
 import { parseAuthority } from '../../src/engine/embedded/authority.ts';
 import { StreamRequest } from '../../src/engine/embedded/stream-request.ts';
 import { TokenBucket } from '../../src/engine/embedded/token-bucket.ts';
-import { EngineEvents } from '../../src/engine/events.ts';
+import { Emitter } from '../../src/bytes/emitter.ts';
+import type { EngineEvent } from '../../src/control/engine.ts';
 import { DaemonLog } from '../../src/engine/log.ts';
 import { parseIpEndpoint } from '../../src/pt/address.ts';
 import { Resources, type Wanted } from '../../src/engine/resources.ts';
@@ -17,7 +18,7 @@ import { encodeReply5 } from '../../src/socks/encode.ts';
 
 test('a line of the daemon’s log steers no terminal, and is one line', async () => {
   const stdout = new PassThrough({ encoding: 'utf8' });
-  const events = new EngineEvents();
+  const events = new Emitter<EngineEvent>();
   const told: string[] = [];
   events.subscribe((event) => {
     if (event.type === 'log') told.push(event.message);

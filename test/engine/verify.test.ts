@@ -81,6 +81,13 @@ describe('Daemon.verify', () => {
     ]);
   });
 
+  test('judges no arguments of a program’s transport, whatever its name', async (t) => {
+    const text =
+      'UseBridges 1\nClientTransportPlugin obfs4 exec /bin/true\nBridge obfs4 192.0.2.1:1 colour=red\n' +
+      'ORPort 0\nServerTransportPlugin obfs4 exec /bin/true\nServerTransportOptions obfs4 colour=red\n';
+    assert.deepEqual(await Daemon.verify(optionsFor(temporary(t), text)), []);
+  });
+
   test('refuses what would not start, as the start does', async (t) => {
     const directory = temporary(t);
     writeFileSync(join(directory, 'file'), '', { mode: 0o600 });

@@ -11,6 +11,7 @@ import { openStateDirectory } from '../../src/state/state-directory.ts';
 import { LogQueue, type LogEntry } from '../../src/proxy/log-queue.ts';
 import { createLogFile, createLogger } from '../../src/proxy/logger.ts';
 import { Reporter } from '../../src/proxy/reporter.ts';
+import { builtinTransports } from '../../src/transports/registry.ts';
 import {
   clientEnv,
   Managed,
@@ -207,6 +208,44 @@ test('a log file that cannot be written is told to the parent, and the proxy goe
   await assert.rejects(socksConnect(await managed.endpoint(), { host: '::1', port: 9 }, 'bad'));
   await managed.line(/^LOG SEVERITY=warning MESSAGE="no log file from now on: /);
   (await dial(await managed.endpoint())).destroy();
+});
+
+test('an option or argument that a transport does not know is warned of once, and not with each connection', async (t) => {
+  const state = temporaryDirectory(t);
+  const extra = {
+    TOR_PT_SERVER_TRANSPORTS: 'obfs3',
+    TOR_PT_SERVER_BINDADDR: 'obfs3-127.0.0.1:0',
+    TOR_PT_SERVER_TRANSPORT_OPTIONS: 'obfs3:speed=9',
+  };
+  const registry = builtinTransports;
+  const server = startManaged(t, serverEnv(state, extra), { registry });
+  await server.endpoint('obfs3');
+  const client = startManaged(t, clientEnv(state, { TOR_PT_CLIENT_TRANSPORTS: 'obfs3' }), {
+    registry,
+  });
+  const proxy = await client.endpoint('obfs3');
+  const target = await closedPort();
+  for (const args of ['colour=red', 'colour=green', '', 'taste=sweet', 'colour=red']) {
+    await assert.rejects(socksConnect(proxy, target, args));
+  }
+  // What an application makes up fills no memory and no log.
+  for (let index = 0; index < 100; index += 1) {
+    await assert.rejects(socksConnect(proxy, target, `made-up-${index}=1`));
+  }
+  await Promise.all([server.stop(), client.stop()]);
+  const warnings = ({ lines }: Managed): string[] =>
+    lines.flatMap(
+      (line) => /^LOG SEVERITY=warning MESSAGE="(.* does not .*)"$/.exec(line)?.[1] ?? [],
+    );
+  assert.deepEqual(warnings(server), [
+    'obfs3 does not know `speed` in its options, and goes without',
+  ]);
+  assert.deepEqual(warnings(client).slice(0, 3), [
+    'obfs3 does not know `colour` in the bridge line, and goes without',
+    'obfs3 does not know `taste` in the bridge line, and goes without',
+    'obfs3 does not know `made-up-0` in the bridge line, and goes without',
+  ]);
+  assert.ok(warnings(client).length < 50);
 });
 
 test('[PT-4-01] [PT-4-02] [PT-4-05] no address, destination or argument reaches stdout or the log file', async (t) => {

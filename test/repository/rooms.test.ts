@@ -25,7 +25,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'unawaited.ts': ['errors.ts'],
   'time.ts': [],
   'version.ts': [],
-  bytes: ['errors.ts'],
+  bytes: ['errors.ts', 'unawaited.ts'],
   crypto: ground,
   pt: ground,
   socks: [...ground, 'pt'],

@@ -18,14 +18,23 @@ export interface RunningVerb {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts `postern` with arguments, until the test has ended. */
+/**
+ * Starts `postern` with arguments, until the test has ended.
+ *
+ * @param launcher a command that becomes the one behind it
+ */
 export function startVerb(
   t: Cleanup,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
+  launcher: readonly string[] = [],
 ): RunningVerb {
-  const [file, ...first] = postern.command;
-  const child = spawn(file, [...first, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [file, ...rest] = [...launcher, ...postern.command, ...args];
+  // The tests themselves may run under nohup.
+  const child = spawn(file!, rest, {
+    env: { ...env, _: undefined },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const ended = once(child, 'close').then(([exitCode, signal]): ProcessEnd => ({
     exitCode: exitCode as number | null,
     signal: signal as NodeJS.Signals | null,

@@ -1,6 +1,7 @@
-import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { AsyncQueue } from '../../bytes/async-queue.ts';
 import { Fifo } from '../../bytes/fifo.ts';
+import { abortable, type Settler } from '../../bytes/settler.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import {
@@ -11,12 +12,6 @@ import {
 } from '../client.ts';
 import type { ControlEvent, ControlRequest } from '../messages.ts';
 
-/** A promise that something else settles. */
-interface Waiting<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** The driver of a client machine: one connection, from open to closed. */
 export class ClientConnection {
   /** Settles when the connection has ended: with the reason, or undefined when it was closed here. */
@@ -24,9 +19,8 @@ export class ClientConnection {
   readonly #stream: Duplex;
   readonly #machine: ControlClientMachine;
   /** In the order of the requests, as the machine keeps them. */
-  readonly #waiting = new Fifo<Waiting<ControlResult>>();
-  readonly #events = new Fifo<ControlEvent>();
-  readonly #readers: Waiting<IteratorResult<ControlEvent, undefined>>[] = [];
+  readonly #waiting = new Fifo<Settler<ControlResult>>();
+  readonly #events = new AsyncQueue<ControlEvent>(limits.controlClientEvents);
   #settleClosed!: (reason: PosternError | undefined) => void;
   #closing = false;
   /** Set once the connection has ended. */
@@ -63,8 +57,8 @@ export class ClientConnection {
     undefined
   > {
     for (;;) {
-      signal?.throwIfAborted();
-      const next = await this.#nextEvent(signal);
+      const next = await this.#events.take(signal);
+      this.#steer();
       if (next.done === true) return;
       yield next.value;
     }
@@ -103,15 +97,9 @@ export class ClientConnection {
   }
 
   #deliver(event: ControlEvent): void {
-    const reader = this.#readers.shift();
-    if (reader !== undefined) {
-      reader.resolve({ done: false, value: event });
-    } else if (!this.#closing) {
-      this.#events.push(event);
-      if (this.#events.length > limits.controlClientEvents) {
-        this.#finish(new PosternError('ERR_BYTES_OVERFLOW', 'too many events came before a reply'));
-      }
-    }
+    // Who closes the client has no use for what comes until then.
+    if (this.#events.push(event) || this.#closing) return;
+    this.#finish(new PosternError('ERR_BYTES_OVERFLOW', 'too many events came before a reply'));
   }
 
   /**
@@ -126,27 +114,6 @@ export class ClientConnection {
     else if (this.#stream.isPaused()) this.#stream.resume();
   }
 
-  #nextEvent(signal?: AbortSignal): Promise<IteratorResult<ControlEvent, undefined>> {
-    const event = this.#events.shift();
-    if (event !== undefined) {
-      this.#steer();
-      return Promise.resolve({ done: false, value: event });
-    }
-    if (this.#end !== undefined) return this.#endOfEvents(this.#end.error);
-    return new Promise((resolve, reject) => {
-      const reader = abortable({ resolve, reject }, signal, () => {
-        this.#readers.splice(this.#readers.indexOf(reader), 1);
-      });
-      this.#readers.push(reader);
-    });
-  }
-
-  #endOfEvents(error: PosternError | undefined): Promise<IteratorResult<ControlEvent, undefined>> {
-    return error === undefined
-      ? Promise.resolve({ done: true, value: undefined })
-      : Promise.reject(error);
-  }
-
   #finish(error: PosternError): void {
     if (this.#end !== undefined) return;
     // The end is what a caller of `close` asked for; anything else is a loss.
@@ -154,34 +121,9 @@ export class ClientConnection {
     this.#end = { error: reason };
     this.#stream.destroy();
     for (const { reject } of this.#waiting.drain()) reject(error);
-    for (const { resolve, reject } of this.#readers.splice(0)) {
-      this.#endOfEvents(reason).then(resolve, reject);
-    }
+    this.#events.finish(reason);
     this.#settleClosed(reason);
   }
-}
-
-/** The same promise, which an abort rejects as well, unless it has been settled. */
-function abortable<T>(
-  { resolve, reject }: Waiting<T>,
-  signal: AbortSignal | undefined,
-  onAbort?: () => void,
-): Waiting<T> {
-  if (signal === undefined) return { resolve, reject };
-  const abortion = addAbortListener(signal, () => {
-    onAbort?.();
-    reject(signal.reason);
-  });
-  return {
-    resolve: (value) => {
-      abortion[Symbol.dispose]();
-      resolve(value);
-    },
-    reject: (error) => {
-      abortion[Symbol.dispose]();
-      reject(error);
-    },
-  };
 }
 
 /** So many events may lie untaken before the server is held back. */

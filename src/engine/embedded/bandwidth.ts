@@ -1,14 +1,15 @@
 /** `BandwidthRate` and `BandwidthBurst`: how much passes, and how much may. */
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { OptionValues } from '../../config/options.ts';
 import type { Meter } from '../../mux/node.ts';
 import type { Timers } from '../../time.ts';
-import type { EngineEvents } from '../events.ts';
 import { type Change, type Part, simpleChange } from '../part.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Counts and limits what goes through the links. Both directions have a bucket of their own. */
 export class Bandwidth implements Part, Meter {
-  readonly #events: EngineEvents;
+  readonly #events: Emitter<EngineEvent>;
   readonly #timers: Timers;
   readonly #now: () => number;
   readonly #read: TokenBucket;
@@ -17,7 +18,7 @@ export class Bandwidth implements Part, Meter {
   #counted = { read: 0, written: 0 };
 
   /** @param now milliseconds that only ever grow */
-  constructor(events: EngineEvents, timers: Timers, now: () => number) {
+  constructor(events: Emitter<EngineEvent>, timers: Timers, now: () => number) {
     this.#events = events;
     this.#timers = timers;
     this.#now = now;

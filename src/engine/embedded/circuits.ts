@@ -1,10 +1,11 @@
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Timers } from '../../time.ts';
 import { unawaited } from '../../unawaited.ts';
-import type { EngineEvents } from '../events.ts';
 import type { Bridge } from './bridge.ts';
 import type { Link } from './link.ts';
 import type { Links } from './links.ts';
@@ -35,7 +36,7 @@ export interface CircuitSettings {
 
 /** What circuits are given. */
 export interface CircuitsOptions {
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
   readonly links: Links;
   readonly timers: Timers;
   readonly rng: Rng;

@@ -1,4 +1,6 @@
 /** The client role: applications connect, their streams go through circuits of bridges. */
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import { addressMapSettings } from './address-map-settings.ts';
 import type { OptionValues } from '../../config/options.ts';
 import type { AddressMap } from '../../control/address-map.ts';
@@ -6,9 +8,6 @@ import { PosternError, describeError } from '../../errors.ts';
 import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import type { BridgeLine } from '../../pt/bridge-line.ts';
-import { warningOfUnknown } from '../../transports/argument-names.ts';
-import type { EngineEvents } from '../events.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
 import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
@@ -26,7 +25,7 @@ import { unawaited } from '../../unawaited.ts';
 
 /** What the client role is given. */
 export interface ClientPartOptions extends ClientTransportsOptions {
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
   readonly bandwidth: Bandwidth;
   readonly addressMap: AddressMap;
 }
@@ -85,7 +84,7 @@ export class ClientPart implements Part {
           (next.UseBridges ? next.Bridge : []).map((line) => {
             const route = transports.routeTo(line);
             const open = (): Bridge => {
-              this.#warnOf(line);
+              this.#warnOf(route);
               return new Bridge(line, route, timers, rng);
             };
             return [route.key, { open }] as const;
@@ -129,7 +128,7 @@ export class ClientPart implements Part {
     const routeTo = await this.#transports.verify(first);
     const bridges = first.UseBridges ? first.Bridge : [];
     const routes = bridges.map(routeTo);
-    for (const line of bridges) this.#warnOf(line);
+    for (const route of routes) this.#warnOf(route);
     checkHops(first, [...new Map(routes.map((route) => [route.key, route])).values()]);
   }
 
@@ -147,10 +146,7 @@ export class ClientPart implements Part {
     await this.#transports.close();
   }
 
-  /** Others wrote it: what is wrong with it may be of no importance. */
-  #warnOf({ transport: name, args }: BridgeLine): void {
-    const transport = name === undefined ? undefined : this.#options.registry.find(name);
-    const warning = transport && warningOfUnknown(transport, args);
+  #warnOf({ warning }: BridgeRoute): void {
     if (warning !== undefined) this.#options.log.write('warn', warning);
   }
 

@@ -12,6 +12,7 @@ import type { Supervisor } from '../../parent/supervise.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import type { CmethodMessage } from '../../pt/messages.ts';
 import { formatUpstreamProxy, type UpstreamProxy } from '../../pt/upstream-proxy.ts';
+import { warningOfUnknown } from '../../transports/argument-names.ts';
 import type { ClientEnvironment } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';
@@ -27,6 +28,8 @@ export interface BridgeRoute {
   readonly direct: Dialer;
   /** Through another bridge; undefined where a program makes the connection itself. */
   readonly through?: (dial: Dialer) => Dialer;
+  /** What is wrong with the line, which others wrote, and may be of no importance. */
+  readonly warning?: string | undefined;
 }
 
 /** The way to a bridge of a configuration. @throws PosternError `ERR_TRANSPORT_*` */
@@ -125,10 +128,11 @@ export class ClientTransports {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
     if (plugin?.command === undefined) {
-      const { registry, environment } = this.#options;
-      const createSession = registry.get(transport).client(args, environment);
+      const builtin = this.#options.registry.get(transport);
+      const createSession = builtin.client(args, this.#options.environment);
       const through = (dial: Dialer): Dialer => throughTransport(dial, createSession);
-      return { direct: through(outward), through };
+      const warning = warningOfUnknown(builtin, 'client', args);
+      return { direct: through(outward), through, warning };
     }
     return {
       direct: async (target, options) => {
@@ -145,11 +149,14 @@ export class ClientTransports {
     command: NonNullable<TransportPlugin['command']>,
     upstream: UpstreamProxy | undefined,
   ): Promise<Supervisor<Child<CmethodMessage>>> {
-    return startChild(this.#options, command, {
-      role: 'client',
-      transports,
-      stateLocation: transportStateDirectory(next, this.#options.home),
-      ...(upstream !== undefined && { upstreamProxy: upstream }),
+    return startChild(this.#options, {
+      command,
+      configuration: {
+        role: 'client',
+        transports,
+        stateLocation: transportStateDirectory(next, this.#options.home),
+        ...(upstream !== undefined && { upstreamProxy: upstream }),
+      },
     });
   }
 }

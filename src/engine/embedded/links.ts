@@ -1,17 +1,18 @@
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import type { Timers } from '../../time.ts';
 import { unawaited } from '../../unawaited.ts';
-import type { EngineEvents } from '../events.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { Bridge } from './bridge.ts';
 import { Link } from './link.ts';
 
 /** What the links are given. */
 export interface LinksOptions {
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
   readonly bandwidth: Bandwidth;
   readonly timers: Timers;
   /** A bridge was reached, or was not. */

@@ -58,16 +58,15 @@ export async function openProgram(
   options: ProgramOptions,
 ): Promise<RunningTransports> {
   let lines: readonly BridgeLine[] = [];
-  const supervisor = await startChild(
-    options,
-    command!,
-    {
+  const supervisor = await startChild(options, {
+    command: command!,
+    configuration: {
       role: 'server',
       transports,
       stateLocation: transportStateDirectory(values, options.home),
       extendedOrPort: { endpoint, cookieFile },
     },
-    ({ methods }) => {
+    onRunning({ methods }) {
       lines = [...methods].map(([transport, { endpoint: at, args }]) => ({
         transport,
         endpoint: at,
@@ -75,7 +74,7 @@ export async function openProgram(
       }));
       options.onMoved();
     },
-  );
+  });
   return {
     bridgeLines: () => lines,
     stopListening: async () => {},

@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream';
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
@@ -6,13 +8,12 @@ import { limits } from '../../limits.ts';
 import { type Application, serveApplication } from '../../net/applications.ts';
 import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import type { Circuits } from './circuits.ts';
 
 /** What streams are given. */
 export interface StreamsOptions {
-  readonly events: EngineEvents;
+  readonly events: Emitter<EngineEvent>;
   readonly circuits: Circuits;
   readonly addressMap: AddressMap;
   readonly log: DaemonLog;

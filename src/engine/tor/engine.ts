@@ -1,4 +1,6 @@
 /** The tor engine: a real Tor behind TC, started and kept by us, or one that runs already. */
+import type { Emitter } from '../../bytes/emitter.ts';
+import type { EngineEvent } from '../../control/engine.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { logLevels } from '../../config/log-values.ts';
 import type { ConfigStore } from '../../config/store.ts';
@@ -7,7 +9,6 @@ import { PosternError, describeError } from '../../errors.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import type { EngineHost } from '../daemon-options.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
-import type { EngineEvents } from '../events.ts';
 import type { DaemonLog } from '../log.ts';
 import { type Change, simpleChange } from '../part.ts';
 import { explainRefusal } from './complaints.ts';
@@ -42,7 +43,7 @@ export class TorEngine implements Engine {
   readonly bridgeLines: readonly BridgeLine[] = [];
   readonly #store: ConfigStore;
   readonly #log: DaemonLog;
-  readonly #events: EngineEvents;
+  readonly #events: Emitter<EngineEvent>;
   readonly #parts: TorEngineParts;
   readonly #translator = new EventTranslator();
   readonly #mappings = new TorMappings();

@@ -1,4 +1,5 @@
-import { Fifo } from '../../../bytes/fifo.ts';
+import { AsyncQueue } from '../../../bytes/async-queue.ts';
+import { Emitter } from '../../../bytes/emitter.ts';
 import { limits } from '../../../limits.ts';
 
 /** Stands in the place of events that a slow reader of `events()` has missed. */
@@ -8,42 +9,21 @@ export interface EventsLost {
 }
 
 /** Hands events to all who want them: to listeners at once, to readers at their own pace. */
-export class EventHub<Event> {
-  readonly #listeners = new Set<(event: Event) => void>();
+export class EventHub<Event> extends Emitter<Event> {
   readonly #readers = new Set<EventReader<Event>>();
   #end: { readonly error: unknown } | undefined;
 
-  /** Calls back with each event from now on. @returns stops that */
-  onEvent(listener: (event: Event) => void): () => void {
-    const entry = (event: Event): void => listener(event);
-    this.#listeners.add(entry);
-    return () => {
-      this.#listeners.delete(entry);
-    };
-  }
-
   /** The events from this call on. */
   events(): EventReader<Event> {
-    const reader = new EventReader<Event>(() => {
-      this.#readers.delete(reader);
-    });
+    const reader = new EventReader<Event>(() => this.#readers.delete(reader));
     if (this.#end === undefined) this.#readers.add(reader);
     else reader.finish(this.#end.error);
     return reader;
   }
 
-  emit(event: Event): void {
+  override emit(event: Event): void {
     for (const reader of this.#readers) reader.push(event);
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        // A listener's fault is its owner's to hear of; it shall not keep events from the others.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    super.emit(event);
   }
 
   /** There will be no more: readers end, with `error` when it is not undefined. */
@@ -51,7 +31,6 @@ export class EventHub<Event> {
     this.#end = { error };
     for (const reader of this.#readers) reader.finish(error);
     this.#readers.clear();
-    this.#listeners.clear();
   }
 }
 
@@ -62,10 +41,8 @@ export class EventHub<Event> {
  */
 export class EventReader<Event> implements AsyncIterableIterator<Event | EventsLost> {
   readonly #onReturn: () => void;
-  readonly #untaken = new Fifo<Event>();
-  readonly #waiting = new Fifo<Waiting<Event>>();
+  readonly #queue = new AsyncQueue<Event>(limits.torControlEvents);
   #lost = 0;
-  #end: { error: unknown } | undefined;
 
   /** @param onReturn the reader has left */
   constructor(onReturn: () => void) {
@@ -73,57 +50,38 @@ export class EventReader<Event> implements AsyncIterableIterator<Event | EventsL
   }
 
   push(event: Event): void {
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) {
-      waiting.resolve({ done: false, value: event });
-    } else if (this.#lost > 0 || this.#untaken.length >= limits.torControlEvents) {
-      this.#lost += 1;
-    } else {
-      this.#untaken.push(event);
-    }
+    if (this.#lost > 0 || !this.#queue.push(event)) this.#lost += 1;
   }
 
   finish(error: unknown): void {
-    this.#end ??= { error };
-    for (const { resolve, reject } of this.#waiting.drain()) this.next().then(resolve, reject);
+    this.#queue.finish(error);
   }
 
-  next(): Promise<IteratorResult<Event | EventsLost, undefined>> {
-    const value = this.#untaken.shift() ?? this.#takeLost();
-    if (value !== undefined) return Promise.resolve({ done: false, value });
-    if (this.#end === undefined) {
-      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  async next(): Promise<IteratorResult<Event | EventsLost, undefined>> {
+    if (this.#queue.length === 0 && this.#lost > 0) {
+      const count = this.#lost;
+      this.#lost = 0;
+      return { done: false, value: { type: 'lost', count } };
     }
-    const { error } = this.#end;
-    this.#end.error = undefined;
-    return error === undefined
-      ? Promise.resolve({ done: true, value: undefined })
-      : Promise.reject(error);
+    try {
+      return await this.#queue.take();
+    } catch (error) {
+      // An iterator that has thrown is over.
+      this.#queue.finish();
+      throw error;
+    }
   }
 
   /** What `break` in a `for await` calls. */
-  return(): Promise<IteratorResult<Event | EventsLost, undefined>> {
+  async return(): Promise<IteratorResult<Event | EventsLost, undefined>> {
     this.#onReturn();
-    this.#untaken.drain();
+    this.#queue.clear();
     this.#lost = 0;
-    this.#end = { error: undefined };
-    this.finish(undefined);
-    return Promise.resolve({ done: true, value: undefined });
+    this.#queue.finish();
+    return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
-
-  #takeLost(): EventsLost | undefined {
-    if (this.#lost === 0) return undefined;
-    const count = this.#lost;
-    this.#lost = 0;
-    return { type: 'lost', count };
-  }
-}
-
-interface Waiting<Event> {
-  readonly resolve: (result: IteratorResult<Event | EventsLost, undefined>) => void;
-  readonly reject: (error: unknown) => void;
 }

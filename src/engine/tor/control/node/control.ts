@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { Fifo } from '../../../../bytes/fifo.ts';
+import type { Settler } from '../../../../bytes/settler.ts';
 import { PosternError } from '../../../../errors.ts';
 import { limits } from '../../../../limits.ts';
 import { systemTimers, type Timers } from '../../../../time.ts';
@@ -32,7 +33,7 @@ export class TorControl extends TorCommands implements AsyncDisposable {
   readonly #timers: Timers;
   readonly #machine = new TorControlMachine();
   /** In the order of the commands, as the machine counts them. */
-  readonly #waiting = new Fifo<Waiting>();
+  readonly #waiting = new Fifo<Settler<TorReply>>();
   readonly #hub = new EventHub<TorEvent>();
   #settleClosed!: (reason: PosternError | undefined) => void;
   #cancelDeadline: (() => void) | undefined;
@@ -69,7 +70,7 @@ export class TorControl extends TorCommands implements AsyncDisposable {
    * @returns stops that
    */
   onEvent(listener: (event: TorEvent) => void): () => void {
-    return this.#hub.onEvent(listener);
+    return this.#hub.subscribe(listener);
   }
 
   /**
@@ -106,7 +107,7 @@ export class TorControl extends TorCommands implements AsyncDisposable {
     await this.close();
   }
 
-  #send(waiting: Waiting, line: string, data?: string): void {
+  #send(waiting: Settler<TorReply>, line: string, data?: string): void {
     const bytes = this.#machine.command(line, data);
     this.#waiting.push(waiting);
     this.#stream.write(bytes);
@@ -159,10 +160,4 @@ export class TorControl extends TorCommands implements AsyncDisposable {
     this.#hub.finish(reason);
     this.#settleClosed(reason);
   }
-}
-
-/** A command's promise. */
-interface Waiting {
-  readonly resolve: (reply: TorReply) => void;
-  readonly reject: (error: unknown) => void;
 }

@@ -1,4 +1,5 @@
 import { addAbortListener } from 'node:events';
+import { Recurring } from '../../../../bytes/recurring.ts';
 import { systemRng, type Rng } from '../../../../crypto/rng.ts';
 import { PosternError } from '../../../../errors.ts';
 import { limits } from '../../../../limits.ts';
@@ -58,9 +59,8 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
   readonly #timers: Timers;
   readonly #stop = new AbortController();
   readonly #hub = new EventHub<TorEvent | TorConnectionNews>();
-  readonly #waiting = new Set<Waiting>();
+  readonly #control = new Recurring<TorControl>();
   #events: readonly string[];
-  #control: TorControl | undefined;
 
   constructor(options: KeepTorControlOptions) {
     super();
@@ -72,7 +72,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
 
   /** The connection that stands now, if one does. */
   get current(): TorControl | undefined {
-    return this.#control;
+    return this.#control.current;
   }
 
   /**
@@ -80,28 +80,15 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
    *
    * @throws PosternError `ERR_TOR_CONTROL_UNAVAILABLE` once closed, or the signal's reason
    */
-  async connection(options: { readonly signal?: AbortSignal } = {}): Promise<TorControl> {
-    const { signal } = options;
-    signal?.throwIfAborted();
-    if (this.#control !== undefined) return this.#control;
-    if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
-    let waiting!: Waiting;
-    const next = new Promise<TorControl>((resolve, reject) => (waiting = { resolve, reject }));
-    this.#waiting.add(waiting);
-    const abortion = signal && addAbortListener(signal, () => waiting.reject(signal.reason));
-    try {
-      return await next;
-    } finally {
-      this.#waiting.delete(waiting);
-      abortion?.[Symbol.dispose]();
-    }
+  connection({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TorControl> {
+    return this.#control.next(signal);
   }
 
   override async command(line: string, data?: string): Promise<TorReply> {
-    if (this.#control === undefined) {
+    if (this.current === undefined) {
       throw new PosternError('ERR_TOR_CONTROL_UNAVAILABLE', 'there is no connection to Tor now');
     }
-    return this.#control.command(line, data);
+    return this.current.command(line, data);
   }
 
   /**
@@ -113,7 +100,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
     const wanted = [...names];
     this.#events = wanted;
     try {
-      if (this.#control !== undefined) await super.setEvents(wanted);
+      if (this.current !== undefined) await super.setEvents(wanted);
     } catch (error) {
       const isRefused = error instanceof PosternError && error.retry === 'never';
       if (isRefused && this.#events === wanted) this.#events = before;
@@ -127,7 +114,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
    * @returns stops that
    */
   onEvent(listener: (event: TorEvent | TorConnectionNews) => void): () => void {
-    return this.#hub.onEvent(listener);
+    return this.#hub.subscribe(listener);
   }
 
   /**
@@ -165,7 +152,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
       this.#hub.emit({ type: 'disconnected', error, retryMs });
       await this.#wait(retryMs);
     }
-    for (const { reject } of this.#waiting) reject(signal.reason);
+    this.#control.finish(signal.reason);
     this.#hub.finish(undefined);
   }
 
@@ -193,7 +180,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
       control?.abort();
       return { error, wasStable };
     } finally {
-      this.#control = undefined;
+      this.#control.clear();
       await control?.closed;
       cancel();
       abortion?.[Symbol.dispose]();
@@ -202,8 +189,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
 
   #announce(control: TorControl): void {
     if (this.#stop.signal.aborted) return;
-    this.#control = control;
-    for (const { resolve } of this.#waiting) resolve(control);
+    this.#control.set(control);
     this.#hub.emit({ type: 'connected' });
   }
 
@@ -222,8 +208,3 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
 
 /** As long as Tor takes to read its configuration and more. */
 const STABLE_MS = 10_000;
-
-interface Waiting {
-  readonly resolve: (control: TorControl) => void;
-  readonly reject: (error: unknown) => void;
-}

@@ -1,0 +1,81 @@
+import { Fifo } from './fifo.ts';
+import { abortable, type Settler } from './settler.ts';
+
+/**
+ * What has come and nobody has taken yet, in order; whoever takes while nothing is there waits.
+ *
+ * Overflow: at most `maxItems` lie untaken. One that comes on top is not kept, and `push` says so: its
+ * owner knows whether that is a gap to tell of or the end of the source.
+ */
+export class AsyncQueue<T> {
+  readonly #maxItems: number;
+  readonly #untaken = new Fifo<T>();
+  readonly #takers = new Set<Settler<IteratorResult<T, undefined>>>();
+  #end: { readonly error: unknown } | undefined;
+
+  constructor(maxItems: number) {
+    this.#maxItems = maxItems;
+  }
+
+  /** How many lie untaken. */
+  get length(): number {
+    return this.#untaken.length;
+  }
+
+  /** @returns false when there is no room: the item is not kept */
+  push(item: T): boolean {
+    const [taker] = this.#takers;
+    if (taker !== undefined) {
+      this.#takers.delete(taker);
+      taker.resolve({ done: false, value: item });
+    } else if (this.#untaken.length >= this.#maxItems) {
+      return false;
+    } else {
+      this.#untaken.push(item);
+    }
+    return true;
+  }
+
+  /** Nothing more comes: whoever takes gets what lies here, then the end, which is `error` if there is one. */
+  finish(error?: unknown): void {
+    this.#end = { error };
+    for (const taker of this.#takers) settleEnd(taker, error);
+    this.#takers.clear();
+  }
+
+  /** Lets go of what lies untaken. */
+  clear(): void {
+    this.#untaken.drain();
+  }
+
+  /**
+   * The next item, or the end. What is aborted takes nothing.
+   *
+   * @throws what `finish` was given, or the signal's reason
+   */
+  take(signal?: AbortSignal): Promise<IteratorResult<T, undefined>> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.#untaken.length > 0) {
+        resolve({ done: false, value: this.#untaken.shift()! });
+      } else if (this.#end !== undefined) {
+        settleEnd({ resolve, reject }, this.#end.error);
+      } else {
+        const taker: Settler<IteratorResult<T, undefined>> = abortable(
+          { resolve, reject },
+          signal,
+          () => this.#takers.delete(taker),
+        );
+        this.#takers.add(taker);
+      }
+    });
+  }
+}
+
+function settleEnd<T>(
+  { resolve, reject }: Settler<IteratorResult<T, undefined>>,
+  error: unknown,
+): void {
+  if (error === undefined) resolve({ done: true, value: undefined });
+  else reject(error);
+}
