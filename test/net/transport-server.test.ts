@@ -12,6 +12,7 @@ import {
   startTransportServer,
   type TransportServerOptions,
 } from '../../src/net/transport-server.ts';
+import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { throughTransport } from '../../src/net/transport-stream.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
 import { systemClock } from '../../src/time.ts';
@@ -178,6 +179,33 @@ for (const limit of ['pendingHandshakes', 'pendingHandshakesOfPrefix'] as const)
     for (const stream of [busy, ...more]) stream.destroy();
   });
 }
+
+test('a network over its share takes no place from another one', async (t) => {
+  setLimit(t, 'pendingHandshakesOfPrefix', 1);
+  let sessions = 0;
+  const transport = rot((server) => ({
+    createSession() {
+      sessions += 1;
+      return server.createSession();
+    },
+  }));
+  const { running, failures, streams } = await start(t, { transport });
+  const connectFrom = async (bindV4: string): Promise<Duplex> => {
+    const count = sessions + 1;
+    const wire = await createDirectDialer({ bindV4 })(running.endpoint);
+    t.after(() => void wire.destroy());
+    await until(() => sessions === count);
+    return wire;
+  };
+  const elsewhere = await connectFrom('127.9.9.1');
+  const neighbour = await connectFrom('127.0.0.2');
+  await connectFrom('127.0.0.3');
+  assert.equal((await readAll(neighbour)).length, 0);
+  assert.equal(failures.length, 1);
+  elsewhere.write(encoded('ROT1'));
+  assert.deepEqual(await readBytes(elsewhere, 2), encoded('OK'));
+  await until(() => streams.length === 1);
+});
 
 /** One that is established by the first chunk, and fails in the same breath. */
 function stillborn(error: PosternError): Session {
