@@ -22,7 +22,6 @@ const goptlib: Departures = {
   'PT-3.2.2-06': 'An IPv6 address without brackets ends it without PROXY-ERROR.',
   'PT-3.3.1-10':
     'The values are not checked as a whole: relative state directories, ill-formed names and other malformed values pass, or end it without ENV-ERROR.',
-  'PT-3.3.2-02': 'An empty `TOR_PT_PROXY` is answered with neither PROXY DONE nor PROXY-ERROR.',
   'PT-3.3.2-15': 'Unknown names are answered with CMETHOD-ERROR, as goptlib’s own example does.',
   'PT-3.3.2-16':
     'When all names are unknown, a CMETHOD-ERROR for each stands before CMETHODS DONE.',
