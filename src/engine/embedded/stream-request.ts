@@ -38,7 +38,10 @@ export class StreamRequest implements Exchange<void> {
   receive(chunk: Uint8Array): readonly ExchangeAction<void>[] {
     this.#queue.push(chunk);
     try {
-      const reply = decodeReply5(this.#queue.peek());
+      const bytes = this.#queue.peek();
+      // Of a foreign proxy no version is judged; at the end of our own link it tells what answers.
+      if (bytes[0] !== 5) throw new PosternError('ERR_TUNNEL_MALFORMED', 'not a SOCKS5 reply');
+      const reply = decodeReply5(bytes);
       if (reply === NEED_MORE) return [];
       this.#queue.skip(reply.length);
       const code = reply.message;
