@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
@@ -77,11 +78,13 @@ export class Streams {
   ): Promise<Duplex> {
     const { circuits, addressMap, timers } = this.#options;
     const mapped = { host: addressMap.lookUp(target.host), port: target.port };
-    const late = new AbortController();
+    // Not AbortSignal.any: what that leaves behind outlives a connection, and costs as much as one.
+    const gaveUp = new AbortController();
+    const { signal } = gaveUp;
+    const abortion = addAbortListener(left, () => gaveUp.abort(left.reason));
     const cancel = timers.after(limits.streamAttachMs, () =>
-      late.abort(new PosternError('ERR_LINK_FAILED', 'no bridge could be reached in time')),
+      gaveUp.abort(new PosternError('ERR_LINK_FAILED', 'no bridge could be reached in time')),
     );
-    const signal = AbortSignal.any([left, late.signal]);
     try {
       for (let attempt = 1; ; attempt += 1) {
         const { circuit, detach } = await circuits.acquire(signal);
@@ -100,6 +103,7 @@ export class Streams {
         }
       }
     } finally {
+      abortion[Symbol.dispose]();
       cancel();
     }
   }
