@@ -4,6 +4,7 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { listenSocks, serveApplication } from '../../src/net/applications.ts';
@@ -35,6 +36,16 @@ function start(t: TestContext, name: string, command: readonly string[]): Logged
     await child.ended;
   });
   return child;
+}
+
+/** squid says that it accepts connections some time before it does. */
+async function untilReached(endpoint: Endpoint): Promise<void> {
+  const attempt = (): Promise<boolean> =>
+    dial(endpoint).then(
+      (stream) => Boolean(stream.destroy()),
+      () => false,
+    );
+  while (!(await attempt())) await nextTurn();
 }
 
 /** What an HTTP proxy that wants user and password makes of targets that answer, refuse or are forbidden. */
@@ -78,6 +89,7 @@ test('[PT-3.2.2-04] squid', { skip: squid ? false : 'squid is not installed' }, 
   );
   const server = start(t, 'squid', [squid!, '-N', '-d1', '-f', join(directory, 'squid.conf')]);
   await server.line(/Accepting HTTP Socket connections/);
+  await untilReached(proxy);
   await tries(proxy, service.endpoint, closed, { host: '127.0.0.1', port: 1 });
 });
 
