@@ -9,6 +9,7 @@ import { SessionPair } from '../support/session-pair.ts';
 import type { Session } from '../../src/transports/contract.ts';
 
 const COUNT = 200;
+const ROUNDS = 4;
 /** What a session that has said little takes, of which most are the library's ciphers. */
 const MAX_BYTES: Readonly<Record<string, number>> = {
   obfs2: 8_000,
@@ -30,13 +31,16 @@ for (const transport of builtinTransports) {
       assert.equal(pair.server.delivered.toString(), '?');
       return [pair.client.session, pair.server.session];
     };
-    // What is made once, and what the compiler needs.
-    for (let number = 0; number < COUNT; number += 1) connect();
-    const before = measureMemory();
     const sessions: Session[][] = [];
-    for (let number = 0; number < COUNT; number += 1) sessions.push(connect());
-    const bytes = (measureMemory() - before) / (2 * COUNT);
-    assert.equal(sessions.length, COUNT);
+    // The compiler allocates when it likes: what a session needs is the least of several measurements, the
+    // first of which also pays for what is made once.
+    let bytes = Infinity;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const before = measureMemory();
+      for (let number = 0; number < COUNT; number += 1) sessions.push(connect());
+      bytes = Math.min(bytes, (measureMemory() - before) / (2 * COUNT));
+    }
+    assert.equal(sessions.length, ROUNDS * COUNT);
     assert.ok(bytes < MAX_BYTES[transport.name]!, `${bytes} bytes for each session`);
     await server.close();
   });
