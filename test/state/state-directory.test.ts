@@ -68,7 +68,10 @@ test('what cannot be read or made is an error that names the file', async (t) =>
   await writeFile(join(path, 'file'), '');
   const impossible = openStateDirectory(join(path, 'file', 'sub'));
   for (const save of [impossible.write, impossible.append]) {
-    await assert.rejects(save('x', bytes('')), { code: 'ERR_DIRECTORY_UNUSABLE', message: /cannot be saved/ });
+    await assert.rejects(save('x', bytes('')), {
+      code: 'ERR_DIRECTORY_UNUSABLE',
+      message: /cannot be saved/,
+    });
   }
   assert.throws(() => openStateDirectory('relative/path'), { code: 'ERR_DIRECTORY_UNUSABLE' });
   await chmod(path, 0o700);
