@@ -659,7 +659,7 @@ const table = {
     remedy: 'Ask again in a moment: it is being started, or connected to, again.',
   },
 
-  // src/engine/tor/control
+  // src/tor-control
   ERR_TOR_CONTROL_COMMAND: {
     side: 'local',
     retry: 'never',

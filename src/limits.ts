@@ -441,7 +441,7 @@ const table = {
     guards: 'A Tor that never opens its control socket would be waited for without end.',
   },
 
-  // src/engine/tor/control
+  // src/tor-control
   torControlLineBytes: {
     value: 1_048_576,
     unit: 'bytes',

@@ -38,20 +38,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   parent: [...carrying, 'extor', 'net', 'state'],
   config: [...ground, 'crypto', 'pt', 'state'],
   control: [...ground, 'time.ts', 'config', 'crypto', 'net', 'pt', 'state'],
+  'tor-control': [...ground, 'time.ts', 'control', 'crypto', 'net', 'pt'],
   engine: [
     ...carrying,
     'config',
     'control',
-    'engine/tor/control',
     'extor',
     'mux',
     'net',
     'parent',
     'proxy',
     'state',
+    'tor-control',
   ],
-  // Public on its own, and pure but for its drivers.
-  'engine/tor/control': [...ground, 'time.ts', 'control', 'crypto', 'net', 'parent', 'pt'],
   // Not parent: what examines others shares as little as it can with what is examined.
   conform: [...carrying, 'extor', 'net', 'state'],
   'index.ts': [...carrying, 'net', 'state'],
@@ -83,7 +82,7 @@ const impure: ReadonlySet<string> = new Set([
 ]);
 
 /** The drivers of rooms that are pure otherwise: `node.ts`, or the files of a folder `node`. */
-const driver = /^src\/(?:config|control|mux|engine\/tor\/control)\/node(?:\.ts$|\/)/;
+const driver = /^src\/(?:config|control|mux|tor-control)\/node(?:\.ts$|\/)/;
 
 function isImpure(path: string): boolean {
   return impure.has(roomOf(path)) || driver.test(path);
@@ -105,9 +104,7 @@ const packages: Readonly<Record<string, string>> = {
 const files = sourceFiles('src', '.ts');
 
 function roomOf(path: string): string {
-  const room = path.split('/')[1]!;
-  const inner = 'engine/tor/control';
-  return path.startsWith(`src/${inner}/`) ? inner : room;
+  return path.split('/')[1]!;
 }
 
 function importsOf(text: string): string[] {

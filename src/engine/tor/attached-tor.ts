@@ -1,9 +1,9 @@
-import type { TorControl } from './control/node/control.ts';
+import type { TorControl } from '../../tor-control/node/control.ts';
 import {
   keepTorControl,
   type KeepTorControlOptions,
   type KeptTorControl,
-} from './control/node/keep.ts';
+} from '../../tor-control/node/keep.ts';
 import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 import { unawaited } from '../../unawaited.ts';
 

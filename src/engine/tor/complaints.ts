@@ -1,7 +1,7 @@
 /** What Tor says against a configuration, in our terms. */
 import { parseTorrc } from '../../config/torrc.ts';
 import { PosternError } from '../../errors.ts';
-import { TorRefusal } from './control/messages.ts';
+import { TorRefusal } from '../../tor-control/messages.ts';
 
 /** A Tor that does not start with its torrc. */
 export class TorrcRefusal extends PosternError {

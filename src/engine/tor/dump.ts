@@ -1,5 +1,5 @@
 import type { DaemonLog } from '../log.ts';
-import type { TorCommands } from './control/commands.ts';
+import type { TorCommands } from '../../tor-control/commands.ts';
 
 /** SIGNAL dump (TC 3.10): Tor's connections, circuits and streams into our log. */
 export async function dumpTor(control: TorCommands, log: DaemonLog): Promise<void> {

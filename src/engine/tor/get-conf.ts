@@ -1,7 +1,7 @@
 import type { ConfigStore } from '../../config/store.ts';
 import type { Keyword } from '../../config/vocabulary.ts';
 import type { ConfEntry } from '../../control/messages.ts';
-import type { TorCommands } from './control/commands.ts';
+import type { TorCommands } from '../../tor-control/commands.ts';
 import type { TorSettings } from './tor-settings.ts';
 
 /**

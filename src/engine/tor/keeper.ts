@@ -1,5 +1,5 @@
 import { PosternError } from '../../errors.ts';
-import type { TorControl } from './control/node/control.ts';
+import type { TorControl } from '../../tor-control/node/control.ts';
 
 /** A Tor that the engine relies on: one that it started, or one that ran already. */
 export interface TorKeeper {

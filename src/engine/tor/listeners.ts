@@ -1,7 +1,7 @@
 import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../pt/address.ts';
 import type { EngineEndpoints } from '../engine.ts';
 import type { DaemonLog } from '../log.ts';
-import type { TorCommands } from './control/commands.ts';
+import type { TorCommands } from '../../tor-control/commands.ts';
 
 /** The options that say so. */
 export const listenerOptions: readonly string[] = ['SocksPort', 'HTTPTunnelPort'];

@@ -3,7 +3,7 @@ import { isNull, isNullHost, mappedAddress } from '../../control/address-map.ts'
 import type { AddressMapping, MappedAddress } from '../../control/messages.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import type { TorCommands } from './control/commands.ts';
+import type { TorCommands } from '../../tor-control/commands.ts';
 
 /** The mappings that controllers have made: Tor forgets them when it ends, and is told again. */
 export class TorMappings {

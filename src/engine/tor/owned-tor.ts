@@ -4,7 +4,7 @@ import { PosternError } from '../../errors.ts';
 import { ChildError } from '../../parent/child-error.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
 import { TorrcRefusal } from './complaints.ts';
-import type { TorControl } from './control/node/control.ts';
+import type { TorControl } from '../../tor-control/node/control.ts';
 import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
 import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
 import { unawaited } from '../../unawaited.ts';

@@ -14,7 +14,7 @@ import { dataDirectory } from '../data-directory.ts';
 import { checkSocketPath } from '../../net/socket-path.ts';
 import { forOption } from '../resources.ts';
 import { AttachedTor } from './attached-tor.ts';
-import { connectTorControl, type TorControlAddress } from './control/node/connect.ts';
+import { connectTorControl, type TorControlAddress } from '../../tor-control/node/connect.ts';
 import { TorEngine, type TorEngineParts } from './engine.ts';
 import { OwnedTor } from './owned-tor.ts';
 import { controlSocketIn } from './process-files.ts';

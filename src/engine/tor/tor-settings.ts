@@ -6,7 +6,7 @@ import { valueFault } from '../../config/value-types.ts';
 import { PosternError } from '../../errors.ts';
 import { parseTransportList } from '../../pt/names.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
-import type { TorSetting } from './control/format.ts';
+import type { TorSetting } from '../../tor-control/format.ts';
 
 /** What `builtin` stands for in the plugin lines of a Tor: this program, run as its child. */
 export interface OwnProgram {

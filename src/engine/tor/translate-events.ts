@@ -9,7 +9,7 @@ import type {
   TorOrConnectionEvent,
   TorRelay,
   TorStreamEvent,
-} from './control/events.ts';
+} from '../../tor-control/events.ts';
 
 /** A circuit or a stream that has not ended. */
 interface Known {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PosternError } from '../../../src/errors.ts';
 import type { ControlClient } from '../../../src/control/node/client.ts';
-import type { TorControl } from '../../../src/engine/tor/control/node/control.ts';
+import type { TorControl } from '../../../src/tor-control/node/control.ts';
 import { torMissing } from '../../support/tor.ts';
 import {
   getConf,

@@ -9,7 +9,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { ExitCode } from '../../../src/cli/context.ts';
 import type { ControlEvent } from '../../../src/control/messages.ts';
 import type { Rng } from '../../../src/crypto/rng.ts';
-import { connectTorControl } from '../../../src/engine/tor/control/node/connect.ts';
+import { connectTorControl } from '../../../src/tor-control/node/connect.ts';
 import { findTor } from '../../../src/engine/tor/program.ts';
 import { limits } from '../../../src/limits.ts';
 import { formatEndpoint } from '../../../src/pt/address.ts';

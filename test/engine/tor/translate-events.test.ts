@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { encodeEvent } from '../../../src/control/encode.ts';
 import type { EngineEvent } from '../../../src/control/engine.ts';
-import { parseTorEvent } from '../../../src/engine/tor/control/event-parser.ts';
+import { parseTorEvent } from '../../../src/tor-control/event-parser.ts';
 import { EventTranslator } from '../../../src/engine/tor/translate-events.ts';
 import { limits } from '../../../src/limits.ts';
 import { holds } from '../../support/properties.ts';

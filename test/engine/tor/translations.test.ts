@@ -7,7 +7,7 @@ import { parseTorrc } from '../../../src/config/torrc.ts';
 import { valueFault } from '../../../src/config/value-types.ts';
 import { torVocabulary } from '../../../src/config/vocabulary.ts';
 import { explainRefusal, reasonIn, TorrcRefusal } from '../../../src/engine/tor/complaints.ts';
-import { TorRefusal } from '../../../src/engine/tor/control/messages.ts';
+import { TorRefusal } from '../../../src/tor-control/messages.ts';
 import { unavailable } from '../../../src/engine/tor/keeper.ts';
 import { TorSettings } from '../../../src/engine/tor/tor-settings.ts';
 import { PosternError } from '../../../src/errors.ts';

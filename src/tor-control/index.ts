@@ -1,7 +1,7 @@
 /** `postern/tor-control`: a client of Tor's current control protocol, the textual one. */
-export type { Endpoint } from '../../../pt/address.ts';
-export type { Timers } from '../../../time.ts';
-export type { Rng } from '../../../crypto/rng.ts';
+export type { Endpoint } from '../pt/address.ts';
+export type { Timers } from '../time.ts';
+export type { Rng } from '../crypto/rng.ts';
 export type { TorCredentials } from './authentication.ts';
 export type { TorAddressMapping, TorCommands } from './commands.ts';
 export type { EventsLost } from './event-hub.ts';

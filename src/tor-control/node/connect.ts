@@ -1,11 +1,11 @@
 import { addAbortListener } from 'node:events';
-import { dialControl } from '../../../../control/node/dial.ts';
-import { readControlCookie } from '../../../../control/node/cookie-file.ts';
-import { randomBytes, systemRng } from '../../../../crypto/rng.ts';
-import { PosternError } from '../../../../errors.ts';
-import { limits } from '../../../../limits.ts';
-import { systemTimers } from '../../../../time.ts';
-import type { Endpoint } from '../../../../pt/address.ts';
+import { dialControl } from '../../control/node/dial.ts';
+import { readControlCookie } from '../../control/node/cookie-file.ts';
+import { randomBytes, systemRng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { systemTimers } from '../../time.ts';
+import type { Endpoint } from '../../pt/address.ts';
 import {
   answerAuthChallenge,
   chooseAuthentication,

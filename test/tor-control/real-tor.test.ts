@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { formatPassphraseHash, hashPassphrase } from '../../../src/crypto/passphrase.ts';
-import { randomBytes, systemRng } from '../../../src/crypto/rng.ts';
-import { parseBootstrapPhase } from '../../../src/engine/tor/control/event-parser.ts';
-import type { TorEvent } from '../../../src/engine/tor/control/events.ts';
-import { connectTorControl } from '../../../src/engine/tor/control/node/connect.ts';
-import { keepTorControl } from '../../../src/engine/tor/control/node/keep.ts';
-import type { Endpoint } from '../../../src/pt/address.ts';
-import { startControlledTor, type Tor, torMissing } from '../../support/tor.ts';
+import { formatPassphraseHash, hashPassphrase } from '../../src/crypto/passphrase.ts';
+import { randomBytes, systemRng } from '../../src/crypto/rng.ts';
+import { parseBootstrapPhase } from '../../src/tor-control/event-parser.ts';
+import type { TorEvent } from '../../src/tor-control/events.ts';
+import { connectTorControl } from '../../src/tor-control/node/connect.ts';
+import { keepTorControl } from '../../src/tor-control/node/keep.ts';
+import type { Endpoint } from '../../src/pt/address.ts';
+import { startControlledTor, type Tor, torMissing } from '../support/tor.ts';
 
 const options = { skip: torMissing };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EventHub } from '../../../src/engine/tor/control/event-hub.ts';
-import { limits } from '../../../src/limits.ts';
+import { EventHub } from '../../src/tor-control/event-hub.ts';
+import { limits } from '../../src/limits.ts';
 
 const MAX = limits.torControlEvents;
 

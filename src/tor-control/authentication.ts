@@ -1,7 +1,7 @@
 /** How a controller proves to Tor that it may control it, and Tor to the controller that it is Tor. */
-import { equalInConstantTime } from '../../../crypto/hash.ts';
-import { controlSafeCookieHash } from '../../../crypto/safe-cookie.ts';
-import { PosternError } from '../../../errors.ts';
+import { equalInConstantTime } from '../crypto/hash.ts';
+import { controlSafeCookieHash } from '../crypto/safe-cookie.ts';
+import { PosternError } from '../errors.ts';
 import type { TorReply } from './messages.ts';
 import { parseKeywords, takeWords } from './words.ts';
 

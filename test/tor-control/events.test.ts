@@ -5,10 +5,10 @@ import {
   parseBootstrapPhase,
   parseTorEvent,
   parseTorRelay,
-} from '../../../src/engine/tor/control/event-parser.ts';
-import type { TorEvent } from '../../../src/engine/tor/control/events.ts';
-import type { TorReplyLine } from '../../../src/engine/tor/control/messages.ts';
-import { holds, textOf } from '../../support/properties.ts';
+} from '../../src/tor-control/event-parser.ts';
+import type { TorEvent } from '../../src/tor-control/events.ts';
+import type { TorReplyLine } from '../../src/tor-control/messages.ts';
+import { holds, textOf } from '../support/properties.ts';
 
 const A = 'A'.repeat(40);
 const B = '0123456789ABCDEF'.repeat(3).slice(0, 40);

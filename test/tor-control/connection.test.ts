@@ -3,18 +3,15 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { controlSafeCookieHash } from '../../../src/crypto/safe-cookie.ts';
-import { TorRefusal } from '../../../src/engine/tor/control/messages.ts';
-import {
-  connectTorControl,
-  type TorControlOptions,
-} from '../../../src/engine/tor/control/node/connect.ts';
-import type { TorControl } from '../../../src/engine/tor/control/node/control.ts';
-import { limits } from '../../../src/limits.ts';
-import { startFakeTor, type FakeAnswer, type FakeTor } from '../../support/fake-tor.ts';
-import { HandTimers } from '../../support/hand-timers.ts';
-import { temporaryDirectory } from '../../support/managed.ts';
-import { closedPort } from '../../support/sockets.ts';
+import { controlSafeCookieHash } from '../../src/crypto/safe-cookie.ts';
+import { TorRefusal } from '../../src/tor-control/messages.ts';
+import { connectTorControl, type TorControlOptions } from '../../src/tor-control/node/connect.ts';
+import type { TorControl } from '../../src/tor-control/node/control.ts';
+import { limits } from '../../src/limits.ts';
+import { startFakeTor, type FakeAnswer, type FakeTor } from '../support/fake-tor.ts';
+import { HandTimers } from '../support/hand-timers.ts';
+import { temporaryDirectory } from '../support/managed.ts';
+import { closedPort } from '../support/sockets.ts';
 
 const closed = { code: 'ERR_TOR_CONTROL_CLOSED' };
 

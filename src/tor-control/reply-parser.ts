@@ -1,6 +1,6 @@
-import { ByteQueue } from '../../../bytes/queue.ts';
-import { PosternError } from '../../../errors.ts';
-import { limits } from '../../../limits.ts';
+import { ByteQueue } from '../bytes/queue.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { TorReply, TorReplyLine } from './messages.ts';
 
 /** What comes out of the parser, in order. */

@@ -1,17 +1,17 @@
 import { addAbortListener } from 'node:events';
-import { Recurring } from '../../../../bytes/recurring.ts';
-import { systemRng, type Rng } from '../../../../crypto/rng.ts';
-import { PosternError } from '../../../../errors.ts';
-import { limits } from '../../../../limits.ts';
-import { retryDelayMs } from '../../../../net/retry-delay.ts';
-import { systemTimers, type Timers } from '../../../../time.ts';
+import { Recurring } from '../../bytes/recurring.ts';
+import { systemRng, type Rng } from '../../crypto/rng.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { retryDelayMs } from '../../net/retry-delay.ts';
+import { systemTimers, type Timers } from '../../time.ts';
 import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';
 import type { TorEvent } from '../events.ts';
 import type { TorReply } from '../messages.ts';
 import { connectTorControl, type TorControlTarget } from './connect.ts';
 import type { TorControl } from './control.ts';
-import { unawaited } from '../../../../unawaited.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** Where to, and what to do with each new connection. */
 export type KeepTorControlOptions = TorControlTarget & {

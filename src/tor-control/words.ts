@@ -2,8 +2,8 @@
  * The small grammar within the lines of Tor's control protocol: words, quoted strings, and
  * `KEYWORD=value` pairs.
  */
-import { PosternError } from '../../../errors.ts';
-import { parseCString } from '../../../pt/c-string.ts';
+import { PosternError } from '../errors.ts';
+import { parseCString } from '../pt/c-string.ts';
 
 /**
  * A quoted string of a command: only the quote and the backslash are escaped, which Tor reads alike

@@ -1,5 +1,5 @@
-import { PosternError } from '../../../errors.ts';
-import { limits } from '../../../limits.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { formatQuotedString } from './words.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { PosternError } from '../../../errors.ts';
+import { PosternError } from '../errors.ts';
 import type { TorConfEntry } from './events.ts';
 import { formatSettings, formatWords, type TorSetting } from './format.ts';
 import type { TorReply } from './messages.ts';

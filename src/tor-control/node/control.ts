@@ -1,15 +1,15 @@
 import type { Duplex } from 'node:stream';
-import { Fifo } from '../../../../bytes/fifo.ts';
-import type { Settler } from '../../../../bytes/settler.ts';
-import { PosternError } from '../../../../errors.ts';
-import { limits } from '../../../../limits.ts';
-import { systemTimers, type Timers } from '../../../../time.ts';
+import { Fifo } from '../../bytes/fifo.ts';
+import type { Settler } from '../../bytes/settler.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { systemTimers, type Timers } from '../../time.ts';
 import { TorControlMachine, type TorControlAction } from '../client.ts';
 import { TorCommands } from '../commands.ts';
 import { EventHub, type EventsLost } from '../event-hub.ts';
 import type { TorEvent } from '../events.ts';
 import { refusalOf, type TorReply } from '../messages.ts';
-import { unawaited } from '../../../../unawaited.ts';
+import { unawaited } from '../../unawaited.ts';
 
 /** How patient a connection is. */
 export interface TorControlTimes {

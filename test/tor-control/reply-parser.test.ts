@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ReplyParser, type ReplyAction } from '../../../src/engine/tor/control/reply-parser.ts';
-import { limits } from '../../../src/limits.ts';
-import { feed, feedings } from '../../support/feed.ts';
-import { holds, textOf } from '../../support/properties.ts';
+import { ReplyParser, type ReplyAction } from '../../src/tor-control/reply-parser.ts';
+import { limits } from '../../src/limits.ts';
+import { feed, feedings } from '../support/feed.ts';
+import { holds, textOf } from '../support/properties.ts';
 
 function parse(chunks: readonly Uint8Array[]): ReplyAction[] {
   const parser = new ReplyParser();

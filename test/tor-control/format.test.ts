@@ -1,20 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import {
-  encodeCommand,
-  formatSettings,
-  formatWords,
-} from '../../../src/engine/tor/control/format.ts';
+import { encodeCommand, formatSettings, formatWords } from '../../src/tor-control/format.ts';
 import {
   formatQuotedString,
   parseKeywords,
   parseSetting,
   parseValue,
   takeWords,
-} from '../../../src/engine/tor/control/words.ts';
-import { limits } from '../../../src/limits.ts';
-import { holds, textOf } from '../../support/properties.ts';
+} from '../../src/tor-control/words.ts';
+import { limits } from '../../src/limits.ts';
+import { holds, textOf } from '../support/properties.ts';
 
 const refused = { code: 'ERR_TOR_CONTROL_COMMAND' };
 

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import type { EventsLost } from '../../../src/engine/tor/control/event-hub.ts';
-import type { TorEvent } from '../../../src/engine/tor/control/events.ts';
+import type { EventsLost } from '../../src/tor-control/event-hub.ts';
+import type { TorEvent } from '../../src/tor-control/events.ts';
 import {
   keepTorControl,
   type KeepTorControlOptions,
   type KeptTorControl,
   type TorConnectionNews,
-} from '../../../src/engine/tor/control/node/keep.ts';
-import type { Rng } from '../../../src/crypto/rng.ts';
-import { startFakeTor, type FakeAnswer, type FakeTor } from '../../support/fake-tor.ts';
-import { HandTimers } from '../../support/hand-timers.ts';
+} from '../../src/tor-control/node/keep.ts';
+import type { Rng } from '../../src/crypto/rng.ts';
+import { startFakeTor, type FakeAnswer, type FakeTor } from '../support/fake-tor.ts';
+import { HandTimers } from '../support/hand-timers.ts';
 
 /** Draws the least that there is: delays are half of their ceilings. */
 const leastRng: Rng = { fill: (target) => void target.fill(0) };

@@ -2,7 +2,7 @@
  * What Tor's control port says (control-spec, "Message format"): replies to commands, and events, in
  * the same form.
  */
-import { PosternError } from '../../../errors.ts';
+import { PosternError } from '../errors.ts';
 
 /** One line of a reply or an event: `250-version=0.4.9.11`, or `250+config-text=` and its data. */
 export interface TorReplyLine {

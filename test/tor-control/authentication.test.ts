@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { controlSafeCookieHash } from '../../../src/crypto/safe-cookie.ts';
+import { controlSafeCookieHash } from '../../src/crypto/safe-cookie.ts';
 import {
   answerAuthChallenge,
   chooseAuthentication,
   formatAuthChallenge,
   formatAuthenticate,
   parseProtocolInfo,
-} from '../../../src/engine/tor/control/authentication.ts';
-import type { TorReply } from '../../../src/engine/tor/control/messages.ts';
+} from '../../src/tor-control/authentication.ts';
+import type { TorReply } from '../../src/tor-control/messages.ts';
 
 function reply(...texts: readonly string[]): TorReply {
   const lines = texts.map((text) => ({ status: 250, text }));

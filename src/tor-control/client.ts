@@ -1,5 +1,5 @@
-import { PosternError } from '../../../errors.ts';
-import { limits } from '../../../limits.ts';
+import { PosternError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { parseTorEvent } from './event-parser.ts';
 import type { TorEvent } from './events.ts';
 import { encodeCommand } from './format.ts';
