@@ -67,8 +67,8 @@ test('what cannot be read or made is an error that names the file', async (t) =>
   });
   await writeFile(join(path, 'file'), '');
   const impossible = openStateDirectory(join(path, 'file', 'sub'));
-  for (const save of [impossible.write, impossible.append]) {
-    await assert.rejects(save('x', bytes('')), {
+  for (const way of ['write', 'append'] as const) {
+    await assert.rejects(impossible[way]('x', bytes('')), {
       code: 'ERR_DIRECTORY_UNUSABLE',
       message: /cannot be saved/,
     });
