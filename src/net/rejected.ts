@@ -1,6 +1,8 @@
 /** Connections whose peer has not proven itself, until they are closed by time. */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { limits } from '../limits.ts';
+import { readIntoShared } from './shared-read.ts';
 
 /** All there are, oldest first, and when each is closed. */
 const deadlines = new Map<Duplex, NodeJS.Timeout>();
@@ -25,6 +27,8 @@ export function discardUntilClosed(wire: Duplex, delayMs: number): void {
   deadlines.set(wire, setTimeout(destroy, delayMs, wire));
   // One function for all: a closure each would cost more than all else that is kept.
   wire.on('end', destroyThis).on('close', forget).on('error', ignore);
+  // Whoever pours into it is to cost little: no memory for each read.
+  if (wire instanceof Socket) readIntoShared(wire, discard);
   wire.resume();
 }
 
@@ -48,6 +52,11 @@ function destroyThis(this: Duplex): void {
 function forget(this: Duplex): void {
   clearTimeout(deadlines.get(this));
   deadlines.delete(this);
+}
+
+/** Reads on. */
+function discard(): boolean {
+  return true;
 }
 
 function ignore(): void {}
