@@ -84,8 +84,10 @@ function leastPromising(handshakes: ReadonlySet<PendingHandshake>): PendingHands
 const MAX_LOOKED_AT = 64;
 
 /** The network that an address is of: what one owner of addresses usually has. IPv4 /24, IPv6 /48. */
-function prefixOf(address: string | undefined): string {
-  const bytes = ipToBytes(address?.replace(/^::ffff:(?=[\d.]+$)/i, '') ?? '');
-  if (bytes === undefined) return '';
-  return Buffer.from(bytes.subarray(0, bytes.length === 4 ? 3 : 6)).toString('hex');
+function prefixOf(address = ''): string {
+  // By hand for what most have: it is done for each stranger.
+  if (!address.includes(':')) return address.slice(0, address.lastIndexOf('.'));
+  const v4 = /^::ffff:([\d.]+)$/i.exec(address);
+  if (v4 !== null) return prefixOf(v4[1]);
+  return Buffer.from(ipToBytes(address)?.subarray(0, 6) ?? []).toString('hex');
 }

@@ -49,7 +49,7 @@ export function openTransportStream(
       });
     const onClose = (): void => {
       abortion?.[Symbol.dispose]();
-      reject(stream.errored ?? new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY));
+      reject(stream.failure ?? new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY));
     };
     // It may fail before whoever awaits us gets to listen: as with our sockets, that must not end the
     // process, and the stream's users see 'close'.
@@ -84,6 +84,8 @@ class TransportStream extends Duplex {
   readonly #session: Session;
   readonly #timer = new FineTimer();
   readonly #rejectAtMs: number;
+  /** What the handshake came to nothing by. Not given to `destroy`: Node would format its stack. */
+  failure: Error | undefined;
   #established = false;
   #over = false;
   /** The callback of a write that waits for the session or the wire to drain. */
@@ -127,7 +129,7 @@ class TransportStream extends Duplex {
     this.#over = true;
     this.#letGo();
     discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
-    this.destroy(error);
+    this.#end(error);
   }
 
   readonly #listeners = {
@@ -315,11 +317,17 @@ class TransportStream extends Duplex {
   }
 
   #fail(error: Error): void {
-    this.destroy(
+    this.#end(
       this.#established || error instanceof PosternError || error instanceof PosternBug
         ? error
         : new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY, { cause: error }),
     );
+  }
+
+  /** As cheaply as it gets where the peer has not proven itself: anybody can have us do it. */
+  #end(error: Error): void {
+    this.failure ??= error;
+    this.destroy(this.#established ? error : undefined);
   }
 
   /** The wire goes on without us, and would else hold on to the session with all that it has. */
