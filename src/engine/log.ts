@@ -2,6 +2,7 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { access, open, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { Clock } from '../time.ts';
 import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
 import { expandPath } from '../config/node.ts';
@@ -38,8 +39,9 @@ interface Sink {
  */
 export class DaemonLog implements Part {
   readonly #options: DaemonLogOptions;
-  readonly #sinks: Resources<Sink> = new Resources(({ file }) => {
-    file?.end();
+  readonly #sinks: Resources<Sink> = new Resources(async ({ file }) => {
+    // The end of the log is what people read first: it is on disk when we are gone.
+    if (file !== undefined) await finished(file.end()).catch(() => {});
   });
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
   readonly #limiter = new LogLimiter();
