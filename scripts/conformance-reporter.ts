@@ -6,7 +6,7 @@
  */
 import { relative, sep } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
-import { buildRoot } from './paths.ts';
+import { buildRoot, packageRoot } from './paths.ts';
 
 /** How a test went. A test that is marked `todo` proves nothing and counts as skipped. */
 export type Outcome = 'passed' | 'failed' | 'skipped';
@@ -52,7 +52,10 @@ export default async function* conformanceReporter(
 }
 
 function sourceFile(compiled: string): string {
-  return relative(buildRoot, compiled).split(sep).join('/').replace(/\.js$/, '.ts');
+  const isOwn = compiled.startsWith(buildRoot + sep);
+  // A package of the workspace has its build in a folder of its own.
+  const path = isOwn ? relative(buildRoot, compiled) : relative(packageRoot, compiled);
+  return path.split(sep).join('/').replace('/dist/', '/').replace(/\.js$/, '.ts');
 }
 
 /** Code-point order: the same on every machine, whatever its locale. */

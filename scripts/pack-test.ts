@@ -1,6 +1,6 @@
 /**
- * `npm run test:pack`: packs the package, installs it into an empty folder as a stranger would, and
- * looks at it from there: each subpath, the internals, the command, and the two shape checkers.
+ * `npm run test:pack`: packs both packages, installs them into an empty folder as a stranger would, and
+ * looks at them from there: each subpath, the internals, the commands, and the two shape checkers.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -15,27 +15,32 @@ const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf
   exports: Record<string, string>;
 };
 const folder = mkdtempSync(join(tmpdir(), 'postern-pack-'));
+writeFileSync(join(folder, 'package.json'), '{ "name": "stranger", "private": true }\n');
 try {
-  const tarball = pack();
+  const tarball = pack(packageRoot, /(?:^|\/)(?:test|bench|scripts|conform)\/|\.map$/);
+  const kit = pack(join(packageRoot, 'conform'), /(?:^|\/)(?:test|scripts)\/|\.map$/);
   run(packageRoot, 'npx', 'publint', 'run', '--strict', tarball);
+  run(packageRoot, 'npx', 'publint', 'run', '--strict', kit);
   run(packageRoot, 'npx', 'attw', '--profile', 'esm-only', '--no-emoji', tarball);
   install(tarball);
   importEachSubpath();
   const version = run(folder, 'npx', 'postern', '--version').trim();
   assert.equal(version, manifest.version);
   run(folder, 'npx', 'postern', 'demo', '--once', '--mb', '1');
-  process.stdout.write('The packed package installs, imports and runs.\n');
+  install(kit);
+  assert.equal(run(folder, 'npx', 'postern-conform', '--version').trim(), version);
+  examine(join('node_modules', '.bin', 'postern'));
+  process.stdout.write('The packed packages install, import and run.\n');
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
-function pack(): string {
+/** @returns the tarball of a package, which holds nothing that `stray` matches */
+function pack(root: string, stray: RegExp): string {
   const [packed] = JSON.parse(
-    run(packageRoot, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder),
+    run(root, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder),
   ) as [{ filename: string; size: number; unpackedSize: number; files: { path: string }[] }];
-  const strays = packed.files.filter(({ path }) =>
-    /(?:^|\/)(?:test|bench|scripts)\/|\.map$/.test(path),
-  );
+  const strays = packed.files.filter(({ path }) => stray.test(path));
   assert.deepEqual(strays, [], 'files that no user needs');
   process.stdout.write(
     `${packed.filename}: ${packed.files.length} files, ${packed.size} bytes packed, ` +
@@ -45,7 +50,6 @@ function pack(): string {
 }
 
 function install(tarball: string): void {
-  writeFileSync(join(folder, 'package.json'), '{ "name": "stranger", "private": true }\n');
   run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--omit=dev', tarball);
 }
 
@@ -70,6 +74,18 @@ function importEachSubpath(): void {
   `;
   writeFileSync(join(folder, 'subpaths.mjs'), program);
   process.stdout.write(run(folder, process.execPath, 'subpaths.mjs'));
+}
+
+/** The installed kit judges a program by one clause that every program keeps. */
+function examine(...command: readonly string[]): void {
+  const words = ['pt', '--only', 'PT-3.3.1-06', '--json', '--', ...command];
+  const verdicts = JSON.parse(run(folder, 'npx', 'postern-conform', ...words)) as {
+    clauses: { id: string; verdict: string }[];
+  };
+  assert.deepEqual(
+    verdicts.clauses.map(({ id, verdict }) => [id, verdict]),
+    [['PT-3.3.1-06', 'holds']],
+  );
 }
 
 /** Runs a command to its end; its stderr is shown, its stdout is the result. */

@@ -17,19 +17,14 @@ const ON_DEMAND = ['tornet', 'field'];
 
 const isPortable = process.argv.includes('--portable');
 const filters = process.argv.slice(2).filter((argument) => argument !== '--portable');
-const files = readdirSync(join(packageRoot, 'test'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.test.ts'))
-  .filter((file) => !isPortable || !file.startsWith(`interop${sep}`))
-  .filter((file) =>
-    filters.length === 0
-      ? !ON_DEMAND.some((folder) => file.startsWith(folder + sep))
-      : filters.some((text) => file.includes(text)),
-  )
-  .sort()
-  .map((file) => join(buildRoot, 'test', file.replace(/\.ts$/, '.js')));
+const files = [
+  ...testsOf('', buildRoot),
+  // The kit is a package with a build of its own.
+  ...testsOf('conform', join(packageRoot, 'conform', 'dist')),
+];
 
 if (files.length === 0) {
-  process.stderr.write(`No test file under test${sep} matches ${filters.join(' ')}\n`);
+  process.stderr.write(`No test file matches ${filters.join(' ')}\n`);
   process.exitCode = 1;
 } else {
   const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout'];
@@ -55,4 +50,18 @@ if (files.length === 0) {
   child.once('exit', (code, signal) => {
     process.exitCode = signal === null ? (code ?? 1) : 1;
   });
+}
+
+/** The compiled test files of a package, as far as they are asked for; a filter sees `conform/tc.test.ts`. */
+function testsOf(folder: string, build: string): readonly string[] {
+  return readdirSync(join(packageRoot, folder, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => !isPortable || !file.startsWith(`interop${sep}`))
+    .filter((file) =>
+      filters.length === 0
+        ? !ON_DEMAND.some((name) => file.startsWith(name + sep))
+        : filters.some((text) => join(folder, file).includes(text)),
+    )
+    .sort()
+    .map((file) => join(build, 'test', file.replace(/\.ts$/, '.js')));
 }

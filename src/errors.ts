@@ -715,21 +715,6 @@ const table = {
     summary: 'There is no connection to Tor’s control port at the moment.',
     remedy: 'Wait for the next `connected`; what was asked has not been sent.',
   },
-
-  // src/conform
-  ERR_CONFORM_PROGRAM: {
-    side: 'remote',
-    retry: 'never',
-    summary: 'The program cannot be examined: it does not start, or shows nothing to examine.',
-    remedy:
-      'Run it by hand once, in an empty folder as the kit does (files need absolute paths), and name its transports with --transports.',
-  },
-  ERR_CONFORM_SERVER: {
-    side: 'remote',
-    retry: 'never',
-    summary: 'The control server cannot be examined: it is not reached, or does not let one in.',
-    remedy: 'Try `postern ctl` with the same address and the same --cookie or --password-file.',
-  },
 } as const;
 
 /** The closed union of error codes. */

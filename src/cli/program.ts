@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
-import { addConform, withoutExamined } from './conform-command.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
@@ -38,7 +37,7 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
     return isManaged ? runManaged(context) : runWithoutVerb(context, program);
   }
   try {
-    await program.parseAsync(withoutExamined(args), { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return ExitCode.ok;
@@ -175,7 +174,16 @@ function buildProgram(
       setExitCode(await (await import('./hash-password.ts')).run(context));
     });
 
-  addConform(program, context, setExitCode);
+  program
+    .command('conform', { hidden: true })
+    .argument('[words...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(() => {
+      throw new UsageError(
+        '`conform` is a package of its own now: run `npx postern-conform` with the same words',
+      );
+    });
 
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({

@@ -1,5 +1,12 @@
 /** `postern/pt`: the vocabulary of the specification, both directions, without a socket. */
-export { type Endpoint, formatEndpoint, parseIpEndpoint } from './address.ts';
+export {
+  bytesToIp,
+  type Endpoint,
+  formatEndpoint,
+  ipToBytes,
+  isLoopback,
+  parseIpEndpoint,
+} from './address.ts';
 export { type BridgeLine, formatBridgeLine, parseBridgeLine } from './bridge-line.ts';
 export { parseLine } from './decode.ts';
 export { formatMessage } from './encode.ts';

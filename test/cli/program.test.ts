@@ -77,6 +77,7 @@ describe('the command line', () => {
 
   const wrong: readonly (readonly [string[], RegExp])[] = [
     [['nonsense'], /no verb nonsense/],
+    [['conform', 'pt', '--json', '--', 'obfs4proxy', '-x'], /now: run `npx postern-conform`/],
     [['--nonsense'], /unknown option/],
     [['bridge'], /--listen/],
     [['bridge', '--listen', 'x', '--forward', 'a:1'], /--listen takes/],

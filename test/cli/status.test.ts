@@ -109,18 +109,13 @@ describe('SIGUSR1 is answered with a line, and opens no port', onLinux, () => {
     await demandStatus(ctl);
   });
 
-  // These say nothing before they wait.
-  for (const args of [
-    ['hash-password'],
-    ['conform', 'pt', '--transports', 'obfs4', '--', 'sleep', '1000'],
-  ]) {
-    test(`postern ${args[0]}`, async (t) => {
-      const verb = start(t, args);
-      await demandStatus(verb);
-      verb.process.kill('SIGINT');
-      await once(verb.process, 'exit');
-    });
-  }
+  test('postern hash-password', async (t) => {
+    // It says nothing before it waits.
+    const verb = start(t, ['hash-password']);
+    await demandStatus(verb);
+    verb.process.kill('SIGINT');
+    await once(verb.process, 'exit');
+  });
 
   for (const [role, transports] of [
     ['CLIENT', {}],

@@ -8,10 +8,22 @@ import { packageRoot } from '../../scripts/paths.ts';
 import { version } from '../../src/version.ts';
 import { readSource, sourceFiles } from '../support/sources.ts';
 
-const code = ['src', 'test', 'scripts', 'bench', 'examples']
+const code = ['src', 'test', 'scripts', 'bench', 'examples', 'conform']
   .filter((folder) => existsSync(join(packageRoot, folder)))
-  .flatMap((folder) => sourceFiles(folder, '.ts'));
-const pages = [readSource('README.md'), readSource('CHANGELOG.md'), ...sourceFiles('docs', '.md')];
+  .flatMap((folder) => sourceFiles(folder, '.ts'))
+  .filter(({ path }) => !path.startsWith('conform/dist/'));
+const pages = [
+  ...['README', 'CHANGELOG', 'CONTRIBUTING', 'SECURITY', 'conform/README'].map((name) =>
+    readSource(`${name}.md`),
+  ),
+  ...sourceFiles('docs', '.md'),
+];
+/** The manifest of the package beside ours. */
+const kit = JSON.parse(readSource('conform/package.json').text) as {
+  version: string;
+  engines: { node: string };
+  dependencies: Record<string, string>;
+};
 const manifest = JSON.parse(readSource('package.json').text) as {
   version: string;
   engines: { node: string };
@@ -28,20 +40,22 @@ test('no unfinished work is left in the code', () => {
 
 test('one file ends the process by force, which cuts its last lines short; no other does', () => {
   const lastResort = 'src/proxy/last-resort.ts';
-  for (const { path, text } of code.filter((file) => file.path.startsWith('src/'))) {
+  for (const { path, text } of code.filter((file) => /^(?:conform\/)?src\//.test(file.path))) {
     if (path === lastResort) continue;
     assert.doesNotMatch(text, /\bprocess\.(?:exit|abort|reallyExit)\(/, path);
   }
 });
 
+const inTests = /^(?:conform\/)?test\//;
+
 test('no test is switched off or singled out', () => {
-  for (const { path, text } of sourceFiles('test', '.ts')) {
+  for (const { path, text } of code.filter((file) => inTests.test(file.path))) {
     assert.doesNotMatch(text, /\b(?:test|it|describe)\.(?:skip|todo|only)\(/, path);
   }
 });
 
 test('no test has a clock of its own, by which it would fail on a slow machine', () => {
-  for (const { path, text } of sourceFiles('test', '.test.ts')) {
+  for (const { path, text } of code.filter((file) => inTests.test(file.path))) {
     assert.doesNotMatch(text, /\b(?:test|it|describe)\((?:(?!=>)[^])*?\btimeout:/, path);
   }
 });
@@ -57,6 +71,16 @@ test('CHANGELOG.md has an entry for the version in package.json', () => {
 
 test('the version that the command prints is that of package.json', () => {
   assert.equal(version, manifest.version);
+});
+
+test('the kit has our version, runs on our Nodes and asks for what we ask for', () => {
+  assert.equal(kit.version, manifest.version);
+  assert.deepEqual(kit.engines, manifest.engines);
+  const { postern, ...others } = kit.dependencies;
+  assert.equal(postern, `^${manifest.version}`);
+  for (const [name, range] of Object.entries(others)) {
+    assert.equal(range, manifest.dependencies[name], name);
+  }
 });
 
 test('package.json alone says which Nodes are supported: pages, CI and types follow it', () => {
@@ -88,7 +112,7 @@ test('README.md gives the reason for every dependency', () => {
 
 test('package-lock.json names no registry, so that any mirror serves', () => {
   for (const folder of ['', '.ci/nodes/']) {
-    assert.doesNotMatch(readSource(`${folder}package-lock.json`).text, /"resolved"/);
+    assert.doesNotMatch(readSource(`${folder}package-lock.json`).text, /"resolved": "\w+:/);
   }
 });
 

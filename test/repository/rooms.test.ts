@@ -51,21 +51,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'state',
     'tor-control',
   ],
-  // Not parent: what examines others shares as little as it can with what is examined.
-  conform: [...carrying, 'extor', 'net', 'state'],
   'index.ts': [...carrying, 'net', 'state'],
-  cli: [
-    ...carrying,
-    'config',
-    'control',
-    'engine',
-    'net',
-    'parent',
-    'proxy',
-    'state',
-    'conform',
-    'index.ts',
-  ],
+  cli: [...carrying, 'config', 'control', 'engine', 'net', 'parent', 'proxy', 'state', 'index.ts'],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
@@ -76,7 +63,6 @@ const impure: ReadonlySet<string> = new Set([
   'proxy',
   'parent',
   'engine',
-  'conform',
   'index.ts',
   'cli',
 ]);
@@ -170,6 +156,32 @@ describe('rooms', () => {
         } else {
           assert.equal(packages[name], roomOf(path), `${path} imports ${specifier}`);
         }
+      }
+    }
+  });
+
+  test('the kit shares the vocabulary with the rest, and nothing that it examines', () => {
+    const kit = sourceFiles('conform', '.ts').filter(({ path }) => !path.includes('/dist/'));
+    for (const { path, text } of kit) {
+      for (const specifier of importsOf(text)) {
+        const isInside = specifier.startsWith('.')
+          ? posix.join(posix.dirname(path), specifier).startsWith('conform/')
+          : specifier.startsWith('node:');
+        const isShared = ['postern/pt', 'postern/extor', 'commander'].includes(specifier);
+        assert.ok(isInside || isShared, `${path} imports ${specifier}`);
+      }
+    }
+  });
+
+  test('nothing outside the kit imports it', () => {
+    const folders = ['src', 'test', 'scripts', 'bench', 'examples'];
+    const others = folders.flatMap((folder) => [
+      ...sourceFiles(folder, '.ts'),
+      ...sourceFiles(folder, '.mjs'),
+    ]);
+    for (const { path, text } of others) {
+      for (const specifier of importsOf(text)) {
+        assert.doesNotMatch(specifier, /^postern-conform|^(?:\.\.\/)+conform\//, path);
       }
     }
   });

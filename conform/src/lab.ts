@@ -1,0 +1,280 @@
+/** The room in which a PT program is examined: it starts the program, and cleans up after it. */
+import { mkdirSync } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
+import { ExaminationError } from './errors.ts';
+import { type Endpoint, type KeyValues, parseIpEndpoint, parseSmethodArgs } from 'postern/pt';
+import { Guard } from './guard.ts';
+import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS } from './patience.ts';
+import { Run, type Variables } from './run.ts';
+import { Sandbox } from './sandbox.ts';
+import { ownLoopbackAddress, Trap } from './wire.ts';
+
+/** What is examined, and with how much patience. */
+export interface LabOptions {
+  readonly command: readonly [string, ...string[]];
+  /** The transports to ask for; by default those that are known to exist. */
+  readonly transports: readonly string[];
+  /** How long the program may take for anything that it has to do, on a machine that keeps up. */
+  readonly patienceMs: number;
+  /** How long it is watched where it has to do nothing, on such a machine. */
+  readonly quietMs: number;
+  /** Gives everything up. */
+  readonly signal: AbortSignal;
+  /** An option of a transport that its ARGS show again, as `iat-mode=1`; by transport. */
+  readonly shownOptions: ReadonlyMap<string, string>;
+}
+
+/** What a program turned out to have. */
+export interface Facts {
+  /** The transports of its client side, in the order of asking; empty without a client side. */
+  readonly client: readonly string[];
+  /** The transports of its server side, with what they publish for clients. */
+  readonly server: ReadonlyMap<string, KeyValues>;
+  /** A transport of both sides, so that the program can be connected to itself. */
+  readonly pair: string | undefined;
+}
+
+/** What one start differs in from the plain one. */
+export interface StartOptions {
+  readonly stdin?: 'open' | 'none';
+  readonly hasMiddleman?: boolean;
+  /** The state directory of an earlier start. */
+  readonly state?: string;
+  /** Makes the state directory first. */
+  readonly hasState?: boolean;
+}
+
+/** A role that one start has. */
+export type Role = 'client' | 'server';
+
+/** The transports that are asked for when the user names none. */
+export const knownTransports: readonly string[] = [
+  'obfs4',
+  'scramblesuit',
+  'obfs3',
+  'obfs2',
+  'webtunnel',
+  'meek_lite',
+  'meek',
+  'snowflake',
+  'conjure',
+  'fte',
+  'dummy',
+];
+
+export class Lab {
+  readonly options: LabOptions;
+  /** Every start so far. */
+  readonly runs: Run[] = [];
+  /** How fast the program starts at the moment. */
+  readonly pace: Pace;
+  /** How long the program may take for anything that it has to do. */
+  readonly patience: Allowance;
+  /** How long it is watched where it has to do nothing. */
+  readonly quiet: Allowance;
+  readonly #guard: Guard = new Guard();
+  readonly #traps: Trap[] = [];
+  readonly #signal: AbortSignal;
+  readonly #closed = new AbortController();
+  #facts: Facts | undefined;
+  #upstream: Promise<string | undefined> | undefined;
+  #sandboxes = 0;
+
+  constructor(options: LabOptions) {
+    const [program, ...args] = options.command;
+    // It is started in another folder: a relative path would lead nowhere.
+    const path = program.includes(sep) ? resolve(program) : program;
+    this.options = { ...options, command: [path, ...args] };
+    this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
+    this.pace = new Pace(this.#signal);
+    this.patience = this.pace.allow(options.patienceMs, PATIENCE_STARTS);
+    this.quiet = this.pace.allow(options.quietMs, QUIET_STARTS);
+  }
+
+  /** What `discover` found. */
+  get facts(): Facts {
+    return this.#facts!;
+  }
+
+  /** For a program that is known. */
+  set facts(facts: Facts) {
+    this.#facts = facts;
+  }
+
+  /** A folder of the kit's own, which goes with the lab. */
+  get folder(): string {
+    return this.#guard.folder;
+  }
+
+  /** Listens until the lab is closed, on an address that nothing else uses. */
+  async openTrap(): Promise<Trap> {
+    const trap = await Trap.open(ownLoopbackAddress());
+    this.#traps.push(trap);
+    if (this.#closed.signal.aborted) trap.close();
+    this.#signal.throwIfAborted();
+    return trap;
+  }
+
+  /** Starts the program; `$STATE` in a value stands for this start's state directory. */
+  start(variables: Variables, options: StartOptions = {}): Run {
+    this.#signal.throwIfAborted();
+    this.#sandboxes += 1;
+    const sandbox = new Sandbox(join(this.folder, String(this.#sandboxes)), options.state);
+    if (options.hasState === true) mkdirSync(sandbox.state, { recursive: true, mode: 0o700 });
+    const filled = Object.entries(variables).map(([name, value]) => [
+      name,
+      value?.replaceAll('$STATE', sandbox.state),
+    ]);
+    const run = new Run({
+      command: this.options.command,
+      variables: Object.fromEntries(filled) as Variables,
+      sandbox,
+      stdin: options.stdin ?? 'open',
+      hasMiddleman: options.hasMiddleman ?? false,
+      pace: this.pace,
+      guard: this.#guard,
+    });
+    this.runs.push(run);
+    return run;
+  }
+
+  /** Starts it and waits until it is ready, has failed or has had its time. */
+  async settled(variables: Variables, options?: StartOptions): Promise<Run> {
+    const run = this.start(variables, options);
+    await run.settle(this.patience);
+    return run;
+  }
+
+  /**
+   * Finds out which sides and transports there are.
+   *
+   * @throws ExaminationError `ERR_CONFORM_PROGRAM` when the program does not start or shows no transport
+   */
+  async discover(): Promise<Facts> {
+    const { transports } = this.options;
+    const runs = await Promise.all([
+      this.settled(clientVariables(transports), { hasState: true }),
+      this.settled(serverVariables(transports), { hasState: true }),
+    ]);
+    await Promise.all(runs.map((run) => run.stop()));
+    if (!runs[0].isSpawned) {
+      throw new ExaminationError('ERR_CONFORM_PROGRAM', 'the program cannot be started');
+    }
+    const named = (run: Run, keyword: string): string[] =>
+      transports.filter((name) =>
+        run.methods.some((method) => method.keyword === keyword && method.transport === name),
+      );
+    const client = named(runs[0], 'CMETHOD');
+    const server = new Map(
+      named(runs[1], 'SMETHOD').map((name) => [name, publishedArgs(runs[1], name)]),
+    );
+    if (client.length + server.size === 0) {
+      throw new ExaminationError(
+        'ERR_CONFORM_PROGRAM',
+        `the program has none of the transports ${transports.join(', ')}`,
+      );
+    }
+    const common = client.filter((name) => server.has(name));
+    // Arguments let more be seen.
+    const pair = common.find((name) => server.get(name)!.length > 0) ?? common[0];
+    this.#facts = { client, server, pair };
+    return this.#facts;
+  }
+
+  /**
+   * Why it takes no upstream proxy, in its own words; undefined when it does, or says nothing. Which ones a
+   * program supports, if any, is up to it; SOCKS5 is what nearly all do.
+   */
+  upstreamRefusal(): Promise<string | undefined> {
+    this.#upstream ??= this.#askForUpstream();
+    return this.#upstream;
+  }
+
+  async #askForUpstream(): Promise<string | undefined> {
+    const run = await this.settled({
+      ...this.variables('client'),
+      TOR_PT_PROXY: 'socks5://127.0.0.1:9',
+    });
+    await run.stop();
+    return run.lines.find((line) => line.startsWith('PROXY-ERROR '));
+  }
+
+  /** A role that the program has. */
+  get anyRole(): Role {
+    return this.facts.client.length > 0 ? 'client' : 'server';
+  }
+
+  /** Whether the program has a role. */
+  has(role: Role): boolean {
+    return role === 'client' ? this.facts.client.length > 0 : this.facts.server.size > 0;
+  }
+
+  /** The transports of a role. */
+  names(role: Role): readonly string[] {
+    return role === 'client' ? this.facts.client : [...this.facts.server.keys()];
+  }
+
+  /** The variables of a plain start in a role. */
+  variables(role: Role, names: readonly string[] = [this.mainName(role)]): Variables {
+    return role === 'client' ? clientVariables(names) : serverVariables(names);
+  }
+
+  /** The transport that a role is examined with. */
+  mainName(role: Role): string {
+    return this.facts.pair ?? this.names(role)[0]!;
+  }
+
+  /** Kills everything that was started and removes what is left. */
+  async close(): Promise<void> {
+    this.#closed.abort(new ExaminationError('ERR_CONFORM_PROGRAM', 'the examination is over'));
+    for (const trap of this.#traps) trap.close();
+    await Promise.all(this.runs.map((run) => run.stop()));
+    await this.#guard.close();
+  }
+}
+
+/** What a parent sets for a client. */
+function clientVariables(names: readonly string[]): Variables {
+  return { ...commonVariables, TOR_PT_CLIENT_TRANSPORTS: names.join(',') };
+}
+
+/** What a parent without an Extended ORPort sets for a server. */
+function serverVariables(names: readonly string[]): Variables {
+  return {
+    ...commonVariables,
+    TOR_PT_SERVER_TRANSPORTS: names.join(','),
+    TOR_PT_SERVER_BINDADDR: names.map((name) => `${name}-127.0.0.1:0`).join(','),
+    // Nobody forwards anything before a client has come.
+    TOR_PT_ORPORT: '127.0.0.1:9',
+    TOR_PT_EXTENDED_SERVER_PORT: '',
+  };
+}
+
+const commonVariables: Variables = {
+  TOR_PT_MANAGED_TRANSPORT_VER: '1',
+  TOR_PT_STATE_LOCATION: '$STATE',
+  TOR_PT_EXIT_ON_STDIN_CLOSE: '1',
+};
+
+/** What an SMETHOD line of a run publishes; nothing when it cannot be read. */
+export function publishedArgs(run: Run, name: string): KeyValues {
+  const method = run.methods.find(
+    ({ keyword, transport }) => keyword === 'SMETHOD' && transport === name,
+  );
+  const text = method?.rest.find((option) => option.startsWith('ARGS:'))?.slice('ARGS:'.length);
+  if (text === undefined || text === '') return [];
+  try {
+    return parseSmethodArgs(text);
+  } catch {
+    return [];
+  }
+}
+
+/** Where a transport of a run listens; undefined when it does not say. */
+export function listeningAt(run: Run, name: string): Endpoint | undefined {
+  const method = run.methods.find(
+    ({ keyword, transport }) => /^[CS]METHOD$/.test(keyword) && transport === name,
+  );
+  const address = method?.rest[method.keyword === 'CMETHOD' ? 1 : 0];
+  return address === undefined ? undefined : parseIpEndpoint(address);
+}

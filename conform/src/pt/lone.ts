@@ -1,0 +1,187 @@
+/**
+ * A program with one side only: what can be seen of its traffic without a counterpart. A client is asked for
+ * what it must refuse, and watched for what it must not do; a server is visited by a stranger.
+ */
+import { listeningAt } from '../lab.ts';
+import { encodeSocksArguments, type Endpoint } from 'postern/pt';
+import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
+import type { Lab } from '../lab.ts';
+import type { Time } from '../patience.ts';
+import type { Run } from '../run.ts';
+import { dialWire, type Wire } from '../wire.ts';
+import { CLIENT_ADDRESS, judgeClient, judgeServer, SERVER_ADDRESS } from './privacy.ts';
+import { type Probe, startedWith } from './probe.ts';
+import { judgeNaming, readSocks5, UNKNOWN_HOST } from './upstream.ts';
+
+/** A list of so many bytes whose only fault, a pair without "=", is at its very end. */
+function wrongAtTheEnd(length: number): Buffer {
+  return Buffer.from(`pad=${'x'.repeat(length - 'pad=;x'.length)};x`);
+}
+
+const malformed: readonly (readonly [what: string, args: Buffer])[] = [
+  ['an argument of one byte, without "="', Buffer.from('x')],
+  ['an empty key', Buffer.from('a=b;=x')],
+  ['a lone backslash', Buffer.from('a=b\\')],
+  ...[254, 255, 256, 510].map(
+    (length) =>
+      [`arguments of ${length} bytes, the last without "="`, wrongAtTheEnd(length)] as const,
+  ),
+];
+
+const refusing: Probe = {
+  clauses: ['PT-3.5-05'],
+  title: 'arguments of 1 to 510 bytes that a client must refuse',
+  needs: 'lone client',
+  async run(lab, findings) {
+    const target = await lab.openTrap();
+    const run = await lab.settled(lab.variables('client'));
+    for (const [what, args] of malformed) {
+      const asked = await ask(lab, run, target.endpoint, args, lab.patience);
+      if (asked === undefined) return;
+      const { wire, outcome } = asked;
+      const ending = outcome.isOpen ? 'silent' : await wire.ending(lab.patience);
+      const isRefused = ending !== 'silent' && target.count === 0;
+      findings.judge('PT-3.5-05', isRefused, {
+        sent: `a SOCKS request with ${what}`,
+        came: `${describeOutcome(outcome)}; the connection: ${ending}; connections to the target: ${target.count}`,
+        expected: 'a refusal, the end of the connection, and no connection to the target',
+      });
+      wire.close();
+      // Each of those that it does not refuse would take all the patience.
+      if (!isRefused) break;
+    }
+    await run.stop();
+  },
+};
+
+const SECRET = 'Hk7-secret-argument';
+
+const discreet: Probe = {
+  clauses: ['PT-4-01', 'PT-4-05'],
+  title: 'addresses and secrets in what a client writes',
+  needs: 'lone client',
+  async run(lab, findings) {
+    const run = await lab.settled(lab.variables('client'));
+    const target = { host: SERVER_ADDRESS, port: 9 };
+    const args = encodeSocksArguments([['secret', SECRET]]);
+    const asked = await ask(lab, run, target, args, lab.quiet);
+    if (asked === undefined) return;
+    await asked.wire.ending(lab.quiet);
+    asked.wire.close();
+    run.stdin?.end();
+    await run.ends(lab.patience);
+    const sent = `a SOCKS request for an address where nobody is (${describeOutcome(asked.outcome)})`;
+    await judgeClient(run, sent, findings, 'secret', SECRET);
+    await run.stop();
+  },
+};
+
+const failClosed: Probe = {
+  clauses: ['PT-3.2.2-04', 'PT-4-03', 'PT-4-04'],
+  title: 'a client and its upstream proxy, watched for bypass',
+  needs: 'lone client',
+  async run(lab, findings) {
+    const upstream = await lab.openTrap();
+    const direct = await lab.openTrap();
+    const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
+    const run = await lab.settled({ ...lab.variables('client'), ...changes });
+    if (!run.lines.includes('PROXY DONE')) {
+      const reason = 'it takes no SOCKS5 proxy';
+      findings.pass('PT-3.2.2-04 PT-4-03 PT-4-04', 'not applicable', reason);
+      return;
+    }
+    const none = Buffer.alloc(0);
+    const sent = `${startedWith('client', changes)}, and a connection`;
+    // Refused in the answer to the request: what it was asked for has been seen by then.
+    const refuse = async (): Promise<Endpoint | undefined> => {
+      const wire = await upstream.accept(lab.quiet);
+      const request = wire && (await readSocks5(wire, lab.patience));
+      wire?.write(Buffer.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
+      return request?.target;
+    };
+    const [asked, refused] = await Promise.all([
+      ask(lab, run, direct.endpoint, none, lab.patience),
+      refuse(),
+    ]);
+    if (refused === undefined && direct.count === 0) {
+      const reason = 'it connects nowhere without arguments, and there is no server to tell them';
+      findings.pass('PT-3.2.2-04 PT-4-03 PT-4-04', 'not observable', reason);
+      return;
+    }
+    const isClosed = asked !== undefined && !asked.outcome.isOpen && direct.count === 0;
+    findings.judge('PT-3.2.2-04 PT-4-04', isClosed && refused !== undefined, {
+      sent: `${sent}, which the upstream proxy refuses`,
+      came: `${describe(asked)}; ${direct.count} connections past it`,
+      expected: 'a request to the upstream proxy, an error, and no connection past it',
+    });
+
+    const naming = `${startedWith('client', changes)}, and connections to ${UNKNOWN_HOST}`;
+    await judgeNaming(findings, naming, run, async () => {
+      const target = { host: UNKNOWN_HOST, port: 443 };
+      const asking = ask(lab, run, target, none, lab.patience);
+      const requested = await Promise.race([refuse(), asking.then(() => undefined)]);
+      return { asked: requested, outcome: (await asking)?.outcome ?? NOT_ACCEPTED };
+    });
+
+    const hanging = await ask(lab, run, direct.endpoint, none, lab.quiet);
+    findings.judge('PT-3.2.2-04 PT-4-04', hanging?.outcome.isOpen !== true && direct.count === 0, {
+      sent: `${sent}, while the upstream proxy says nothing`,
+      came: `${describe(hanging)}; ${direct.count} connections past it`,
+      expected: 'no connection past the upstream proxy',
+    });
+    await run.stop();
+  },
+};
+
+const unseen: Probe = {
+  clauses: ['PT-4-01', 'PT-4-02'],
+  title: 'addresses in what a server writes',
+  needs: 'lone server',
+  async run(lab, findings) {
+    const name = lab.mainName('server');
+    const run = await lab.settled(lab.variables('server', [name]));
+    const endpoint = listeningAt(run, name);
+    const stranger =
+      endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience, CLIENT_ADDRESS);
+    if (typeof stranger === 'string') return;
+    stranger.write('not this transport');
+    stranger.socket.end();
+    await stranger.ending(lab.quiet);
+    stranger.close();
+    run.stdin?.end();
+    await run.ends(lab.patience);
+    await judgeServer(run, 'a visit by a stranger', findings);
+    await run.stop();
+  },
+};
+
+export const loneProbes: readonly Probe[] = [refusing, discreet, failClosed, unseen];
+
+/** The SOCKS listener has gone. */
+const NOT_ACCEPTED: SocksOutcome = { stage: 'method', answer: 'closed', isOpen: false };
+
+/** A request to the client's SOCKS listener, as far as it came. */
+interface Asked {
+  readonly wire: Wire;
+  readonly outcome: SocksOutcome;
+}
+
+async function ask(
+  lab: Lab,
+  run: Run,
+  target: Endpoint,
+  args: Uint8Array,
+  time: Time,
+): Promise<Asked | undefined> {
+  const name = lab.mainName('client');
+  const endpoint = listeningAt(run, name);
+  const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
+  if (typeof wire === 'string') return undefined;
+  const method = run.methods.find(({ transport }) => transport === name);
+  const version = method?.rest[0] === 'socks4' ? 'socks4' : 'socks5';
+  return { wire, outcome: await socksConnect(wire, { version, target, args }, time) };
+}
+
+function describe(asked: Asked | undefined): string {
+  return asked === undefined ? 'no SOCKS connection' : describeOutcome(asked.outcome);
+}

@@ -1,0 +1,104 @@
+/** What must not be found in anything that the program writes. */
+import { encodeSocksArguments } from 'postern/pt';
+import type { Findings } from '../findings.ts';
+import type { Run } from '../run.ts';
+import { Pair } from './pair.ts';
+import type { Probe } from './probe.ts';
+
+/** Loopback addresses that nothing else has. */
+export const CLIENT_ADDRESS = '127.77.88.99';
+export const SERVER_ADDRESS = '127.66.55.44';
+
+export const privacyProbes: readonly Probe[] = [
+  {
+    clauses: ['PT-4-01', 'PT-4-02', 'PT-4-05'],
+    title: 'addresses and secrets in what is written',
+    needs: 'pair',
+    async run(lab, findings) {
+      if (process.platform !== 'linux') {
+        const reason = 'this system has no second loopback address to recognise';
+        findings.pass('PT-4-01 PT-4-02 PT-4-05', 'not observable', reason);
+        return;
+      }
+      const pair = await Pair.open(lab, { serverHost: SERVER_ADDRESS });
+      try {
+        const connection = await pair.connect();
+        const isCarried = await pair.carries(connection, 'a message');
+        // A handshake that fails, and a target where nobody is.
+        const stranger = await pair.dialServer(CLIENT_ADDRESS);
+        stranger?.write('not this transport');
+        stranger?.socket.end();
+        await stranger?.ending(lab.quiet);
+        stranger?.close();
+        await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
+        const [[key, value] = ['', '']] = pair.args;
+        if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
+        for (const run of [pair.client, pair.server]) {
+          run.stdin?.end();
+          await run.ends(lab.patience);
+        }
+        const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
+        await judgeServer(pair.server, sent, findings);
+        await judgeClient(pair.client, sent, findings, key, value);
+      } finally {
+        await pair.close();
+      }
+    },
+  },
+];
+
+/** Judges what a server wrote that was visited from CLIENT_ADDRESS. */
+export async function judgeServer(run: Run, sent: string, findings: Findings): Promise<void> {
+  const what = 'the client’s address';
+  const onDisk = (where: string): boolean => where.startsWith('/');
+  await judgeWritten('PT-4-02', run, CLIENT_ADDRESS, { sent, what }, findings, onDisk);
+  await judgeWritten('PT-4-01', run, CLIENT_ADDRESS, { sent, what }, findings);
+}
+
+/** Judges what a client wrote that was asked for SERVER_ADDRESS with an argument. */
+export async function judgeClient(
+  run: Run,
+  sent: string,
+  findings: Findings,
+  key: string,
+  value: string,
+): Promise<void> {
+  const address = { sent, what: 'the server’s address' };
+  await judgeWritten('PT-4-05', run, SERVER_ADDRESS, address, findings);
+  if (value.length < RECOGNISABLE_LENGTH) return;
+  const argument = { sent, what: `the argument ${key}` };
+  await judgeWritten('PT-4-01 PT-4-05', run, value, argument, findings);
+}
+
+async function judgeWritten(
+  clauses: string,
+  run: Run,
+  text: string,
+  { sent, what }: { readonly sent: string; readonly what: string },
+  findings: Findings,
+  isCounted: (where: string) => boolean = () => true,
+): Promise<void> {
+  const found = await placesOf(run, text, isCounted);
+  findings.judge(clauses, found.length === 0, {
+    sent,
+    came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
+    expected: `${what} in nothing that is written`,
+  });
+}
+
+/** A shorter value may stand somewhere by chance. */
+const RECOGNISABLE_LENGTH = 8;
+
+async function placesOf(
+  run: Run,
+  text: string,
+  isCounted: (where: string) => boolean,
+): Promise<readonly string[]> {
+  const places: string[] = [];
+  for await (const { where, text: written } of run.written()) {
+    if (isCounted(where) && written.includes(text)) {
+      places.push(where.replace(run.sandbox.root, '').replace(/^\//, ''));
+    }
+  }
+  return places;
+}

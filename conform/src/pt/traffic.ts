@@ -1,0 +1,340 @@
+/** Traffic through a client and a server of the program: payload, its ends, and arguments. */
+import { encodeSocksArguments } from 'postern/pt';
+import type { Findings } from '../findings.ts';
+import { listeningAt } from '../lab.ts';
+import { describeOutcome } from '../socks.ts';
+import { dialWire } from '../wire.ts';
+import { Pair } from './pair.ts';
+import type { Probe } from './probe.ts';
+
+const MEBIBYTE = 1_048_576;
+
+/** Recognisable, and without a short period. */
+function payload(length: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = seed;
+  for (let at = 0; at < length; at += 4) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes.writeUInt32LE(state, at);
+  }
+  return bytes;
+}
+
+/** Adds a probe whose pair is closed whatever happens. */
+function pairProbe(
+  clauses: string,
+  title: string,
+  run: (pair: Pair, findings: Findings) => Promise<void>,
+): Probe {
+  return {
+    clauses: clauses.split(' '),
+    title,
+    needs: 'pair',
+    async run(lab, findings) {
+      const pair = await Pair.open(lab);
+      try {
+        await run(pair, findings);
+      } finally {
+        await pair.close();
+      }
+    },
+  };
+}
+
+const carrying = pairProbe(
+  'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
+  'a mebibyte in both directions, and what is on the wire',
+  async (pair, findings) => {
+    const { patience } = pair.lab;
+    // The wire between the two is led through the kit.
+    const tap = await pair.lab.openTrap();
+    const connecting = pair.connect({ target: tap.endpoint });
+    const near = await tap.accept(patience);
+    const far = await dialWire(pair.serverEndpoint, patience);
+    if (near === undefined || typeof far === 'string') {
+      findings.judge('PT-2-07 PT-2-01 PT-3.5-01', false, {
+        sent: 'a SOCKS CONNECT with the arguments that the server publishes',
+        came: 'no connection to the target',
+        expected: 'a connection to the target',
+      });
+      tap.close();
+      return;
+    }
+    const onWire: Buffer[] = [];
+    near.socket.removeAllListeners('data');
+    far.socket.removeAllListeners('data');
+    if (near.received.length > 0) {
+      onWire.push(near.received);
+      far.socket.write(near.received);
+    }
+    near.socket.on('data', (chunk: Buffer) => {
+      onWire.push(chunk);
+      far.socket.write(chunk);
+    });
+    far.socket.on('data', (chunk: Buffer) => near.socket.write(chunk));
+    near.socket.on('close', () => far.socket.destroy());
+    far.socket.on('close', () => near.socket.destroy());
+
+    const connection = await connecting;
+    findings.judge('PT-2-07 PT-3.5-01', connection.outcome.isOpen, {
+      sent: 'a SOCKS CONNECT with the arguments that the server publishes',
+      came: describeOutcome(connection.outcome),
+      expected: 'an open connection',
+    });
+    const up = payload(MEBIBYTE, 1);
+    const down = payload(MEBIBYTE, 2);
+    connection.app.write(up);
+    const service = await pair.orPort.accept(patience);
+    service?.write(down);
+    const [gotUp, gotDown] = await Promise.all([
+      service?.take(MEBIBYTE, patience),
+      connection.app.take(MEBIBYTE, patience),
+    ]);
+    const isUp = Buffer.isBuffer(gotUp) && gotUp.equals(up) && service!.received.length === 0;
+    const isDown = Buffer.isBuffer(gotDown) && gotDown.equals(down);
+    findings.judge('PT-3-11 PT-2-03 PT-3.2.3-16', isUp && isDown, {
+      sent: 'a mebibyte from the application and one from the ORPort',
+      came: `upwards ${isUp ? 'all' : 'not all'} of it arrived unchanged, downwards ${isDown ? 'all' : 'not all'}`,
+      expected: 'both, byte for byte',
+    });
+    findings.judge('PT-3.2.3-17', isUp, {
+      sent: 'a mebibyte from the application',
+      came: isUp ? 'the same at the ORPort' : 'something else at the ORPort',
+      expected: 'the payload and nothing else at the ORPort',
+    });
+    const piece = up.subarray(1000, 1032);
+    const isPlain = Buffer.concat(onWire).includes(piece);
+    findings.judge('PT-2-01', isUp && !isPlain, {
+      sent: 'a mebibyte from the application',
+      came: isPlain ? 'the plain payload on the wire' : `it arrived ${isUp ? 'whole' : 'changed'}`,
+      expected: 'the payload at the far end, and only its disguise on the wire',
+    });
+    service?.close();
+    tap.close();
+    near.close();
+    far.close();
+  },
+);
+
+const ends = pairProbe(
+  'PT-3-11',
+  'half-close and reset, carried to the other side',
+  async (pair, findings) => {
+    const { patience } = pair.lab;
+    const connection = await pair.connect();
+    connection.app.socket.end('question');
+    const service = await pair.orPort.accept(patience);
+    const question = await service?.take(8, patience);
+    const ending = await service?.ending(patience);
+    service?.socket.end('answer');
+    const answer = await connection.app.take(6, patience);
+    findings.judge('PT-3-11', Buffer.isBuffer(question) && ending === 'closed', {
+      sent: 'the application sent 8 bytes and ended its direction',
+      came: `at the ORPort: ${Buffer.isBuffer(question) ? 'the bytes' : 'no bytes'}, then ${ending ?? 'no connection'}`,
+      expected: 'the bytes and then the end of the stream at the ORPort',
+    });
+    findings.judge('PT-3-11', Buffer.isBuffer(answer), {
+      sent: 'the application ended its direction; the server application then answered',
+      came: Buffer.isBuffer(answer) ? 'the answer' : 'the end without the answer',
+      expected: 'the answer: one direction’s end is not the end of the other',
+    });
+    service?.close();
+
+    const second = await pair.connect();
+    second.app.write('x');
+    const reset = await pair.orPort.accept(patience);
+    await reset?.take(1, patience);
+    second.app.socket.resetAndDestroy();
+    const wasCarried = await reset?.ending(patience);
+    findings.judge('PT-3-11', wasCarried === 'closed' || wasCarried === 'reset', {
+      sent: 'the application reset its connection',
+      came: `at the ORPort: ${wasCarried ?? 'no connection'}`,
+      expected: 'the end of the connection at the ORPort',
+    });
+    reset?.close();
+  },
+);
+
+const strangers: Probe = {
+  clauses: ['PT-2-03', 'PT-3.2.3-17'],
+  title: 'someone who does not speak the transport',
+  needs: 'server',
+  async run(lab, findings) {
+    const name = lab.mainName('server');
+    const orPort = await lab.openTrap();
+    const run = await lab.settled({
+      ...lab.variables('server', [name]),
+      TOR_PT_ORPORT: orPort.address,
+    });
+    const endpoint = listeningAt(run, name);
+    const stranger = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
+    if (typeof stranger !== 'string') {
+      stranger.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
+      stranger.socket.end();
+      const arrived = await orPort.accept(lab.quiet);
+      const bytes = await arrived?.take(1, lab.quiet);
+      findings.judge(
+        lab.facts.pair === undefined ? 'PT-3.2.3-17' : 'PT-2-03 PT-3.2.3-17',
+        !Buffer.isBuffer(bytes),
+        {
+          sent: 'HTTP requests to the server’s port',
+          came: Buffer.isBuffer(bytes) ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
+          expected: 'nothing at the ORPort from who does not speak the transport',
+        },
+      );
+      stranger.close();
+    }
+    orPort.close();
+    await run.stop();
+  },
+};
+
+const wrongVersion: Probe = {
+  clauses: ['PT-2-07'],
+  title: 'a greeting of no version of SOCKS',
+  needs: 'client',
+  async run(lab, findings) {
+    const name = lab.mainName('client');
+    const run = await lab.settled(lab.variables('client', [name]));
+    const endpoint = listeningAt(run, name);
+    const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
+    if (typeof wire !== 'string') {
+      wire.write(Buffer.of(9, 1, 0));
+      const answer = await wire.ending(lab.patience);
+      findings.judge('PT-2-07', answer !== 'silent', {
+        sent: 'a greeting of SOCKS version 9',
+        came: `the connection: ${answer}`,
+        expected: 'a refusal, or the end of the connection',
+      });
+      wire.close();
+    }
+    await run.stop();
+  },
+};
+
+/** Fills a list up to a length with an argument that no transport knows, so that what matters stands last. */
+function padded(args: Uint8Array, length: number): Buffer | undefined {
+  const missing = length - args.length - 'pad=;'.length;
+  return missing < 0
+    ? undefined
+    : Buffer.concat([Buffer.from(`pad=${'x'.repeat(missing)};`), args]);
+}
+
+/** The 255th byte, the last of the username, is a backslash, and what it escapes begins the password. */
+function splitInEscape(args: Uint8Array): Buffer | undefined {
+  const list = Buffer.concat([Buffer.from(`pad=${'x'.repeat(250)}\\;;`), args]);
+  return list.length <= MAX_SOCKS5_BYTES ? list : undefined;
+}
+
+const lengths = pairProbe(
+  'PT-3.5-01 PT-3.5-05',
+  'arguments: none, wrong, malformed, and of 254 to 510 bytes',
+  async (pair, findings) => {
+    if (pair.args.length === 0) {
+      const reason = `${pair.name} takes no arguments`;
+      findings.pass('PT-3.5-01 PT-3.5-05', 'not observable', reason);
+      return;
+    }
+    const { encodedArgs, protocol } = pair;
+    const { patience } = pair.lab;
+    const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
+      const connection = await pair.connect({ args });
+      const isCarried = connection.outcome.isOpen && (await pair.carries(connection, 'hello'));
+      const { answer } = connection.outcome;
+      findings.judge(clause, !connection.outcome.isOpen && answer !== 'silent', {
+        sent: `a SOCKS request with ${what}`,
+        came: Pair.describe(connection, isCarried),
+        expected: 'a refusal, without hanging',
+      });
+      if (clause === 'PT-3.5-05') {
+        const ending = await connection.app.ending(patience);
+        findings.judge(clause, ending !== 'silent', {
+          sent: `a SOCKS request with ${what}`,
+          came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,
+          expected: 'the end of the connection behind the refusal',
+        });
+      }
+      connection.app.close();
+    };
+    await refused('PT-3.5-01', Buffer.alloc(0), 'no arguments');
+    const [[key]] = pair.args as [readonly [string, string]];
+    await refused('PT-3.5-01', encodeSocksArguments([[key, 'x']]), 'a wrong value');
+    await refused('PT-3.5-05', Buffer.from('x'), 'an argument without "="');
+    await refused('PT-3.5-05', Buffer.concat([encodedArgs, Buffer.from(';=x')]), 'an empty key');
+    await refused(
+      'PT-3.5-05',
+      Buffer.concat([encodedArgs, Buffer.from(';a=b\\')]),
+      'a lone backslash',
+    );
+
+    const accepted = async (args: Uint8Array, what: string): Promise<void> => {
+      const connection = await pair.connect({ args });
+      const isCarried = await pair.carries(connection, 'hello');
+      findings.judge('PT-3.5-05', isCarried, {
+        sent: `a SOCKS request with ${what}`,
+        came: Pair.describe(connection, isCarried),
+        expected: 'an open connection',
+      });
+      connection.app.close();
+    };
+    await accepted(encodedArgs, `the published arguments, ${encodedArgs.length} bytes`);
+    for (const length of [254, 255, 256, 510]) {
+      const args = padded(encodedArgs, length);
+      if (args !== undefined) await accepted(args, `arguments of ${length} bytes`);
+    }
+    const split = protocol === 'socks5' ? splitInEscape(encodedArgs) : undefined;
+    if (split !== undefined) await accepted(split, 'arguments with an escape across both fields');
+    const second = await pair.connect();
+    const bad = await pair.connect({ args: encodeSocksArguments([[key, 'x']]) });
+    findings.judge('PT-3.5-05', second.outcome.isOpen && !bad.outcome.isOpen, {
+      sent: 'two connections at once, one with a wrong argument',
+      came: `${describeOutcome(second.outcome)}; ${describeOutcome(bad.outcome)}`,
+      expected: 'one open and one refused: arguments belong to a connection',
+    });
+  },
+);
+
+const options: Probe = {
+  clauses: ['PT-3.2.3-04', 'PT-3.2.3-06', 'PT-3.2.3-08'],
+  title: 'server options that show in ARGS',
+  needs: 'server',
+  async run(lab, findings) {
+    const name = lab.mainName('server');
+    const option = lab.options.shownOptions.get(name);
+    if (option === undefined) {
+      const reason = `no option of ${name} is known to show in its ARGS`;
+      findings.pass('PT-3.2.3-06', 'not observable', reason);
+      return;
+    }
+    const [key = '', value = ''] = option.split('=');
+    const cases = [
+      ['PT-3.2.3-04', `${name}:${key}=${value}`],
+      ['PT-3.2.3-04', `other_one:${key}=x;${name}:${key}=${value}`],
+      ['PT-3.2.3-06', `${name}:${key}=\\${value}`],
+      ['PT-3.2.3-08', `automata:rule=110;automata:depth=3;${name}:${key}=${value}`],
+    ] as const;
+    for (const [clause, text] of cases) {
+      const changes = { TOR_PT_SERVER_TRANSPORT_OPTIONS: text };
+      const run = await lab.settled({ ...lab.variables('server', [name]), ...changes });
+      const line = run.lines.find((each) => each.startsWith('SMETHOD')) ?? '';
+      findings.judge(clause, line.includes(`${key}=${value}`), {
+        sent: `a server launch with TOR_PT_SERVER_TRANSPORT_OPTIONS=${text}`,
+        came: line === '' ? run.lines.join(' / ') : line,
+        expected: `${key}=${value} in the ARGS of ${name}`,
+      });
+      await run.stop();
+    }
+  },
+};
+
+export const trafficProbes: readonly Probe[] = [
+  carrying,
+  ends,
+  strangers,
+  wrongVersion,
+  lengths,
+  options,
+];
+
+/** What the username and the password of SOCKS5 carry together (RFC 1929). */
+const MAX_SOCKS5_BYTES = 510;

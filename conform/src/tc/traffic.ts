@@ -1,0 +1,91 @@
+/** Connections through the server's SOCKS port, to places of the kit's own. */
+import type { Endpoint } from 'postern/pt';
+import type { Findings } from '../findings.ts';
+import { describeOutcome, socksConnect } from '../socks.ts';
+import { dialWire, Trap, type Wire } from '../wire.ts';
+import type { TcLab } from './lab.ts';
+
+const NO_SOCKS = 'it takes traffic to see; --socks with a SOCKS port of the server lets it be seen';
+
+/** Connects through the server to a place of the kit's own. */
+export class Traffic {
+  readonly trap: Trap;
+  readonly #lab: TcLab;
+  readonly #socks: Endpoint;
+
+  private constructor(lab: TcLab, socks: Endpoint, trap: Trap) {
+    this.#lab = lab;
+    this.#socks = socks;
+    this.trap = trap;
+  }
+
+  static async open(lab: TcLab, socks: Endpoint): Promise<Traffic> {
+    return new Traffic(lab, socks, await Trap.open());
+  }
+
+  /** The port of everything that goes to our own place. */
+  get port(): number {
+    return this.trap.endpoint.port;
+  }
+
+  /** Asks for a connection. @returns both of its ends, or what was said instead */
+  async connect(
+    host: string,
+    version: 'socks4' | 'socks5' = 'socks5',
+    port: number = this.port,
+  ): Promise<{ readonly near: Wire; readonly far: Wire } | string> {
+    this.#lab.options.signal.throwIfAborted();
+    const { time } = this.#lab;
+    const near = await dialWire(this.#socks, time);
+    if (typeof near === 'string') return 'the SOCKS port took no connection';
+    const target = { host, port };
+    const outcome = await socksConnect(near, { version, target, args: Buffer.alloc(0) }, time);
+    if (!outcome.isOpen) {
+      near.close();
+      return describeOutcome(outcome);
+    }
+    const mark = `conform ${Math.random()}`;
+    near.write(mark);
+    const far = await this.trap.find(mark, time);
+    if (far !== undefined) return { near, far };
+    near.close();
+    return 'the connection was opened, but led somewhere else';
+  }
+
+  /** Closes a connection from our side, and waits until the far end has heard of it. */
+  async end({ near, far }: { readonly near: Wire; readonly far: Wire }): Promise<void> {
+    near.close();
+    await far.ending(this.#lab.time);
+    far.close();
+  }
+
+  close(): void {
+    this.trap.close();
+  }
+}
+
+/** Runs with traffic; without a SOCKS port, or where nothing gets through, it says so. */
+export async function withTraffic(
+  lab: TcLab,
+  findings: Findings,
+  clauses: readonly string[],
+  run: (traffic: Traffic) => Promise<void>,
+): Promise<void> {
+  const { socks } = lab.options;
+  if (socks === undefined) {
+    findings.pass(clauses.join(' '), 'not observable', NO_SOCKS);
+    return;
+  }
+  const wire = await dialWire(socks, lab.time);
+  if (typeof wire === 'string') {
+    findings.pass(clauses.join(' '), 'not observable', 'nobody answers at the SOCKS port');
+    return;
+  }
+  wire.close();
+  const traffic = await Traffic.open(lab, socks);
+  try {
+    await run(traffic);
+  } finally {
+    traffic.close();
+  }
+}

@@ -1,0 +1,184 @@
+/** A socket that is read in steps, each with a deadline. */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Endpoint } from 'postern/pt';
+import { News, type Time, waitFor } from './patience.ts';
+
+/** How a wait ended without what was waited for. */
+export type Silence = 'closed' | 'reset' | 'silent';
+
+/** One connection. */
+export class Wire {
+  readonly socket: Socket;
+  /** Hears of everything that comes. */
+  readonly news: News = new News();
+  /** The first byte that came, whether it has been taken or not. */
+  first: number | undefined;
+  #received = Buffer.alloc(0);
+  #end: 'closed' | 'reset' | undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => {
+      this.first ??= chunk[0];
+      this.#received = Buffer.concat([this.#received, chunk]);
+      this.news.tell();
+    });
+    const ended = (how: 'closed' | 'reset'): void => {
+      this.#end ??= how;
+      this.news.tell();
+    };
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      ended(error.code === 'ECONNRESET' ? 'reset' : 'closed');
+    });
+    socket.on('end', () => ended('closed'));
+    socket.on('close', () => ended('closed'));
+  }
+
+  /** All that has come and has not been taken. */
+  get received(): Buffer {
+    return this.#received;
+  }
+
+  write(bytes: Uint8Array | string): void {
+    if (!this.socket.destroyed && this.socket.writable) this.socket.write(bytes);
+  }
+
+  /** Exactly so many bytes, or why they did not come. */
+  async take(length: number, time: Time): Promise<Buffer | Silence> {
+    await this.#until(() => this.#received.length >= length || this.#end !== undefined, time);
+    if (this.#received.length < length) return this.#end ?? 'silent';
+    const bytes = this.#received.subarray(0, length);
+    this.#received = this.#received.subarray(length);
+    return bytes;
+  }
+
+  /** Everything up to the first occurrence of a text, that included. */
+  async takeThrough(text: string, time: Time): Promise<Buffer | Silence> {
+    await this.#until(() => this.#received.includes(text) || this.#end !== undefined, time);
+    const at = this.#received.indexOf(text);
+    if (at === -1) return this.#end ?? 'silent';
+    return (await this.take(at + text.length, 0)) as Buffer;
+  }
+
+  /** How it ended, or `silent` when it has not; what comes before that stays in `received`. */
+  async ending(time: Time): Promise<Silence> {
+    await this.#until(() => this.#end !== undefined, time);
+    return this.#end ?? 'silent';
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** Closes it so that neither end remembers it: no TIME_WAIT. For those who make very many. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  async #until(condition: () => boolean, time: Time): Promise<void> {
+    await waitFor(condition, [this.news], time);
+  }
+}
+
+/** Connects, from a local address where one is given; `closed` when nobody is there. */
+export async function dialWire(
+  { host, port }: Endpoint,
+  time: Time,
+  localAddress?: string,
+): Promise<Wire | Silence> {
+  const socket = connect({ host, port, ...(localAddress !== undefined && { localAddress }) });
+  socket.setNoDelay(true);
+  // Both directions end on their own.
+  socket.allowHalfOpen = true;
+  const news = new News();
+  let outcome: 'connected' | 'closed' | undefined;
+  const settle = (how: 'connected' | 'closed'): void => {
+    outcome ??= how;
+    news.tell();
+  };
+  const refused = (): void => settle('closed');
+  socket.once('error', refused).once('connect', () => settle('connected'));
+  try {
+    await waitFor(() => outcome !== undefined, [news], time);
+  } finally {
+    if (outcome === undefined) socket.destroy();
+  }
+  if (outcome !== 'connected') return outcome ?? 'silent';
+  const wire = new Wire(socket);
+  socket.off('error', refused);
+  return wire;
+}
+
+/** A TCP listener on loopback whose connections are taken one by one. */
+export class Trap {
+  readonly endpoint: Endpoint;
+  /** Hears of connections, and of everything that comes on them. */
+  readonly news: News = new News();
+  /** How many connections have come. */
+  count = 0;
+  readonly #queue: Wire[] = [];
+  readonly #all = new Set<Wire>();
+  readonly #server: ReturnType<typeof createServer>;
+
+  private constructor(server: ReturnType<typeof createServer>) {
+    this.#server = server;
+    const { address, port } = server.address() as AddressInfo;
+    this.endpoint = { host: address, port };
+    server.on('connection', (socket) => {
+      const wire = new Wire(socket.setNoDelay(true));
+      wire.news.listen(() => this.news.tell());
+      this.count += 1;
+      this.#queue.push(wire);
+      this.#all.add(wire);
+      this.news.tell();
+    });
+  }
+
+  static async open(host = '127.0.0.1'): Promise<Trap> {
+    const server = createServer({ allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(0, host, resolve);
+    });
+    return new Trap(server);
+  }
+
+  /** `127.0.0.1:4711` */
+  get address(): string {
+    const { host, port } = this.endpoint;
+    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  }
+
+  /** Every connection that has come, in order. */
+  get wires(): readonly Wire[] {
+    return [...this.#all];
+  }
+
+  /** The next connection; undefined when none comes in time. */
+  async accept(time: Time): Promise<Wire | undefined> {
+    await waitFor(() => this.#queue.length > 0, [this.news], time);
+    return this.#queue.shift();
+  }
+
+  /** The connection on which a text arrives, whichever it is and whenever it came. */
+  async find(text: string, time: Time): Promise<Wire | undefined> {
+    const found = (): Wire | undefined => this.wires.find((wire) => wire.received.includes(text));
+    await waitFor(() => found() !== undefined, [this.news], time);
+    return found();
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#server.close();
+    for (const wire of this.#all) wire.close();
+  }
+}
+
+/**
+ * An address of this machine that no other program uses: what connects there was told to, and its ports are in
+ * nobody else's way. Only Linux has more than one without being asked.
+ */
+export function ownLoopbackAddress(): string {
+  if (process.platform !== 'linux') return '127.0.0.1';
+  const part = (): number => 1 + Math.floor(Math.random() * 254);
+  return `127.${part()}.${part()}.${part()}`;
+}
