@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { NEED_MORE } from '../bytes/decoded.ts';
 import type { BudgetMember, ByteBudget } from '../bytes/budget.ts';
 import { Fifo } from '../bytes/fifo.ts';
+import { tightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { systemTimers, type Timers } from '../time.ts';
@@ -430,9 +431,7 @@ class MuxStream extends Duplex {
   deliver(bytes: Buffer): void {
     // What stays would keep the whole chunk alive that it came in.
     const isPassing = this.#isWanted && bytes.length >= SMALL_BYTES && this.readableLength === 0;
-    const isWhole = bytes.length * 2 >= bytes.buffer.byteLength;
-    const owned = isPassing || isWhole ? bytes : Buffer.from(bytes);
-    this.#isWanted = this.push(owned) && this.#isWanted;
+    this.#isWanted = this.push(isPassing ? bytes : tightly(bytes)) && this.#isWanted;
     if (this.#isWanted) this.#port.consumed(this.#state, bytes.length);
     else this.#unclaimedBytes += bytes.length;
   }

@@ -1,4 +1,5 @@
 import { ByteQueue } from '../bytes/queue.ts';
+import { copyTightly, isTight } from '../bytes/tightly.ts';
 
 /**
  * Bytes that wait for a reader, and hold no more memory than about twice their number: a peer decides
@@ -40,22 +41,6 @@ export class DeliveryQueue {
     if (this.#gathered !== undefined) this.#parts.push(copyTightly(this.#gathered.peek()));
     this.#gathered = undefined;
   }
-}
-
-/** The bytes, or a copy of them where they would keep alive more than about twice their length. */
-export function tightly(bytes: Uint8Array): Uint8Array {
-  return isTight(bytes) ? bytes : copyTightly(bytes);
-}
-
-function isTight(bytes: Uint8Array): boolean {
-  return bytes.buffer.byteLength <= 2 * bytes.length;
-}
-
-/** Not from Node's pool: of that, a single byte would keep 8 KiB alive. */
-function copyTightly(bytes: Uint8Array): Uint8Array {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  copy.set(bytes);
-  return copy;
 }
 
 /** To gather less than this costs less than to hold it apart. */

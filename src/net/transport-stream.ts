@@ -1,5 +1,6 @@
 import { addAbortListener } from 'node:events';
 import { Duplex } from 'node:stream';
+import { tightly } from '../bytes/tightly.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Action, Session, SessionFactory } from '../transports/contract.ts';
@@ -8,7 +9,7 @@ import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
 import { computeInTurns } from './computations.ts';
 import { Backlog } from './backlog.ts';
-import { DeliveryQueue, tightly } from './delivery-queue.ts';
+import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { TurnShare } from './turn-share.ts';

@@ -6,7 +6,7 @@ import { AddressMap, mappedAddress } from '../../src/control/address-map.ts';
 import { nullHosts, type MappedAddress } from '../../src/control/messages.ts';
 import { limits } from '../../src/limits.ts';
 import { ipToBytes } from '../../src/pt/address.ts';
-import { measureMemory } from '../support/memory.ts';
+import { measureSettledMemory } from '../support/memory.ts';
 import { holds } from '../support/properties.ts';
 import { seededRng } from '../support/rng.ts';
 
@@ -40,15 +40,15 @@ describe('address map', () => {
     assert.equal(map.lookUp(picked.original.host), 'a.example');
   });
 
-  test('addresses that were picked and removed leave nothing behind', () => {
-    const before = measureMemory();
+  test('addresses that were picked and removed leave nothing behind', async () => {
+    const before = await measureSettledMemory();
     for (let index = 0; index < 100_000; index += 1) {
       const replacement = at(`${index}.${'x'.repeat(100)}.example`);
       const { original } = map.map(nullOf('name'), replacement);
       map.map(original, original);
     }
     assert.equal(map.mappings().length, 0);
-    const grown = measureMemory() - before;
+    const grown = (await measureSettledMemory()) - before;
     assert.ok(grown < 8_000_000, `${grown} bytes`);
     // And what was picked is picked again while it is mapped, also after another one was not.
     const { original } = map.map(nullOf('name'), at('b.example'));

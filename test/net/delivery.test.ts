@@ -5,14 +5,15 @@ import { duplexPair, type Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { systemRng } from '../../src/crypto/rng.ts';
 import { limits } from '../../src/limits.ts';
-import { DeliveryQueue, tightly } from '../../src/net/delivery-queue.ts';
+import { tightly } from '../../src/bytes/tightly.ts';
+import { DeliveryQueue } from '../../src/net/delivery-queue.ts';
 import { openTransportStream } from '../../src/net/transport-stream.ts';
 import type { Session } from '../../src/transports/contract.ts';
 import { FramedPhase, type Opener } from '../../src/transports/framed-phase.ts';
 import * as obfs4Frames from '../../src/transports/obfs4/frames.ts';
 import * as scramblesuitFrames from '../../src/transports/scramblesuit/frames.ts';
 import { setImmediate } from 'node:timers/promises';
-import { measureMemory } from '../support/memory.ts';
+import { measureSettledMemory } from '../support/memory.ts';
 import { readAll } from '../support/sockets.ts';
 
 /** A session that has no handshake. */
@@ -73,11 +74,11 @@ for (const [name, setUp] of Object.entries(paddedBytes)) {
       const chunk = Buffer.concat(Array.from({ length: 16 }, () => seal(piece)));
       sent += 16 * piece.length;
       // By now the compiler has what it needs.
-      if (sent === 32_768) before = measureMemory();
+      if (sent === 32_768) before = await measureSettledMemory();
       if (!far.write(chunk) && (await isStopped(far))) break;
       assert.ok(sent < 2 * limits.streamBufferBytes, 'the wire is never stopped');
     }
-    const held = measureMemory() - before;
+    const held = (await measureSettledMemory()) - before;
     assert.ok(held < 1_000_000, `${held} bytes are held`);
     assert.ok(sent >= limits.streamBufferBytes);
     far.end();

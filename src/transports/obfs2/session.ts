@@ -22,6 +22,16 @@ const MAX_PADDING_BYTES = 8192;
 /** How long either end waits for the other's header. */
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
 
+/** What is let go of when the handshake is done. */
+interface Handshake {
+  readonly seed: Uint8Array;
+  readonly received: ByteQueue;
+  /** Undefined until it has come. */
+  peerSeed?: Uint8Array;
+  /** How much of the peer's padding is still to come. */
+  paddingBytes: number;
+}
+
 /** One connection. */
 export class Obfs2Session implements Session {
   /** All that is written is sent at once. */
@@ -29,11 +39,7 @@ export class Obfs2Session implements Session {
   readonly #role: Role;
   readonly #keys: KeyDerivation;
   readonly #rng: Rng;
-  readonly #seed: Uint8Array;
-  readonly #received = new ByteQueue();
-  #peerSeed: Uint8Array | undefined;
-  /** How much of the peer's padding is still to come. */
-  #paddingBytes = 0;
+  #handshake: Handshake | undefined;
   /** Undefined until the handshake is done. */
   #data: { readonly send: AesCtrStream; readonly receive: AesCtrStream } | undefined;
 
@@ -42,22 +48,28 @@ export class Obfs2Session implements Session {
     this.#role = role;
     this.#keys = keys;
     this.#rng = rng;
-    this.#seed = randomBytes(rng, SEED_BYTES);
+    const seed = randomBytes(rng, SEED_BYTES);
+    this.#handshake = { seed, received: new ByteQueue(), paddingBytes: 0 };
   }
 
   start(): readonly Action[] {
-    return [...this.#compute(this.#greet()), { type: 'setTimer', delayMs: HANDSHAKE_TIMEOUT_MS }];
+    return [
+      ...this.#compute(this.#greet(this.#handshake!)),
+      { type: 'setTimer', delayMs: HANDSHAKE_TIMEOUT_MS },
+    ];
   }
 
   receive(chunk: Uint8Array): readonly Action[] {
     if (this.#data !== undefined) {
       return [{ type: 'deliver', bytes: this.#data.receive.process(chunk) }];
     }
-    this.#received.push(chunk);
-    if (this.#peerSeed !== undefined) return this.#skipPadding(this.#peerSeed);
-    if (this.#received.length < SEED_BYTES + HEADER_BYTES) return [];
-    this.#peerSeed = this.#received.take(SEED_BYTES);
-    return this.#compute(this.#readHeader(this.#peerSeed));
+    const handshake = this.#handshake!;
+    const { received, peerSeed } = handshake;
+    received.push(chunk);
+    if (peerSeed !== undefined) return this.#skipPadding(handshake, peerSeed);
+    if (received.length < SEED_BYTES + HEADER_BYTES) return [];
+    handshake.peerSeed = received.take(SEED_BYTES);
+    return this.#compute(this.#readHeader(handshake, handshake.peerSeed));
   }
 
   write(chunk: Uint8Array): readonly Action[] {
@@ -87,40 +99,47 @@ export class Obfs2Session implements Session {
     return (this.#keys.isSlow ? undefined : step()) ?? [{ type: 'compute', step }];
   }
 
-  *#greet(): Generator<undefined, readonly Action[]> {
+  *#greet({ seed }: Handshake): Generator<undefined, readonly Action[]> {
     const padding = randomBytes(this.#rng, randomInteger(this.#rng, 0, MAX_PADDING_BYTES));
     const plain = new Writer().uint32(MAGIC).uint32(padding.length).bytes(padding).finish();
-    const stream = yield* this.#keys.derive(this.#role, 'obfuscation padding', this.#seed);
-    return [{ type: 'send', bytes: Buffer.concat([this.#seed, stream.process(plain)]) }];
+    const stream = yield* this.#keys.derive(this.#role, 'obfuscation padding', seed);
+    return [{ type: 'send', bytes: Buffer.concat([seed, stream.process(plain)]) }];
   }
 
-  *#readHeader(peerSeed: Uint8Array): Generator<undefined, readonly Action[]> {
+  *#readHeader(
+    handshake: Handshake,
+    peerSeed: Uint8Array,
+  ): Generator<undefined, readonly Action[]> {
     const peer = peerOf(this.#role);
     const padding = yield* this.#keys.derive(peer, 'obfuscation padding', peerSeed);
-    const header = new Reader(padding.process(this.#received.take(HEADER_BYTES)));
+    const header = new Reader(padding.process(handshake.received.take(HEADER_BYTES)));
     if (header.uint32() !== MAGIC) return [this.#failure('has a wrong magic value')];
-    this.#paddingBytes = header.uint32();
-    if (this.#paddingBytes > MAX_PADDING_BYTES) {
+    handshake.paddingBytes = header.uint32();
+    if (handshake.paddingBytes > MAX_PADDING_BYTES) {
       return [this.#failure('announces too much padding')];
     }
-    return this.#skipPadding(peerSeed);
+    return this.#skipPadding(handshake, peerSeed);
   }
 
-  #skipPadding(peerSeed: Uint8Array): readonly Action[] {
-    const skipped = Math.min(this.#paddingBytes, this.#received.length);
-    this.#received.skip(skipped);
-    this.#paddingBytes -= skipped;
-    return this.#paddingBytes > 0 ? [] : this.#compute(this.#establish(peerSeed));
+  #skipPadding(handshake: Handshake, peerSeed: Uint8Array): readonly Action[] {
+    const skipped = Math.min(handshake.paddingBytes, handshake.received.length);
+    handshake.received.skip(skipped);
+    handshake.paddingBytes -= skipped;
+    return handshake.paddingBytes > 0 ? [] : this.#compute(this.#establish(handshake, peerSeed));
   }
 
-  *#establish(peerSeed: Uint8Array): Generator<undefined, readonly Action[]> {
+  *#establish(
+    { seed, received }: Handshake,
+    peerSeed: Uint8Array,
+  ): Generator<undefined, readonly Action[]> {
     const isInitiator = this.#role === 'Initiator';
-    const both = Buffer.concat(isInitiator ? [this.#seed, peerSeed] : [peerSeed, this.#seed]);
+    const both = Buffer.concat(isInitiator ? [seed, peerSeed] : [peerSeed, seed]);
     const send = yield* this.#keys.derive(this.#role, 'obfuscated data', both);
     const receive = yield* this.#keys.derive(peerOf(this.#role), 'obfuscated data', both);
     this.#data = { send, receive };
+    this.#handshake = undefined;
     const actions: Action[] = [{ type: 'clearTimer' }, { type: 'established' }];
-    const leftover = this.#received.take();
+    const leftover = received.take();
     if (leftover.length > 0) {
       actions.push({ type: 'deliver', bytes: receive.process(leftover) });
     }

@@ -7,6 +7,7 @@
  * Each direction has its own magic, so either side may speak first, or only one.
  */
 import { ByteQueue } from '../../bytes/queue.ts';
+import type { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
 import {
   UNIFORM_DH_BYTES,
@@ -15,7 +16,7 @@ import {
 } from '../../crypto/uniform-dh.ts';
 import { PosternError } from '../../errors.ts';
 import type { Action, Session } from '../contract.ts';
-import { deriveDirection, type DirectionKeys, type Role } from './keys.ts';
+import { deriveDirection, type Role } from './keys.ts';
 
 /** How long either side waits for the other's public key. */
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -34,9 +35,11 @@ export class Obfs3Session implements Session {
   #keyPair: UniformDhKeyPair | undefined;
   /** What has come and cannot be read yet: the peer's public key, then padding. */
   #received: ByteQueue | undefined = new ByteQueue();
-  #sending: DirectionKeys | undefined;
-  #receiving: DirectionKeys | undefined;
-  #magicSent = false;
+  #sending: AesCtrStream | undefined;
+  #receiving: AesCtrStream | undefined;
+  /** Let go of when it is sent, and the other one when it is found. */
+  #magicToSend: Uint8Array | undefined;
+  #magicToFind: Uint8Array | undefined;
 
   /** @param keyPair made before the connection was, for the peer should not wait for it */
   constructor(role: Role, keyPair: UniformDhKeyPair, rng: Rng) {
@@ -55,7 +58,7 @@ export class Obfs3Session implements Session {
 
   receive(chunk: Uint8Array): readonly Action[] {
     if (this.#received === undefined) return [this.#deliver(chunk)];
-    if (this.#receiving !== undefined) return this.#scan(this.#receiving.magic, chunk);
+    if (this.#magicToFind !== undefined) return this.#scan(this.#magicToFind, chunk);
 
     const missing = UNIFORM_DH_BYTES - this.#received.length;
     this.#received.push(chunk.subarray(0, missing));
@@ -69,20 +72,20 @@ export class Obfs3Session implements Session {
     }
     this.#keyPair = undefined;
     const [ours, theirs] = ROLES[this.#role];
-    this.#sending = deriveDirection(secret, ours);
-    this.#receiving = deriveDirection(secret, theirs);
+    ({ stream: this.#sending, magic: this.#magicToSend } = deriveDirection(secret, ours));
+    ({ stream: this.#receiving, magic: this.#magicToFind } = deriveDirection(secret, theirs));
     return [
       { type: 'clearTimer' },
       { type: 'established' },
-      ...this.#scan(this.#receiving.magic, chunk.subarray(missing)),
+      ...this.#scan(this.#magicToFind, chunk.subarray(missing)),
     ];
   }
 
   write(chunk: Uint8Array): readonly Action[] {
-    const { stream, magic } = this.#sending!;
-    const data = stream.process(chunk);
-    if (this.#magicSent) return [{ type: 'send', bytes: data }];
-    this.#magicSent = true;
+    const data = this.#sending!.process(chunk);
+    const magic = this.#magicToSend;
+    if (magic === undefined) return [{ type: 'send', bytes: data }];
+    this.#magicToSend = undefined;
     return [{ type: 'send', bytes: Buffer.concat([this.#padding(), magic, data]) }];
   }
 
@@ -114,12 +117,13 @@ export class Obfs3Session implements Session {
     }
     received.skip(magicAt + MAGIC_BYTES);
     this.#received = undefined;
+    this.#magicToFind = undefined;
     const data = Buffer.concat([received.peek(), chunk.subarray(room)]);
     return data.length === 0 ? [] : [this.#deliver(data)];
   }
 
   #deliver(chunk: Uint8Array): Action {
-    return { type: 'deliver', bytes: this.#receiving!.stream.process(chunk) };
+    return { type: 'deliver', bytes: this.#receiving!.process(chunk) };
   }
 
   #padding(): Uint8Array {

@@ -111,7 +111,7 @@ export class FrameOpener implements Opener {
   readonly #ahead: AesCtrStream;
   readonly #mac: FrameMac;
   /** Key stream that `#ahead` gave and that no whole frame has used yet. */
-  #keyStream: Buffer = Buffer.alloc(0);
+  #keyStream = new Uint8Array(0);
   /** The start of a frame whose rest has not come yet: less than one frame. */
   readonly #partial = new ByteQueue();
   /** How much of the next frame is needed before anything can be done. */
@@ -161,8 +161,9 @@ export class FrameOpener implements Opener {
       bodiesEnd += end - bodyAt;
       at = end;
     }
-    // A copy: what is left is short, and a view would hold on to all of it while nothing comes.
-    this.#keyStream = Buffer.from(keyStream.subarray(bodiesEnd));
+    // A copy: what is left is short, and a view would hold on to all of it while nothing comes, as would
+    // a slice of Node's pool (64 KiB on Node 26).
+    this.#keyStream = new Uint8Array(keyStream.subarray(bodiesEnd));
     if (failure === undefined && at < input.length) this.#partial.push(input.subarray(at));
     return { ...this.#readBodies(bodies.subarray(0, bodiesEnd)), failure };
   }
