@@ -85,7 +85,7 @@ describe('postern run, in this process', () => {
     assert.equal(await missing.exitCode, ExitCode.failed);
     await missing.stderr.match(/ERR_CONFIG_FILE/);
     const torrc = join(directory, 'torrc');
-    await writeFile(torrc, `DataDirectory ${directory}\nLog notice file /nowhere/log\n`);
+    await writeFile(torrc, `DataDirectory ${directory}\nLog notice file /dev/null/log\n`);
     const failing = startCommand(['run', '-f', torrc], env);
     assert.equal(await failing.exitCode, ExitCode.failed);
     await failing.stderr.match(/ERR_LOG_FILE/);

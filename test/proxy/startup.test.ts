@@ -159,7 +159,7 @@ test('[PT-3.3.1-10] an unreadable or malformed cookie file is an ENV-ERROR, and 
 });
 
 test('[PT-3.2.3-21] [PT-3.2.3-24] an empty extended port needs no cookie, and a superfluous one does no harm', async (t) => {
-  const extra = { TOR_PT_AUTH_COOKIE_FILE: '/nowhere/cookie' };
+  const extra = { TOR_PT_AUTH_COOKIE_FILE: '/dev/null/cookie' };
   await startManaged(t, serverEnv(temporaryDirectory(t), extra)).line(/^SMETHODS DONE$/);
 });
 
