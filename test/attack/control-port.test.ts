@@ -34,7 +34,7 @@ async function startDaemon(t: TestContext) {
     daemon,
     endpoint,
     askByPort: () => ask('--control', `127.0.0.1:${endpoint.port}`, '--cookie', cookie),
-    askBySocket: () => ask('--control', `unix:${socket}`, '--cookie', cookie),
+    askBySocket: () => ask('--control', `unix:${socket}`),
   };
 }
 

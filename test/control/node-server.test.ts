@@ -408,6 +408,43 @@ describe('listeners', () => {
     await assert.rejects(stat(path), { code: 'ENOENT' });
   });
 
+  test('[TC-4.1-02] the owner’s empty AUTHENTICATE is taken at the control socket, whatever the port asks for', async (t) => {
+    const { server } = createHost(t, { cookie: Buffer.alloc(32, 7) });
+    const path = join(await temporaryDirectory(t), 'socket');
+    const listener = await openControlSocket(server, path);
+    t.after(() => listener.close());
+    const socket = connect({ path, allowHalfOpen: true });
+    socket.write(Buffer.concat([frame(7), frame(3, 'SocksPort\n')]));
+    assert.deepEqual(await replies(socket, 2), ['DONE', 'CONFVALUE "SocksPort 19150\\n"']);
+    // Who proves something all the same may be wrong about it.
+    socket.write(Buffer.concat([frame(7, Buffer.alloc(32, 8)), frame(7, Buffer.alloc(32, 7))]));
+    assert.match((await replies(socket, 2)).join(), /^ERROR 8.*,DONE$/);
+    socket.destroy();
+    const port = await connectTo(t, server);
+    port.write(frame(7));
+    assert.match((await replies(port, 1)).join(), /^ERROR/);
+  });
+
+  test('a controller at the control socket that goes while its request is carried out is noticed', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { server, engine } = createHost(t);
+    const accept = t.mock.method(server, 'accept');
+    engine.gate = new Promise(() => {});
+    const called = new Promise<void>((resolve) => (engine.onCall = resolve));
+    const path = join(await temporaryDirectory(t), 'socket');
+    const listener = await openControlSocket(server, path);
+    const socket = connect({ path });
+    socket.write(frame(3, 'SocksPort\n'));
+    await called;
+    const [stream] = accept.mock.calls[0]!.arguments;
+    socket.destroy();
+    await once(socket, 'close');
+    const gone = new Promise((resolve) => stream.once('close', resolve));
+    t.mock.timers.tick(limits.resetCheckMs);
+    await gone;
+    await listener.close();
+  });
+
   test('[TC-4.1-02] a directory that others can enter is refused, and so is none', async (t) => {
     const { server } = createHost(t);
     const directory = await temporaryDirectory(t);

@@ -45,6 +45,7 @@ export const obfs4proxy: PtProgram = {
 
 /** A server that runs as a managed process. */
 export interface PtServer {
+  readonly transport: string;
   readonly pid: number;
   readonly endpoint: Endpoint;
   /** What clients need. */
@@ -93,6 +94,7 @@ export async function startPtServer(
     child.stdout.resume();
     const pairs = published.replace(/^ARGS:/, '');
     return {
+      transport,
       pid: child.pid!,
       endpoint: parseIpEndpoint(address!)!,
       args: pairs === '' ? [] : parseSmethodArgs(pairs),

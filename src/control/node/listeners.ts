@@ -3,6 +3,7 @@ import { chmod, lstat, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { PosternError } from '../../errors.ts';
+import { watchForReset } from '../../net/broken-sockets.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
 import { checkSocketPath } from '../../net/socket-path.ts';
 import { isSocketAlive } from '../../net/socket-probe.ts';
@@ -56,8 +57,12 @@ export async function openControlSocket(
   await removeStaleSocket(path);
   let isOpen = false;
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
-    if (isOpen) server.accept(socket, { from: 'socket' });
-    else socket.destroy();
+    if (!isOpen) {
+      socket.destroy();
+      return;
+    }
+    watchForReset(socket);
+    server.accept(socket, { from: 'socket' });
   });
   listener.listen(path);
   try {

@@ -27,7 +27,8 @@ export interface ControlServerOptions {
 export interface ControlConnectionOptions {
   /**
    * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine.
-   * `socket`: the system let in only the owner, and no AUTHENTICATE is needed.
+   * `socket`: the system let in only the owner, and no AUTHENTICATE is needed; one that proves nothing is
+   * welcome all the same, for clients send it before they know.
    */
   readonly from: 'port' | 'loopback' | 'socket';
   /** What it came in by: anybody can fill the places of a listener for those who have not authenticated. */
@@ -66,7 +67,9 @@ export class ControlServer {
   accept(stream: Duplex, { from, listener = this }: ControlConnectionOptions): void {
     const { secrets } = this.#options;
     const machine = createControlServerMachine({
-      isAuthentic: (secret) => isAuthentic(secret, secrets(), from !== 'port'),
+      isAuthentic: (secret) =>
+        (from === 'socket' && secret.length === 0) ||
+        isAuthentic(secret, secrets(), from !== 'port'),
       open: from === 'socket',
     });
     const connection = new Connection(stream, machine, this.#options, () => {
