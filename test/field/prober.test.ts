@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { obfs4proxy, obfs4proxyMissing, postern, startPtServer } from '../support/pt-programs.ts';
-import { identityClosingAfter, probesOf, startProber } from '../support/prober.ts';
+import { describeSight, identityClosingAfter, probesOf, startProber } from '../support/prober.ts';
 import { echo, listen } from '../support/sockets.ts';
 
 /** How much later than it should a loaded machine may close. */
@@ -25,11 +25,11 @@ for (const closingAfterMs of [30_000, 43_000]) {
         const closed = Promise.all(probers.map((prober) => prober.closed));
         await Promise.race([closed, delay(closingAfterMs + LATE_MS)]);
         const sights = probers.map((prober) => {
-          const { bytes, end = 'open', afterMs } = prober.sight();
+          const sight = prober.sight();
           prober.stop();
-          const when = end === 'open' || afterMs < 20_000 ? '' : 'by the clock';
-          if (when !== '') assert.ok(afterMs >= closingAfterMs - 50, `${probe.name}: ${afterMs}`);
-          return `${bytes === 0 ? 'nothing' : 'bytes'}, ${end} ${when}`;
+          if (sight.afterMs < 20_000) return describeSight(sight);
+          assert.ok(sight.afterMs >= closingAfterMs - 50, `${probe.name}: ${sight.afterMs}`);
+          return `${describeSight(sight)} by the clock`;
         });
         assert.equal(sights[0], sights[1], probe.name);
         return sights[0]!;

@@ -242,14 +242,25 @@ export function probesOf(transport: string): Probe[] {
   );
 }
 
-/** Waits until all have seen the close; as long as none has, for `watchMs` and no longer. */
-export async function watch(probers: readonly Prober[], watchMs: number): Promise<Sight[]> {
-  const all = Promise.all(probers.map(({ closed }) => closed));
-  await Promise.race([all, delay(watchMs, undefined, { ref: false })]);
-  const isSplit = new Set(probers.map((prober) => prober.sight().end === undefined)).size > 1;
-  // The other one may only be slower.
-  if (isSplit) await Promise.race([all, delay(PATIENCE_MS, undefined, { ref: false })]);
-  return probers.map((prober) => prober.sight());
+/** What a prober tells apart. */
+export function describeSight({ bytes, end }: Sight): string {
+  return `${bytes === 0 ? 'nothing' : 'bytes'}, ${end ?? 'open'}`;
+}
+
+/**
+ * Waits until all have seen the close, or nothing of it for `watchMs`; while they differ the other one may only
+ * be slower.
+ *
+ * @returns what each has seen
+ */
+export async function watch(probers: readonly Prober[], watchMs: number): Promise<string[]> {
+  const closed = Promise.all(probers.map((prober) => prober.closed));
+  await Promise.race([closed, delay(watchMs)]);
+  for (const startMs = performance.now(); ;) {
+    const seen = probers.map((prober) => describeSight(prober.sight()));
+    if (new Set(seen).size === 1 || performance.now() - startMs > PATIENCE_MS) return seen;
+    await delay(50);
+  }
 }
 
 /** Before any server gives a handshake up. */
