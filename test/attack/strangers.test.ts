@@ -1,8 +1,11 @@
 /** The running bridge under strangers who have no secret, and a good client beside them. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { letStrangersCome } from '../support/strangers-process.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
+import { dial } from '../support/sockets.ts';
 
 const COUNT = 20_000;
 
@@ -50,4 +53,35 @@ test('20,000 silent connections keep no client out, fill no log, and leave nothi
   for (const { process } of strangers) process.kill('SIGKILL');
   const after = await bridge.process.comesBackTo(before, 8e6);
   t.diagnostic(JSON.stringify({ after }));
+});
+
+const POURED_BYTES = 100e6;
+
+test('strangers who pour what nobody reads keep no client out, and cost no memory', async (t) => {
+  const bridge = await ProbedBridge.start(t);
+  await bridge.serveOne('obfs4');
+  const before = await bridge.process.holdings();
+  let isOver = false;
+  const pour = async (): Promise<void> => {
+    const socket = (await dial(bridge.bridgeLine('obfs4').endpoint)) as Socket;
+    const chunk = Buffer.alloc(1 << 20, 'x');
+    for (let sent = 0; sent < POURED_BYTES; sent += chunk.length) {
+      if (!socket.write(chunk)) await once(socket, 'drain');
+    }
+    // It is discarded to its end, and the end is answered.
+    socket.resume().end();
+    await once(socket, 'close');
+  };
+  const pouring = Promise.all([pour(), pour(), pour()]).finally(() => (isOver = true));
+  let served = 0;
+  let mostMemory = 0;
+  do {
+    await bridge.serveOne('obfs4');
+    served += 1;
+    mostMemory = Math.max(mostMemory, (await bridge.process.holdings()).memoryBytes);
+  } while (!isOver);
+  await pouring;
+  t.diagnostic(`${served} served; ${JSON.stringify({ before, mostMemory })}`);
+  assert.ok(mostMemory < before.memoryBytes + 8e6);
+  t.diagnostic(JSON.stringify({ after: await bridge.process.comesBackTo(before, 8e6) }));
 });

@@ -13,14 +13,7 @@ import {
   startPtServer,
   type PtServer,
 } from '../support/pt-programs.ts';
-import {
-  firstMessage,
-  probesOf,
-  startProber,
-  watch,
-  type Probe,
-  type Sight,
-} from '../support/prober.ts';
+import { firstMessage, probesOf, startProber, watch, type Probe } from '../support/prober.ts';
 import { echo, listen } from '../support/sockets.ts';
 
 /** How long one that is silent is watched. */

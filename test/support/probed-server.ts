@@ -1,4 +1,4 @@
-/** Our managed proxy as a server of obfs4 in a process of its own, and clients that have the bridge line. */
+/** Our managed proxy as a server in a process of its own, and clients that have the bridge line. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemRng } from '../../src/crypto/rng.ts';
@@ -36,23 +36,24 @@ export async function startProbedServer(
   t: Cleanup,
   serve: ((socket: Socket) => void) | Endpoint,
   limits: Partial<Record<LimitName, number>> = {},
+  transport = 'obfs4',
 ): Promise<ProbedServer> {
   const orPort = typeof serve === 'function' ? (await listen(t, serve)).endpoint : serve;
   const env = buildEnvironment({
     role: 'server',
     stateLocation: temporaryDirectory(t),
     orPort,
-    transports: [{ name: 'obfs4', bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+    transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
   });
   // Its parent holds nothing that could end.
   delete env['TOR_PT_EXIT_ON_STDIN_CLOSE'];
   const process = new ProbedProcess(t, [], { env, limits });
-  const [, address, args] = await process.line(/^SMETHOD obfs4 (\S+) ARGS:(\S+)$/);
+  const [, address, args] = await process.line(/^SMETHOD \S+ (\S+) ARGS:(\S+)$/);
   const environment = { rng: systemRng, clock: systemClock };
   const endpoint = parseIpEndpoint(address!)!;
   const connect = async (firstByte = 'x'): Promise<Client> => {
     const createSession = builtinTransports
-      .get('obfs4')
+      .get(transport)
       .client(parseSmethodArgs(args!), environment);
     const wire = (await dial(endpoint)) as Socket;
     t.after(() => void wire.destroy());
