@@ -5,15 +5,17 @@
  * Nothing passes or fails. `--quick` attacks with a tenth, `--write` writes its section of
  * docs/BENCHMARKS.md.
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { packageRoot } from '../scripts/paths.ts';
+import { buildRoot, packageRoot } from '../scripts/paths.ts';
 import { systemRng } from '../src/crypto/rng.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { openTransportStream } from '../src/net/transport-stream.ts';
+import { formatSmethodArgs } from '../src/pt/smethod-args.ts';
 import { systemClock } from '../src/time.ts';
 import { builtinTransports } from '../src/transports/registry.ts';
 import { askForEcho, roundTrip, startTarget } from './load.ts';
@@ -31,10 +33,13 @@ const { values: options } = parseArgs({
 });
 
 const share = options.quick ? 0.1 : 1;
-const SILENT: number = 9000 * share;
+const SILENT: number = 18_000 * share;
 const NOISY: number = 5000 * share;
 const POURED_BYTES: number = 1e9 * share;
+const BARE: number = 5000 * share;
 const GONE = 50;
+const FLOODING = 10;
+const FLOOD_MS = 10_000;
 /** What a stranger sends who has no secret: as much as obfs4 reads before it gives up. */
 const NOISE = Buffer.alloc(9000, 'x');
 /** How long a bridge has to notice that clients are gone. */
@@ -88,6 +93,43 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
     const seconds = cpuSeconds(pair.serverPid) - before;
     socket.destroy();
     tell('CPU per GB', 's', seconds / (POURED_BYTES / 1e9));
+  },
+
+  async 'frames of one byte'(pair, tell) {
+    const { endpoint, args } = pair.server;
+    const good = await pair.connect();
+    await askForEcho(good);
+    await roundTrip(good, 1);
+    const memory = memoryBytes(pair.serverPid);
+    const argument = formatSmethodArgs(args);
+    const script = join(buildRoot, 'bench', 'attackers.js');
+    const attackers = spawn(
+      process.execPath,
+      [script, String(endpoint.port), String(FLOODING), argument],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await once(attackers.stdout, 'data');
+    const tripsMs: number[] = [];
+    for (const startMs = performance.now(); performance.now() - startMs < FLOOD_MS * share;) {
+      tripsMs.push(await roundTrip(good, 1));
+      await delay(5);
+    }
+    const held = memoryBytes(pair.serverPid) - memory;
+    attackers.kill('SIGKILL');
+    tripsMs.sort((a, b) => a - b);
+    tell('round trip of a good client, median', 'ms', tripsMs[tripsMs.length >> 1]!);
+    tell('round trip of a good client, slowest', 'ms', tripsMs.at(-1)!);
+    tell('memory for each of them', 'KiB', held / FLOODING / 1024);
+  },
+
+  async 'a connection and no more'(pair, tell) {
+    const before = cpuSeconds(pair.serverPid);
+    for (let count = 0; count < BARE; count += 1) {
+      const socket = await connectTo(pair);
+      socket.resume().end();
+      await once(socket, 'close');
+    }
+    tell('CPU for each', 'ms', (1000 * (cpuSeconds(pair.serverPid) - before)) / BARE);
   },
 
   async 'clients that reset behind their end'(pair, tell) {
@@ -199,6 +241,8 @@ function section(table: string): string {
 ${environmentList()}
 ${table}
 - *silent connections*: ${SILENT} that say nothing; *noise*: ${NOISY} that send ${NOISE.length} bytes without a secret.
+- *frames of one byte*: ${FLOODING} clients send them, padded, as fast as they can, to an echo; the good client's trips
+  are a byte each way, and one of the machine's processors is the attackers'.
 - *good client*: a SOCKS request, the handshake, one byte each way; again and again while strangers come one after
   another, and once when all stand.
 - *memory* is the proportional set size; *descriptors for each stranger* are fewer than one where the oldest

@@ -131,7 +131,8 @@ const table = {
   pendingSocksRequests: {
     value: 8192,
     unit: 'count',
-    guards: 'Applications that connect to the SOCKS port and say nothing would use up its sockets.',
+    guards:
+      'Applications that connect to the SOCKS port and say nothing would use up its sockets; the oldest is closed.',
   },
   socksRequestTimeoutMs: {
     value: 30_000,
@@ -229,7 +230,8 @@ const table = {
   extorPendingConnections: {
     value: 4_096,
     unit: 'count',
-    guards: 'Connections that never finish the Extended ORPort exchange would use up the sockets.',
+    guards:
+      'Connections that never finish the Extended ORPort exchange would use up the sockets; the oldest is closed.',
   },
 
   // src/config
@@ -417,7 +419,8 @@ const table = {
   tunnelLinks: {
     value: 8_192,
     unit: 'count',
-    guards: 'Clients that open link after link would fill a bridge’s memory.',
+    guards:
+      'Clients that open link after link would fill a bridge’s memory; the one that has been without a stream longest is closed.',
   },
   tunnelIdleMs: {
     value: 600_000,

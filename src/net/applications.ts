@@ -12,6 +12,7 @@ import { runExchange } from './exchange.ts';
 import { listenTcp, type Listener } from './listener.ts';
 import { breakOff } from './break-off.ts';
 import { relay } from './relay.ts';
+import { WaitingConnections } from './waiting-connections.ts';
 
 /**
  * An application that waits for its connection, whatever protocol it speaks. Its socket is closed as
@@ -132,7 +133,7 @@ export interface SocksPortOptions<Accepted> {
 
 /**
  * Listens for SOCKS5, SOCKS4 and SOCKS4a. A client that is refused has been told so when `onFailure`
- * hears of it. Past the cap on requests that are being read, new connections are closed at once.
+ * hears of it. Past the cap on requests that are being read, the oldest of those connections is closed.
  *
  * @throws PosternError `ERR_LISTEN_*`
  */
@@ -140,17 +141,14 @@ export function listenSocks<Accepted>(
   endpoint: Endpoint,
   { accept, serve, onFailure, listen = listenTcp }: SocksPortOptions<Accepted>,
 ): Promise<Listener> {
-  let pending = 0;
+  const waiting = new WaitingConnections();
   return listen(
     endpoint,
     (socket) => {
-      if (pending >= limits.pendingSocksRequests) {
-        socket.destroy();
-        return;
-      }
-      pending += 1;
+      if (waiting.size >= limits.pendingSocksRequests) waiting.closeOldest();
+      waiting.add(socket);
       return readRequest(socket, accept)
-        .finally(() => (pending -= 1))
+        .finally(() => waiting.delete(socket))
         .then(([application, accepted]) => serve(application, accepted));
     },
     onFailure,

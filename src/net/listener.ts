@@ -8,6 +8,7 @@ import { admitAccepted, releaseAccepted } from './descriptors.ts';
 import { keepAlive } from './keep-alive.ts';
 import { rejectOnePending } from './pending-handshakes.ts';
 import { closeOldestRejected } from './rejected.ts';
+import { closeOldestWaiting } from './waiting-connections.ts';
 
 /** A TCP listener that runs. */
 export interface Listener {
@@ -103,7 +104,9 @@ function listenError(error: NodeJS.ErrnoException): PosternError {
 
 /** Who has not proven itself makes room for who comes next. */
 function closeOneStranger(): boolean {
-  return closeOldestRejected() || (rejectOnePending() && closeOldestRejected());
+  return (
+    closeOldestRejected() || (rejectOnePending() && closeOldestRejected()) || closeOldestWaiting()
+  );
 }
 
 function ignore(): void {}

@@ -16,6 +16,7 @@ import { abortable } from '../net/abortable.ts';
 import { closeGently } from '../net/close-gently.ts';
 import { runExchange } from '../net/exchange.ts';
 import { listenTcp, type Listener } from '../net/listener.ts';
+import { WaitingConnections } from '../net/waiting-connections.ts';
 import { replaceFile } from '../state/replace-file.ts';
 import { unawaited } from '../unawaited.ts';
 
@@ -56,14 +57,13 @@ export async function listenExtOr(options: ExtOrListenOptions): Promise<ExtOrLis
   const cookie = randomBytes(rng, SECRET_BYTES);
   const content = encodeCookieFile(cookie);
   await writeCookie(cookieFile, content);
-  let pending = 0;
+  const waiting = new WaitingConnections();
   const serve = async (socket: Socket): Promise<void> => {
-    if (pending >= limits.extorPendingConnections) {
-      socket.destroy();
-      return;
-    }
-    pending += 1;
-    const metadata = await authenticate(socket, cookie, rng, options).finally(() => (pending -= 1));
+    if (waiting.size >= limits.extorPendingConnections) waiting.closeOldest();
+    waiting.add(socket);
+    const metadata = await authenticate(socket, cookie, rng, options).finally(() =>
+      waiting.delete(socket),
+    );
     await onConnection(socket, metadata);
   };
   let listener: Listener;

@@ -1,11 +1,16 @@
 /** The running bridge under strangers who have no secret, and a good client beside them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { formatEndpoint } from '../../src/pt/address.ts';
+import { temporaryDirectory } from '../support/managed.ts';
 import { letStrangersCome } from '../support/strangers-process.ts';
-import { ProbedBridge } from '../support/probed-bridge.ts';
-import { dial } from '../support/sockets.ts';
+import { checkStream, ProbedBridge } from '../support/probed-bridge.ts';
+import { ProbedProcess } from '../support/probed-process.ts';
+import { dial, readBytes, socksConnect } from '../support/sockets.ts';
 
 const COUNT = 20_000;
 
@@ -53,6 +58,51 @@ test('20,000 silent connections keep no client out, fill no log, and leave nothi
   for (const { process } of strangers) process.kill('SIGKILL');
   const after = await bridge.process.comesBackTo(before, 8e6);
   t.diagnostic(JSON.stringify({ after }));
+});
+
+for (const way of ['ORPort', 'ExtORPort']) {
+  test(`10,000 silent connections at a bridge's ${way} keep no client out, whichever way it comes`, async (t) => {
+    const bridge = await ProbedBridge.start(t);
+    for (const other of [way, 'obfs4']) await bridge.serveOne(other);
+    const before = await bridge.process.holdings();
+    const endpoint = way === 'ORPort' ? bridge.orPort : bridge.extOrPort;
+    const strangers = await letStrangersCome(t, endpoint, COUNT / 2);
+    for (const other of [way, 'obfs4']) await bridge.serveOne(other);
+    t.diagnostic(JSON.stringify({ before, during: await bridge.process.holdings() }));
+    await strangers.kill();
+    t.diagnostic(JSON.stringify({ after: await bridge.process.comesBackTo(before, 12e6) }));
+  });
+}
+
+test('10,000 silent applications at a SocksPort or an HTTPTunnelPort keep no other one out', async (t) => {
+  const bridge = await ProbedBridge.start(t);
+  const directory = temporaryDirectory(t);
+  const torrc = join(directory, 'torrc');
+  const lines = ['SocksPort auto', 'HTTPTunnelPort auto', 'UseBridges 1'];
+  writeFileSync(
+    torrc,
+    `DataDirectory ${directory}\n${lines.join('\n')}\nBridge ${formatEndpoint(bridge.orPort)}\n`,
+  );
+  const daemon = new ProbedProcess(t, ['run', '-f', torrc]);
+  const socks = await daemon.address(/SocksPort (\S+) is open/);
+  const tunnel = await daemon.address(/HTTPTunnelPort (\S+) is open/);
+  const target = bridge.targets.echo;
+  const serveBoth = async (): Promise<void> => {
+    await checkStream(await socksConnect(socks, target));
+    const stream = await dial(tunnel);
+    stream.write(`CONNECT ${formatEndpoint(target)} HTTP/1.1\r\n\r\n`);
+    assert.match((await readBytes(stream, 39)).toString(), /^HTTP\/1.1 200 /);
+    await checkStream(stream);
+  };
+  await serveBoth();
+  const before = await daemon.holdings();
+  for (const endpoint of [socks, tunnel]) {
+    const strangers = await letStrangersCome(t, endpoint, COUNT / 2);
+    await serveBoth();
+    t.diagnostic(JSON.stringify({ before, during: await daemon.holdings() }));
+    await strangers.kill();
+    t.diagnostic(JSON.stringify({ after: await daemon.comesBackTo(before, 12e6) }));
+  }
 });
 
 const POURED_BYTES = 100e6;

@@ -6,6 +6,7 @@ import { limits } from '../../limits.ts';
 import { type Application, createApplication, socksReplyOf } from '../../net/applications.ts';
 import { closeGently } from '../../net/close-gently.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
+import { WaitingConnections } from '../../net/waiting-connections.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { SocksReply } from '../../socks/messages.ts';
 import type { Timers } from '../../time.ts';
@@ -18,7 +19,7 @@ export interface HttpTunnelOptions {
   /** Hears of a fault that cost an application its connection. */
   readonly onFailure: (error: unknown) => void;
   readonly timers: Timers;
-  /** How many may be connected that have not asked. */
+  /** How many may be connected that have not asked; beyond it the oldest is closed. */
   readonly maxPending?: number;
 }
 
@@ -40,9 +41,11 @@ export async function listenHttpTunnel(
   });
   /** Those that have not asked for a tunnel, and what calls off their end. */
   const pending = new Map<Duplex, () => void>();
+  const waiting = new WaitingConnections();
   const settle = (socket: Duplex): void => {
     pending.get(socket)?.();
     pending.delete(socket);
+    waiting.delete(socket);
   };
   server.on('request', (_request, response) => {
     response.writeHead(405, { connection: 'close', 'content-type': 'text/plain' });
@@ -74,10 +77,8 @@ export async function listenHttpTunnel(
     );
   });
   const accept = (socket: Socket): void => {
-    if (pending.size >= maxPending) {
-      socket.destroy();
-      return;
-    }
+    if (waiting.size >= maxPending) waiting.closeOldest();
+    waiting.add(socket);
     pending.set(
       socket,
       timers.after(limits.socksRequestTimeoutMs, () => socket.destroy()),

@@ -9,6 +9,7 @@ import type { Dialer } from '../../net/dialer.ts';
 import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';
 import { relay } from '../../net/relay.ts';
+import { WaitingConnections } from '../../net/waiting-connections.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { encodeReply5 } from '../../socks/encode.ts';
 import { SocksReply } from '../../socks/messages.ts';
@@ -33,6 +34,8 @@ export interface TunnelServerOptions {
 export class TunnelServer {
   readonly #options: TunnelServerOptions;
   readonly #links = new Set<MuxConnection>();
+  /** What links without a stream run on: anybody can open those, and a client opens its own again. */
+  readonly #idle = new WaitingConnections();
   #hasSeenOldPeer = false;
 
   constructor(options: TunnelServerOptions) {
@@ -52,10 +55,11 @@ export class TunnelServer {
   /** Serves one link until either end closes. */
   accept(connection: Duplex): void {
     connection.on('error', () => {});
-    if (this.#links.size >= limits.tunnelLinks) {
+    if (this.#links.size >= limits.tunnelLinks && !this.#idle.closeOldest()) {
       connection.destroy();
       return;
     }
+    this.#idle.add(connection);
     const idle = new IdleTimer(() => link.drain());
     const lookups = new Share(limits.linkLookups);
     const link = new MuxConnection(connection, {
@@ -64,7 +68,11 @@ export class TunnelServer {
       meter: this.#options.meter,
       onStream: (stream) => {
         idle.begin();
-        stream.once('close', () => idle.end());
+        this.#idle.delete(connection);
+        stream.once('close', () => {
+          idle.end();
+          if (link.streamCount === 0 && this.#links.has(link)) this.#idle.add(connection);
+        });
         unawaited(
           () => this.#serve(stream, link, lookups),
           (fault) => {
@@ -79,6 +87,7 @@ export class TunnelServer {
       const error = await link.closed;
       idle.stop();
       this.#links.delete(link);
+      this.#idle.delete(connection);
       this.#tell(error);
     });
   }
