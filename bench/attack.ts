@@ -116,6 +116,8 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
     }
     const held = memoryBytes(pair.serverPid) - memory;
     attackers.kill('SIGKILL');
+    attackers.stdout.destroy();
+    good.destroy();
     tripsMs.sort((a, b) => a - b);
     tell('round trip of a good client, median', 'ms', tripsMs[tripsMs.length >> 1]!);
     tell('round trip of a good client, slowest', 'ms', tripsMs.at(-1)!);
