@@ -420,7 +420,7 @@ const table = {
     value: 8_192,
     unit: 'count',
     guards:
-      'Clients that open link after link would fill a bridge’s memory; the one that has been without a stream longest is closed.',
+      'Clients that open link after link would fill a bridge’s memory; the one that no stream has got through for longest is closed.',
   },
   tunnelIdleMs: {
     value: 600_000,

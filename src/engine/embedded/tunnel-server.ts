@@ -34,8 +34,8 @@ export interface TunnelServerOptions {
 export class TunnelServer {
   readonly #options: TunnelServerOptions;
   readonly #links = new Set<MuxConnection>();
-  /** What links without a stream run on: anybody can open those, and a client opens its own again. */
-  readonly #idle = new WaitingConnections();
+  /** What links run on that no stream has got through: anybody can open those, and a client opens its own again. */
+  readonly #unused = new WaitingConnections();
   #hasSeenOldPeer = false;
 
   constructor(options: TunnelServerOptions) {
@@ -55,26 +55,31 @@ export class TunnelServer {
   /** Serves one link until either end closes. */
   accept(connection: Duplex): void {
     connection.on('error', () => {});
-    if (this.#links.size >= limits.tunnelLinks && !this.#idle.closeOldest()) {
+    if (this.#links.size >= limits.tunnelLinks && !this.#unused.closeOldest()) {
       connection.destroy();
       return;
     }
-    this.#idle.add(connection);
+    this.#unused.add(connection);
     const idle = new IdleTimer(() => link.drain());
     const lookups = new Share(limits.linkLookups);
+    let connected = 0;
+    const onConnected = (stream: Duplex): void => {
+      connected += 1;
+      this.#unused.delete(connection);
+      stream.once('close', () => {
+        connected -= 1;
+        if (connected === 0 && this.#links.has(link)) this.#unused.add(connection);
+      });
+    };
     const link = new MuxConnection(connection, {
       role: 'server',
       budget: peerBytes,
       meter: this.#options.meter,
       onStream: (stream) => {
         idle.begin();
-        this.#idle.delete(connection);
-        stream.once('close', () => {
-          idle.end();
-          if (link.streamCount === 0 && this.#links.has(link)) this.#idle.add(connection);
-        });
+        stream.once('close', () => idle.end());
         unawaited(
-          () => this.#serve(stream, link, lookups),
+          () => this.#serve(stream, link, lookups, onConnected),
           (fault) => {
             this.#options.log.write('err', `a stream failed: ${describeError(fault)}`, 'stream');
             stream.destroy();
@@ -87,7 +92,7 @@ export class TunnelServer {
       const error = await link.closed;
       idle.stop();
       this.#links.delete(link);
-      this.#idle.delete(connection);
+      this.#unused.delete(connection);
       this.#tell(error);
     });
   }
@@ -111,7 +116,12 @@ export class TunnelServer {
   }
 
   /** One stream, to its end. */
-  async #serve(stream: Duplex, link: MuxConnection, lookups: Share): Promise<void> {
+  async #serve(
+    stream: Duplex,
+    link: MuxConnection,
+    lookups: Share,
+    onConnected: (stream: Duplex) => void,
+  ): Promise<void> {
     const gone = new AbortController();
     stream.once('close', () => gone.abort(new Error('the client gave the stream up')));
     let target: Endpoint;
@@ -135,6 +145,7 @@ export class TunnelServer {
       onward.destroy();
       return;
     }
+    onConnected(stream);
     stream.write(encodeReply5(SocksReply.succeeded));
     await relay(stream, onward);
   }
