@@ -10,6 +10,9 @@ export interface Clause {
   readonly clause: string;
 }
 
+/** A role that one start of a PT has. */
+export type Role = 'client' | 'server';
+
 /** How strongly a clause binds; a FACT is how the protocol works, without a key word. */
 export type Level = 'MUST' | 'MUST NOT' | 'FACT' | 'SHOULD' | 'SHOULD NOT' | 'MAY';
 

@@ -11,14 +11,16 @@ export interface Evidence {
   readonly expected: string;
 }
 
+/** Why there is no judgement. */
+export type NoVerdict = 'not observable' | 'not applicable';
+
 /** What one check says about one clause. */
-export type Finding =
+type Finding =
   | ({ readonly clause: string; readonly verdict: 'holds' | 'broken' } & Evidence)
-  | {
-      readonly clause: string;
-      readonly verdict: 'not observable' | 'not applicable';
-      readonly reason: string;
-    };
+  | { readonly clause: string; readonly verdict: NoVerdict; readonly reason: string };
+
+/** Judges clauses, separated by spaces, by evidence that is known but for what was expected. */
+export type Judge = (clauses: string, holds: boolean, expected: string) => void;
 
 /** A clause with its verdict and what it rests on. */
 export interface ClauseReport {
@@ -32,30 +34,54 @@ export interface ClauseReport {
   readonly reason?: string;
 }
 
-/** Collects what one probe finds. */
+/** Collects what checks find. */
 export class Findings {
-  readonly list: Finding[] = [];
+  #list: Finding[] = [];
+  #lacks: Finding[] = [];
+
+  /** To go on from here, without a trace in these. */
+  copy(): Findings {
+    const copy = new Findings();
+    copy.#list = [...this.#list];
+    copy.#lacks = [...this.#lacks];
+    return copy;
+  }
+
+  /** What was found about a clause; what was lacking comes last. */
+  about(id: string): readonly Finding[] {
+    return [...this.#list, ...this.#lacks].filter(({ clause }) => clause === id);
+  }
 
   /** The same check for one or several clauses, separated by spaces. */
   judge(clauses: string, holds: boolean, evidence: Evidence): void {
     for (const clause of clauses.split(' ')) {
-      this.list.push({ clause, verdict: holds ? 'holds' : 'broken', ...evidence });
+      this.#list.push({ clause, verdict: holds ? 'holds' : 'broken', ...evidence });
     }
   }
 
+  /** For several judgements on what was done once, and what came of it. */
+  on(sent: string, came: string): Judge {
+    return (clauses, holds, expected) => this.judge(clauses, holds, { sent, came, expected });
+  }
+
   /** Why clauses cannot be judged here. */
-  pass(clauses: string, verdict: 'not observable' | 'not applicable', reason: string): void {
-    for (const clause of clauses.split(' ')) this.list.push({ clause, verdict, reason });
+  pass(clauses: string, verdict: NoVerdict, reason: string): void {
+    for (const clause of clauses.split(' ')) this.#list.push({ clause, verdict, reason });
+  }
+
+  /** The same for what could not even be tried: it counts for less than what was found by trying. */
+  lack(clauses: string, verdict: NoVerdict, reason: string): void {
+    for (const clause of clauses.split(' ')) this.#lacks.push({ clause, verdict, reason });
   }
 }
 
 /** One fault outweighs every check that found none; any judgement outweighs the lack of one. */
 export function reportClauses(
   clauses: readonly Clause[],
-  findings: readonly Finding[],
+  findings: Findings,
 ): readonly ClauseReport[] {
   return clauses.map((clause) => {
-    const own = findings.filter((finding) => finding.clause === clause.id);
+    const own = findings.about(clause.id);
     const judged = own.filter(
       (finding): finding is Finding & Evidence =>
         finding.verdict === 'holds' || finding.verdict === 'broken',

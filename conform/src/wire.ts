@@ -70,6 +70,27 @@ export class Wire {
     this.socket.destroy();
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** From now on all that comes, and has come, goes to the other, and the other way round. */
+  join(other: Wire, onChunk: (chunk: Buffer) => void = () => {}): void {
+    const ways = [
+      [this, other, onChunk],
+      [other, this, () => {}],
+    ] as const;
+    for (const [from, to, hear] of ways) {
+      from.socket.removeAllListeners('data');
+      const pass = (chunk: Buffer): void => {
+        hear(chunk);
+        to.socket.write(chunk);
+      };
+      if (from.received.length > 0) pass(from.received);
+      from.socket.on('data', pass).on('close', () => to.socket.destroy());
+    }
+  }
+
   /** Closes it so that neither end remembers it: no TIME_WAIT. For those who make very many. */
   reset(): void {
     this.socket.resetAndDestroy();
@@ -170,6 +191,10 @@ export class Trap {
   close(): void {
     this.#server.close();
     for (const wire of this.#all) wire.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

@@ -13,7 +13,7 @@ import type { TcFaults } from './tc-faults.ts';
 
 /** What may be done to a server that is only there to be examined. */
 export const everything: NonNullable<TcOptions['permissions']> = {
-  saveConf: true,
+  saveconf: true,
   reload: true,
   flood: true,
   shutdown: true,

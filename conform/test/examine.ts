@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ClauseReport, Verdict } from '../src/findings.ts';
 import { examineParent } from '../src/parent/index.ts';
-import type { Facts } from '../src/lab.ts';
+import type { Facts } from '../src/pt/lab.ts';
 import type { Launch } from '../src/parent/recipes.ts';
 import { examinePt } from '../src/pt/index.ts';
 import {

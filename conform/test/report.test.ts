@@ -17,7 +17,7 @@ const evidence = { sent: 's <&>', came: 'c\u0001', expected: 'e' };
 function reportsOf(act: (findings: Findings) => void): ReturnType<typeof reportClauses> {
   const findings = new Findings();
   act(findings);
-  return reportClauses(clauses, findings.list);
+  return reportClauses(clauses, findings);
 }
 
 describe('verdicts', () => {

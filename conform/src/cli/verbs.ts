@@ -10,6 +10,7 @@ import { recipes } from '../parent/recipes.ts';
 import { examinePt, ptClauses } from '../pt/index.ts';
 import { formatJson, formatJunit, formatTable, isConforming, levelsNamed } from '../report.ts';
 import { examineTc, tcClauses, type TcOptions } from '../tc/index.ts';
+import type { TcPermissions } from '../tc/lab.ts';
 import { createDisplay, formatBar } from './display.ts';
 import { type ConformContext, ExitCode } from './context.ts';
 
@@ -33,15 +34,10 @@ export interface ParentOptions extends VerbOptions {
 }
 
 /** What `postern-conform tc` takes besides. */
-export interface TcVerb extends VerbOptions {
+export interface TcVerb extends VerbOptions, TcPermissions {
   readonly cookie?: string;
   readonly passwordFile?: string;
   readonly socks?: string;
-  readonly saveconf?: true;
-  readonly reload?: true;
-  readonly flood?: true;
-  readonly shutdown?: true;
-  readonly halt?: true;
 }
 
 /** `postern-conform pt -- COMMAND [ARG…]` */
@@ -95,9 +91,9 @@ export async function runTc(
 ): Promise<number> {
   const only = chosen(options, tcClauses());
   const address = parseAddress(text);
-  const socks = options.socks === undefined ? undefined : parseSocks(options.socks);
+  const socksUse = '--socks takes the IP address and the port on which the server listens';
+  const socks = options.socks && parseEndpoint(options.socks, socksUse);
   const secret = await readSecret(options);
-  const { saveconf, reload, flood, shutdown, halt } = options;
   return report(context, text, options, (signal, onProgress, tell) =>
     examineTc({
       address,
@@ -105,14 +101,8 @@ export async function runTc(
       signal,
       onProgress,
       onLeftBehind: (what) => tell(`Not put back: ${what}.`),
-      permissions: {
-        saveConf: saveconf === true,
-        reload: reload === true,
-        flood: flood === true,
-        shutdown: shutdown === true,
-        halt: halt === true,
-      },
-      ...(socks !== undefined && { socks }),
+      permissions: options,
+      ...(socks && { socks }),
       ...(secret !== undefined && { secret }),
     }),
   );
@@ -139,15 +129,14 @@ async function readSecret({
 
 function parseAddress(text: string): TcOptions['address'] {
   if (text.startsWith('unix:/')) return { socketPath: text.slice('unix:'.length) };
-  const endpoint = parseIpEndpoint(text);
-  if (endpoint !== undefined && endpoint.port !== 0) return endpoint;
-  throw new UsageError('tc takes an IP address and a port, like 127.0.0.1:9051, or unix:/path');
+  const what = 'tc takes an IP address and a port, like 127.0.0.1:9051, or unix:/path';
+  return parseEndpoint(text, what);
 }
 
-function parseSocks(text: string): Endpoint {
+function parseEndpoint(text: string, what: string): Endpoint {
   const endpoint = parseIpEndpoint(text);
-  if (endpoint !== undefined && endpoint.port !== 0) return endpoint;
-  throw new UsageError('--socks takes the IP address and the port on which the server listens');
+  if (endpoint === undefined || endpoint.port === 0) throw new UsageError(what);
+  return endpoint;
 }
 
 type Examination = (

@@ -5,7 +5,7 @@ import type { Allowance, Time } from '../patience.ts';
 import type { Wire } from '../wire.ts';
 import { perform } from './performance.ts';
 import type { Script } from './scripts.ts';
-import type { Stage } from './stage.ts';
+import type { ParentRun } from './run.ts';
 
 /** One conversation. */
 export interface Conversation {
@@ -51,7 +51,7 @@ export const conversations: readonly Conversation[] = [
 export const overlong: Conversation = sized('PT-3.5-12', 511);
 
 /** Starts the PT with the first transport alone, which is the one that the arguments are for. */
-export function announce(stage: Stage, { protocol = 'socks5' }: { protocol?: string }): void {
+export function announce(run: ParentRun, { protocol = 'socks5' }: { protocol?: string }): void {
   const script: Script = {
     title: 'a plain start',
     clauses: '',
@@ -59,81 +59,72 @@ export function announce(stage: Stage, { protocol = 'socks5' }: { protocol?: str
     expected: 'accepted',
     says: [`VERSION 1\nCMETHOD $NAME ${protocol} $SOCKS\nCMETHODS DONE\n`],
   };
-  perform(stage, script);
+  perform(run, script);
 }
 
 /** Takes the parent's connection and judges what it says. */
 export async function converse(
-  stage: Stage,
+  run: ParentRun,
   conversation: Conversation,
   { patience, quiet }: { readonly patience: Allowance; readonly quiet: Allowance },
   findings: Findings,
 ): Promise<void> {
   const { clauses, list, protocol, method } = conversation;
-  const wire = await stage.conversation(patience);
   const sent = `a bridge line with ${shown(conversation.args) || 'no arguments'}`;
+  const wire = await run.conversation(patience);
   if (wire === undefined) {
-    findings.judge(clauses, false, {
-      sent,
-      came: 'no connection to the PT',
-      expected: `the list ${shown(list)}`,
-    });
+    const judge = findings.on(sent, 'no connection to the PT');
+    judge(clauses, false, `the list ${shown(list)}`);
     return;
   }
   if (protocol === 'socks4') {
     const userId = await readSocks4(wire, patience);
-    findings.judge(clauses, userId === list, {
-      sent: `${sent}, and CMETHOD with socks4`,
-      came: userId === undefined ? 'no request of SOCKS 4' : `USERID ${shown(userId)}`,
-      expected: `a request of SOCKS 4 with the USERID ${shown(list)}`,
-    });
+    const came = userId === undefined ? 'no request of SOCKS 4' : `USERID ${shown(userId)}`;
+    const judge = findings.on(`${sent}, and CMETHOD with socks4`, came);
+    judge(clauses, userId === list, `a request of SOCKS 4 with the USERID ${shown(list)}`);
     return;
   }
   const head = await wire.take(2, patience);
   const methods = Buffer.isBuffer(head) ? await wire.take(head[1]!, patience) : head;
   if (!Buffer.isBuffer(head) || !Buffer.isBuffer(methods) || head[0] !== 5) {
-    const came = 'no greeting of SOCKS 5';
-    findings.judge(clauses, false, { sent, came, expected: 'a greeting of SOCKS 5' });
+    findings.on(sent, 'no greeting of SOCKS 5')(clauses, false, 'a greeting of SOCKS 5');
     return;
   }
-  findings.judge('PT-3.5-07', methods.includes(2), {
-    sent,
-    came: `the methods ${[...methods].join(', ')}`,
-    expected: 'the method 2, username and password',
-  });
+  const judgeMethods = findings.on(sent, `the methods ${[...methods].join(', ')}`);
+  judgeMethods('PT-3.5-07', methods.includes(2), 'the method 2, username and password');
   if (method !== undefined) {
     wire.write(Buffer.of(5, method));
-    const more = await wire.take(1, quiet);
-    findings.judge(clauses, !Buffer.isBuffer(more), {
+    const isMore = Buffer.isBuffer(await wire.take(1, quiet));
+    findings.judge(clauses, !isMore, {
       sent: `${sent}; the PT chose the method ${method}, which reads no arguments`,
-      came: Buffer.isBuffer(more) ? 'a request without the arguments' : 'nothing more',
+      came: isMore ? 'a request without the arguments' : 'nothing more',
       expected: 'the end of the connection: the arguments must not be lost',
     });
     return;
   }
   wire.write(Buffer.of(5, 2));
   const fields = await readUserPass(wire, patience);
-  const expected = [Buffer.from(list).subarray(0, 255), Buffer.from(list).subarray(255)];
-  const password = expected[1]!.length === 0 ? '\0' : expected[1]!.toString('latin1');
-  findings.judge(
-    clauses,
-    fields?.username === expected[0]!.toString('latin1') && fields.password === password,
-    {
-      sent,
-      came:
-        fields === undefined
-          ? 'no username and password'
-          : `UNAME ${shown(fields.username)} (${fields.username.length}), PASSWD ${shown(fields.password)} (${fields.password.length})`,
-      expected: `UNAME ${shown(expected[0]!.toString('latin1'))}, PASSWD ${shown(password)}`,
-    },
-  );
+  const bytes = Buffer.from(list);
+  const username = bytes.subarray(0, 255).toString('latin1');
+  const password = bytes.subarray(255).toString('latin1') || '\0';
+  findings.judge(clauses, fields?.username === username && fields.password === password, {
+    sent,
+    came: fields === undefined ? 'no username and password' : describe(fields),
+    expected: `UNAME ${shown(username)}, PASSWD ${shown(password)}`,
+  });
+}
+
+interface Fields {
+  readonly username: string;
+  readonly password: string;
+}
+
+function describe({ username, password }: Fields): string {
+  return `UNAME ${shown(username)} (${username.length}), PASSWD ${shown(password)} (${password.length})`;
 }
 
 /** RFC 1929: `01 ULEN UNAME PLEN PASSWD`. */
-async function readUserPass(
-  wire: Wire,
-  time: Time,
-): Promise<{ readonly username: string; readonly password: string } | undefined> {
+async function readUserPass(wire: Wire, time: Time): Promise<Fields | undefined> {
   const head = await wire.take(2, time);
   if (!Buffer.isBuffer(head) || head[0] !== 1) return undefined;
   const username = await wire.take(head[1]!, time);

@@ -1,19 +1,15 @@
-/** `postern conform parent`: plays a PT, right and wrong, and watches what its parent does. */
+/** `postern-conform parent`: plays a PT, right and wrong, and watches what its parent does. */
 import { type Clause, readClauses } from '../clauses.ts';
-import { type ClauseReport, type Findings, reportClauses } from '../findings.ts';
-import { inParallel } from '../parallel.ts';
-import { Examination, type ExaminationOptions, type Task } from './examination.ts';
+import { type Check, examine, type ExamineOptions } from '../examine.ts';
+import type { ClauseReport } from '../findings.ts';
+import { ParentLab, type ParentLabOptions } from './lab.ts';
 import type { Launch } from './recipes.ts';
 import { scripts } from './scripts.ts';
 
 /** What to examine, and how. */
-export interface ParentOptions extends ExaminationOptions {
+export interface ParentOptions extends ExamineOptions, ParentLabOptions {
   /** The ways to start the parent; each is examined. */
   readonly launches: readonly Launch[];
-  readonly only?: readonly string[];
-  /** Ends as soon as every clause that was asked for is broken. */
-  readonly bail?: boolean;
-  readonly onProgress?: (done: number, total: number, title: string) => void;
 }
 
 /** The clauses that bind a parent, and those of a PT that say what a parent may expect of it. */
@@ -27,53 +23,33 @@ export function parentClauses(): readonly Clause[] {
  *
  * @throws ExaminationError `ERR_CONFORM_PROGRAM` when a command starts no PT; `signal.reason`
  */
-export async function examineParent(options: ParentOptions): Promise<readonly ClauseReport[]> {
-  const { launches, only, onProgress = () => {} } = options;
-  const clauses = parentClauses().filter(({ id }) => only === undefined || only.includes(id));
-  const selected = new Set(clauses.map(({ id }) => id));
-  const examination = new Examination(options);
-  try {
-    const tasks: Task[] = [];
-    for (const launch of launches) {
-      onProgress(0, 0, 'looking for what it asks of a PT');
-      tasks.push(...(await examination.tasksOf(launch)));
-    }
-    const chosen = tasks.filter((task) => task.clauses.split(' ').some((id) => selected.has(id)));
-    let done = 0;
-    await inParallel(chosen, options.bail === true ? 2 : JOBS, async (task) => {
-      options.signal.throwIfAborted();
-      if (options.bail === true && isAllBroken(clauses, examination.findings)) return;
-      await task.run();
-      done += 1;
-      onProgress(done, chosen.length, task.title);
-    });
-    const { findings } = examination;
-    for (const [ids, verdict, reason] of unjudged) findings.pass(ids, verdict, reason);
-    for (const role of ['client', 'server']) {
-      if (examination.roles.has(role)) continue;
-      const ids = clauses.map(({ id }) => id).filter((id) => clausesOfRole(role).has(id));
-      const reason = `this command launches no ${role}`;
-      if (ids.length > 0) findings.pass(ids.join(' '), 'not applicable', reason);
-    }
-    return reportClauses(clauses, findings.list);
-  } finally {
-    await examination.close();
-  }
-}
-
-function isAllBroken(clauses: readonly Clause[], findings: Findings): boolean {
-  return reportClauses(clauses, findings.list).every(({ verdict }) => verdict === 'broken');
+export function examineParent(options: ParentOptions): Promise<readonly ClauseReport[]> {
+  const lab = new ParentLab(options);
+  const clauses = parentClauses();
+  return examine(options, {
+    clauses,
+    lab,
+    jobs: JOBS,
+    first: 'looking for what it asks of a PT',
+    async discover(findings) {
+      const checks: Check<ParentLab>[] = [];
+      for (const launch of options.launches) checks.push(...(await lab.checksOf(launch, findings)));
+      for (const role of ['client', 'server'] as const) {
+        if (lab.roles.has(role)) continue;
+        const ids = clauses.map(({ id }) => id).filter((id) => ofRole[role].test(id));
+        findings.lack(ids.join(' '), 'not applicable', `this command launches no ${role}`);
+      }
+      return checks;
+    },
+    unjudged,
+  });
 }
 
 /** The clauses that only one role can show. */
-function clausesOfRole(role: string): ReadonlySet<string> {
-  const section = role === 'client' ? /^PT-3\.(?:2\.2|3\.2|5)-/ : /^PT-3\.(?:2\.3|3\.3)-/;
-  return new Set(
-    parentClauses()
-      .map(({ id }) => id)
-      .filter((id) => section.test(id)),
-  );
-}
+const ofRole = {
+  client: /^PT-3\.(?:2\.2|3\.2|5)-/,
+  server: /^PT-3\.(?:2\.3|3\.3)-/,
+} as const;
 
 const unjudged = [
   ['PT-3.2.3-21 PT-3.2.3-24', 'not applicable', 'it uses the Extended ORPort'],

@@ -1,9 +1,9 @@
-/** A script on a stage: the lines are written, and what the parent does is watched. */
-import type { Role } from '../lab.ts';
+/** A script on a run: the lines are written, and what the parent does is watched. */
+import type { Role } from '../clauses.ts';
 import { shown } from '../findings.ts';
 import type { Script } from './scripts.ts';
 import type { Time } from '../patience.ts';
-import type { Stage } from './stage.ts';
+import type { ParentRun } from './run.ts';
 
 /** What a parent made of a PT. */
 export interface Reaction {
@@ -26,8 +26,8 @@ export function askedFor(env: Readonly<Record<string, string>>): {
 }
 
 /** Writes what a script says; returns it, as evidence. */
-export function perform(stage: Stage, script: Script): string {
-  const env = stage.env!;
+export function perform(run: ParentRun, script: Script): string {
+  const env = run.env!;
   const { role, names } = askedFor(env);
   const bind = new Map(
     (env['TOR_PT_SERVER_BINDADDR'] ?? '').split(',').map((item): [string, string] => {
@@ -37,7 +37,7 @@ export function perform(stage: Stage, script: Script): string {
   );
   const method = (name: string): string =>
     role === 'client'
-      ? `CMETHOD ${name} socks5 ${stage.socks.address}\n`
+      ? `CMETHOD ${name} socks5 ${run.socks.address}\n`
       : `SMETHOD ${name} ${bind.get(name) ?? '127.0.0.1:20460'}\n`;
   let said = '';
   for (const piece of script.says) {
@@ -48,16 +48,16 @@ export function perform(stage: Stage, script: Script): string {
       .replaceAll('$REST', names.slice(1).map(method).join(''))
       .replaceAll('$NAME', names[0] ?? '')
       .replaceAll('$LAST', names.at(-1) ?? '')
-      .replaceAll('$SOCKS', stage.socks.address)
-      .replaceAll('$PORT', String(stage.socks.endpoint.port))
+      .replaceAll('$SOCKS', run.socks.address)
+      .replaceAll('$PORT', String(run.socks.endpoint.port))
       .replaceAll('$BIND', bind.get(names[0] ?? '') ?? '127.0.0.1:20460');
     said += text;
     for (const part of script.isCut === true ? text : [text]) {
-      stage.order({ type: 'write', text: part });
+      run.order({ type: 'write', text: part });
     }
   }
-  if (script.then === 'exit') stage.order({ type: 'exit', code: 0 });
-  if (script.then === 'close stdout') stage.order({ type: 'closeStdout' });
+  if (script.then === 'exit') run.order({ type: 'exit', code: 0 });
+  if (script.then === 'close stdout') run.order({ type: 'closeStdout' });
   const end = script.then === undefined ? '' : `, then ${endings[script.then]}`;
   return `${script.title}: ${shown(said.trimEnd().replaceAll('\n', ' / '))}${end}`;
 }
@@ -66,33 +66,33 @@ const endings = { exit: 'the end', 'close stdout': 'stdout closed' } as const;
 
 /** Watches until the parent has used or ended the PT, or has had its time. */
 export async function watch(
-  stage: Stage,
+  run: ParentRun,
   { then }: Pick<Script, 'then'>,
   connections: number,
   time: Time,
 ): Promise<Reaction> {
   // A PT that was told to leave is no parent's doing.
-  const isGone = (): boolean => then !== 'exit' && stage.has('gone');
+  const isGone = (): boolean => then !== 'exit' && run.has('gone');
   const hasEnded = (): boolean =>
-    stage.has('stdin end') || stage.has('SIGTERM') || isGone() || stage.exit !== undefined;
-  await stage.until(() => stage.conversations.length >= connections || hasEnded(), time);
+    run.has('stdin end') || run.has('SIGTERM') || isGone() || run.exit !== undefined;
+  await run.until(() => run.conversations.length >= connections || hasEnded(), time);
   // The PT hears of its parent's death before the kit does.
-  if (hasEnded()) await stage.until(() => stage.exit !== undefined, stage.pace.moment(DEATH_MS));
-  const crash = stage.exit?.signal ?? null;
+  if (hasEnded()) await run.until(() => run.exit !== undefined, run.pace.moment(DEATH_MS));
+  const crash = run.exit?.signal ?? null;
   if (crash !== null && crash !== 'SIGTERM' && crash !== 'SIGKILL') {
     return { outcome: 'crashed', description: `the parent died of ${crash}` };
   }
-  if (stage.conversations.length >= connections) {
+  if (run.conversations.length >= connections) {
     return { outcome: 'used', description: 'it used the PT' };
   }
   if (!hasEnded()) return { outcome: 'idle', description: 'it did nothing with the PT' };
-  return { outcome: 'stopped', description: describeStop(stage) };
+  return { outcome: 'stopped', description: describeStop(run) };
 }
 
-function describeStop(stage: Stage): string {
-  if (stage.exit !== undefined) return `it ended itself with exit ${stage.exit.exitCode}`;
-  if (stage.has('SIGTERM')) return 'it stopped the PT';
-  return stage.has('stdin end') ? 'it closed the PT’s stdin' : 'it killed the PT';
+function describeStop(run: ParentRun): string {
+  if (run.exit !== undefined) return `it ended itself with exit ${run.exit.exitCode}`;
+  if (run.has('SIGTERM')) return 'it stopped the PT';
+  return run.has('stdin end') ? 'it closed the PT’s stdin' : 'it killed the PT';
 }
 
 /** How long a crash may take, core dump included. */

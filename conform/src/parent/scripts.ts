@@ -1,5 +1,5 @@
 /** What the fake PT says, right and wrong, and what the parent is to make of it. */
-import type { Role } from '../lab.ts';
+import type { Role } from '../clauses.ts';
 
 /** One performance of the fake PT. */
 export interface Script {
@@ -38,6 +38,9 @@ const refused = (clauses: string, title: string, ...says: readonly string[]): Sc
   expected: 'refused',
 });
 
+const MB = 1_000_000;
+const ALMOST = 'CMETHODX $NAME socks5 127.0.0.1:1\n';
+const OTHER = 'CMETHOD other_one socks5 127.0.0.1:9\n';
 const V = 'VERSION 1\n';
 const M = '$METHODS';
 const D = 'CMETHODS DONE\n';
@@ -58,38 +61,18 @@ const clientScripts: readonly Script[] = [
   accepted('PT-3.3-07', 'unknown lines before VERSION', ...UNKNOWN, V, M, D),
   accepted('PT-3.3-07', 'unknown lines after VERSION', V, ...UNKNOWN, M, D),
   accepted('PT-3.3-07', 'unknown lines before and after DONE', V, M, ...UNKNOWN, D, ...UNKNOWN),
-  accepted(
-    'PT-3.3-07',
-    'a line of 1 MB of an unknown word',
-    V,
-    `FOO ${'x'.repeat(1_000_000)}\n`,
-    M,
-    D,
-  ),
-  accepted('PT-3.3-07', 'an unknown word of 1 MB', V, `${'X'.repeat(1_000_000)}\n`, M, D),
+  accepted('PT-3.3-07', 'a line of 1 MB of an unknown word', V, `FOO ${'x'.repeat(MB)}\n`, M, D),
+  accepted('PT-3.3-07', 'an unknown word of 1 MB', V, `${'X'.repeat(MB)}\n`, M, D),
   accepted('PT-3.3-07', 'ten thousand unknown lines', V, 'FOO bar\n'.repeat(10_000), M, D),
   accepted('PT-3.3-07', 'an unknown line in UTF-8', V, 'FOO \xc3\xa9\xe2\x82\xac\n', M, D),
   accepted('PT-3.3-07', 'an unknown line with NUL', V, 'FOO a\0b\n', M, D),
-  accepted(
-    'PT-3.3-07',
-    'an unknown word that begins like a known one',
-    V,
-    'CMETHODX $NAME socks5 127.0.0.1:1\n',
-    M,
-    D,
-  ),
+  accepted('PT-3.3-07', 'an unknown word that begins like a known one', V, ALMOST, M, D),
   accepted('PT-3.3-07', 'another one that does', 'VERSIONS 7\n', V, M, 'CMETHODSX DONE\n', D),
   // Lines that are none
   accepted('PT-3.3-02', 'an empty line', V, '\n', M, D),
   accepted('PT-3.3-02', 'a line that begins with a space', V, ' CMETHODS DONE\n', M, D),
   accepted('PT-3.3-02', 'a line that begins with "!"', V, '!FOO\n', M, D),
-  refused(
-    'PT-3.3-02',
-    'DONE in a line that begins with a space, and no other',
-    V,
-    M,
-    ' CMETHODS DONE\n',
-  ),
+  refused('PT-3.3-02', 'DONE behind a space, and no other', V, M, ' CMETHODS DONE\n'),
   refused('PT-3.3-01', 'CMETHODS DONE without NL', V, M, 'CMETHODS DONE'),
   {
     ...refused('PT-3.3-01', 'CMETHODS DONE without NL, and the end', V, M, 'CMETHODS DONE'),
@@ -116,22 +99,8 @@ const clientScripts: readonly Script[] = [
   refused('PT-3.3.1-02', 'VERSION twice', V, V, M, D),
   refused('PT-3.3.1-09', 'no VERSION at all', M, D),
   refused('PT-3.3.1-09', 'VERSION behind the methods', M, V, D),
-  refused(
-    'PT-3.3.1-03 PT-3.3.1-06',
-    'VERSION-ERROR no-version',
-    'VERSION-ERROR no-version\n',
-    V,
-    M,
-    D,
-  ),
-  refused(
-    'PT-3.3.1-05',
-    'VERSION-ERROR with other words',
-    'VERSION-ERROR we speak only 3\n',
-    V,
-    M,
-    D,
-  ),
+  refused('PT-3.3.1-03 PT-3.3.1-06', 'VERSION-ERROR', 'VERSION-ERROR no-version\n', V, M, D),
+  refused('PT-3.3.1-05', 'VERSION-ERROR in other words', 'VERSION-ERROR only 3\n', V, M, D),
   // Errors at every point
   refused('PT-3.3.1-11 PT-3.3.1-12', 'ENV-ERROR first', 'ENV-ERROR no\n', V, M, D),
   refused('PT-3.3.1-11 PT-3.3.1-12', 'ENV-ERROR after VERSION', V, 'ENV-ERROR no\n', M, D),
@@ -148,22 +117,9 @@ const clientScripts: readonly Script[] = [
   refused('PT-3.3.2-08', 'two spaces', V, 'CMETHOD  $NAME socks5 $SOCKS\n', D),
   refused('PT-3.3.2-08', 'CMETHOD alone', V, 'CMETHOD\n', D),
   refused('PT-3.1-06', 'a name that is no identifier', V, 'CMETHOD 9$NAME socks5 $SOCKS\n', D),
-  refused(
-    'PT-2-02',
-    'an address that is not loopback',
-    V,
-    'CMETHOD $NAME socks5 0.0.0.0:$PORT\n',
-    D,
-  ),
+  refused('PT-2-02', 'an address beyond loopback', V, 'CMETHOD $NAME socks5 0.0.0.0:$PORT\n', D),
   refused('PT-3.3.2-17', 'two lines for one transport', V, M, M, D),
-  accepted(
-    'PT-3.3.2-17',
-    'a transport that was not asked for',
-    V,
-    'CMETHOD other_one socks5 127.0.0.1:9\n',
-    M,
-    D,
-  ),
+  accepted('PT-3.3.2-17', 'a transport that nobody asked for', V, OTHER, M, D),
   refused('PT-3.3.2-11', 'CMETHOD-ERROR', V, 'CMETHOD-ERROR $NAME no rocks available\n', D),
   { ...accepted('PT-3.3.2-17', 'methods in another order', V, '$REVERSED', D), needsSeveral: true },
   {
@@ -209,104 +165,45 @@ const upstreamScripts: readonly Script[] = [
   refused('PT-3.3.2-04', 'PROXY-ERROR, and nothing more', V, 'PROXY-ERROR no\n'),
 ].map(withUpstream);
 
-const serverAccepted = (clauses: string, title: string, ...says: readonly string[]): Script => ({
-  ...accepted(clauses, title, ...says),
-  role: 'server',
-});
-
-const serverRefused = (clauses: string, title: string, ...says: readonly string[]): Script => ({
-  ...refused(clauses, title, ...says),
-  role: 'server',
-});
-
 const S = 'SMETHODS DONE\n';
+const G = '$NAME $BIND';
+
+/** What a server says of its first transport: the others are reported as they should be. */
+const serverLines: readonly (readonly [
+  Script['expected'],
+  clauses: string,
+  string,
+  line: string,
+])[] = [
+  ['accepted', 'PT-3.3.3-07 PT-3.3.3-08', 'ARGS of one pair', `SMETHOD ${G} ARGS:N=13`],
+  ['accepted', 'PT-3.3.3-08', 'ARGS of two pairs', `SMETHOD ${G} ARGS:cert=abc,iat-mode=0`],
+  ['accepted', 'PT-3.3.3-07', 'an unknown option', `SMETHOD ${G} OTHER:x=y`],
+  ['accepted', 'PT-3.3.3-10', 'ARGS with escapes', `SMETHOD ${G} ARGS:k=a\\=b\\,c`],
+  // Whether the other transports are enough for it is up to the parent.
+  ['either', 'PT-3.3.3-11', 'SMETHOD-ERROR', 'SMETHOD-ERROR $NAME no cows'],
+  ['refused', 'PT-3.3.3-03', 'SMETHOD without an address', 'SMETHOD $NAME'],
+  ['refused', 'PT-3.3.3-03', 'SMETHOD with a host name', 'SMETHOD $NAME localhost:1984'],
+  ['refused', 'PT-3.3.3-03', 'SMETHOD with port 99999', 'SMETHOD $NAME 127.0.0.1:99999'],
+  ['accepted', 'PT-3.3.3-08', 'ARGS without a pair', `SMETHOD ${G} ARGS:`],
+  ['refused', 'PT-3.3.3-08', 'ARGS without "="', `SMETHOD ${G} ARGS:abc`],
+];
+
+const U = UNKNOWN.join('');
 
 const serverScripts: readonly Script[] = [
-  serverAccepted('PT-1-01 PT-3.3.3-13 PT-3.3.3-03', 'a plain start of a server', V, M, S),
-  serverAccepted(
-    'PT-3.3-07',
-    'unknown lines everywhere, to a server',
-    ...UNKNOWN,
-    V,
-    ...UNKNOWN,
-    M,
-    ...UNKNOWN,
-    S,
-  ),
-  serverAccepted(
-    'PT-3.3.3-07 PT-3.3.3-08',
-    'ARGS of one pair',
-    V,
-    'SMETHOD $NAME $BIND ARGS:N=13\n',
-    '$REST',
-    S,
-  ),
-  serverAccepted(
-    'PT-3.3.3-08',
-    'ARGS of two pairs',
-    V,
-    'SMETHOD $NAME $BIND ARGS:cert=abc,iat-mode=0\n',
-    '$REST',
-    S,
-  ),
-  serverAccepted(
-    'PT-3.3.3-07',
-    'an unknown option',
-    V,
-    'SMETHOD $NAME $BIND OTHER:x=y\n',
-    '$REST',
-    S,
-  ),
-  serverAccepted(
-    'PT-3.3.3-10',
-    'ARGS with escapes',
-    V,
-    'SMETHOD $NAME $BIND ARGS:k=a\\=b\\,c\n',
-    '$REST',
-    S,
-  ),
-  serverAccepted('PT-3.3.3-14', 'methods in another order', V, '$REVERSED', S),
-  // Whether the other transports are enough for it is up to the parent.
+  accepted('PT-1-01 PT-3.3.3-13 PT-3.3.3-03', 'a plain start of a server', V, M, S),
+  accepted('PT-3.3-07', 'unknown lines everywhere, to a server', U, V, U, M, U, S),
+  accepted('PT-3.3.3-14', 'methods in another order', V, '$REVERSED', S),
+  ...serverLines.map(([expected, clauses, title, line]) => ({
+    ...accepted(clauses, title, V, `${line}\n`, '$REST', S),
+    expected,
+  })),
+  refused('PT-3.3.1-12', 'ENV-ERROR to a server’s parent', V, 'ENV-ERROR no\n'),
   {
-    ...serverAccepted(
-      'PT-3.3.3-11',
-      'SMETHOD-ERROR',
-      V,
-      'SMETHOD-ERROR $NAME no cows\n',
-      '$REST',
-      S,
-    ),
-    expected: 'either',
+    ...refused('PT-3.3.3-13', 'an end of a server after its methods', V, M),
+    then: 'exit' as const,
   },
-  serverRefused('PT-3.3.3-03', 'SMETHOD without an address', V, 'SMETHOD $NAME\n', '$REST', S),
-  serverRefused(
-    'PT-3.3.3-03',
-    'SMETHOD with a host name',
-    V,
-    'SMETHOD $NAME localhost:1984\n',
-    '$REST',
-    S,
-  ),
-  serverRefused(
-    'PT-3.3.3-03',
-    'SMETHOD with port 99999',
-    V,
-    'SMETHOD $NAME 127.0.0.1:99999\n',
-    '$REST',
-    S,
-  ),
-  serverAccepted(
-    'PT-3.3.3-08',
-    'ARGS without a pair',
-    V,
-    'SMETHOD $NAME $BIND ARGS:\n',
-    '$REST',
-    S,
-  ),
-  serverRefused('PT-3.3.3-08', 'ARGS without "="', V, 'SMETHOD $NAME $BIND ARGS:abc\n', '$REST', S),
-  serverRefused('PT-3.3.1-12', 'ENV-ERROR to a server’s parent', V, 'ENV-ERROR no\n'),
-  { ...serverRefused('PT-3.3.3-13', 'an end of a server after its methods', V, M), then: 'exit' },
-];
+].map((script) => ({ ...script, role: 'server' as const }));
 
 /** All of them. */
 export const scripts: readonly Script[] = [...clientScripts, ...upstreamScripts, ...serverScripts];

@@ -1,7 +1,7 @@
 /** How a parent ends its PT: close stdin, wait, ask, kill. */
-import type { Evidence, Findings } from '../findings.ts';
+import type { Findings } from '../findings.ts';
 import type { Allowance } from '../patience.ts';
-import type { Stage } from './stage.ts';
+import type { ParentRun } from './run.ts';
 
 /** How the fake PT takes being ended. */
 export type Manner = 'leaves late' | 'waits for SIGTERM' | 'refuses to die';
@@ -16,39 +16,36 @@ export const stopClauses = 'PT-3.4-02 PT-3.4-03 PT-3.4-04 PT-3.4-05 PT-3.2.1-13'
  * machine the PT may look too late to tell how much time it was given
  */
 export async function judgeStop(
-  stage: Stage,
+  run: ParentRun,
   manner: Manner,
   times: { readonly patience: Allowance; readonly quiet: Allowance },
   findings: Findings,
 ): Promise<boolean> {
-  stage.order({
+  run.order({
     type: 'attend',
     leaveOnSigterm: manner === 'waits for SIGTERM',
     ...(manner === 'leaves late' && { leaveAfterMs: CLEANUP_MS }),
   });
-  await stage.until(() => stage.isAttentive || stage.has('gone'), times.patience);
-  const wasOpen = !stage.has('stdin end');
-  stage.stopParent();
-  await stage.until(() => stage.has('gone') || stage.exit !== undefined, times.patience);
+  await run.until(() => run.isAttentive || run.has('gone'), times.patience);
+  const wasOpen = !run.has('stdin end');
+  run.stopParent();
+  await run.until(() => run.has('gone') || run.exit !== undefined, times.patience);
   // A parent that has gone does nothing more.
-  await stage.until(() => stage.has('gone'), times.quiet);
+  await run.until(() => run.has('gone'), times.quiet);
 
-  const evidence = {
-    sent: `SIGTERM to the parent of a PT that ${manner}`,
-    came:
-      stage.events.length === 0 ? 'nothing happened to the PT' : `to the PT: ${describe(stage)}`,
-  };
-  const judge = (clauses: string, holds: boolean, expected: Evidence['expected']): void =>
-    findings.judge(clauses, holds, { ...evidence, expected });
-  const hasEnd = stage.has('stdin end');
-  const hasAsked = stage.has('SIGTERM');
-  const grace = graceOf(stage);
+  const judge = findings.on(
+    `SIGTERM to the parent of a PT that ${manner}`,
+    run.events.length === 0 ? 'nothing happened to the PT' : `to the PT: ${describe(run)}`,
+  );
+  const hasEnd = run.has('stdin end');
+  const hasAsked = run.has('SIGTERM');
+  const grace = graceOf(run);
   if (manner === 'refuses to die') {
-    judge('PT-3.4-05', stage.events.at(-1)?.event === 'gone', 'a kill, after the gentler ways');
+    judge('PT-3.4-05', run.events.at(-1)?.event === 'gone', 'a kill, after the gentler ways');
     return true;
   }
   if (hasEnd && hasAsked && grace === undefined) return false;
-  const hasTime = hasEnd && stage.hasLeft && (!hasAsked || grace === 'enough');
+  const hasTime = hasEnd && run.hasLeft && (!hasAsked || grace === 'enough');
   if (manner === 'leaves late') {
     judge('PT-3.4-02', hasEnd && grace !== 'before', 'the end of its stdin first');
     judge(
@@ -71,16 +68,16 @@ export async function judgeStop(
  * Whether the PT had time between the end of stdin and SIGTERM; `before` when SIGTERM came first; undefined
  * when the PT cannot have seen it well enough.
  */
-function graceOf(stage: Stage): 'enough' | 'too little' | 'before' | undefined {
-  const end = stage.find('stdin end')?.moment;
-  const asked = stage.find('SIGTERM')?.moment;
+function graceOf(run: ParentRun): 'enough' | 'too little' | 'before' | undefined {
+  const end = run.find('stdin end')?.moment;
+  const asked = run.find('SIGTERM')?.moment;
   if (end === undefined || asked === undefined) return undefined;
   if (asked.seenMs < end.notBeforeMs) return 'before';
   if (asked.notBeforeMs - end.seenMs >= CLEANUP_MS - TIMER_ERROR_MS) return 'enough';
   return asked.seenMs - end.notBeforeMs < CLEANUP_MS ? 'too little' : undefined;
 }
 
-function describe({ events }: Stage): string {
+function describe({ events }: ParentRun): string {
   const start = events[0]!.atMs;
   return events.map(({ event, atMs }) => `${event} (after ${atMs - start} ms)`).join(', ');
 }

@@ -4,11 +4,11 @@ import type { Findings } from '../findings.ts';
 import { isTransportName, parseIpEndpoint } from 'postern/pt';
 import { askedFor } from './performance.ts';
 import type { Launch } from './recipes.ts';
-import { type Stage, strayVariables } from './stage.ts';
+import { type ParentRun, strayVariables } from './run.ts';
 
 /** Judges the environment of one launch. */
-export function judgeEnvironment(stage: Stage, launch: Launch, findings: Findings): void {
-  const env = stage.env!;
+export function judgeEnvironment(run: ParentRun, launch: Launch, findings: Findings): void {
+  const env = run.env!;
   const { role, names } = askedFor(env);
   const sent = `a ${role} launch`;
   const check = (clauses: string, holds: boolean, variable: string, expected: string): void => {
@@ -19,9 +19,9 @@ export function judgeEnvironment(stage: Stage, launch: Launch, findings: Finding
   const has = (variable: string): boolean => env[`TOR_PT_${variable}`] !== undefined;
   const get = (variable: string): string => env[`TOR_PT_${variable}`] ?? '';
 
-  findings.judge('PT-3-01', names.length > 0 && stage.parentPid === stage.pid, {
+  findings.judge('PT-3-01', names.length > 0 && run.parentPid === run.pid, {
     sent,
-    came: `a PT with ${names.length} transports, started by process ${stage.parentPid} (the parent is ${stage.pid})`,
+    came: `a PT with ${names.length} transports, started by process ${run.parentPid} (the parent is ${run.pid})`,
     expected: 'the variables present at the start, and the parent itself as the starting process',
   });
   for (const name of ['MANAGED_TRANSPORT_VER', 'STATE_LOCATION', 'EXIT_ON_STDIN_CLOSE']) {

@@ -1,24 +1,25 @@
 /** Starts that differ in the environment alone: what is refused, with which line, and what is taken. */
-import type { Lab, Role } from '../lab.ts';
-import type { Run, Variables } from '../run.ts';
+import type { Role } from '../clauses.ts';
+import type { PtLab } from './lab.ts';
+import type { Run, Variables } from './run.ts';
 import { type Outcome, type Row, rows } from './environment-rows.ts';
-import { type Probe, startedWith } from './probe.ts';
-import { describeRun, isReady, isRefusal, messages } from './transcript.ts';
+import type { PtCheck } from './check.ts';
+import { byRun, isReady, isRefusal, messages, startedWith } from './transcript.ts';
 
-/** One probe for each row. */
-export const environmentProbes: readonly Probe[] = rows.map(probeOf);
+/** One check for each row. */
+export const environmentChecks: readonly PtCheck[] = rows.map(checkOf);
 
 /** One start of each kind: enough to judge what every start must be like. */
-export const sampleProbes: readonly Probe[] = rows
-  .filter(
-    (row, index) =>
-      index === rows.findIndex(({ role, outcome }) => role === row.role && outcome === row.outcome),
-  )
-  .map(probeOf);
+export const sampleChecks: readonly PtCheck[] = environmentChecks.filter((_, index) => {
+  const row = rows[index]!;
+  return (
+    index === rows.findIndex(({ role, outcome }) => role === row.role && outcome === row.outcome)
+  );
+});
 
-function probeOf(row: Row): Probe {
+function checkOf(row: Row): PtCheck {
   return {
-    clauses: [...row.clauses.split(' '), ...(row.text === undefined ? [] : [row.text.clause])],
+    clauses: `${row.clauses} ${row.text?.clause ?? ''}`.trim(),
     title: startedWith(row.role === 'any' ? 'client' : row.role, row.changes),
     needs: row.role,
     async run(lab, findings) {
@@ -34,29 +35,24 @@ function probeOf(row: Row): Probe {
         return;
       }
       const changes = fill(lab, role, row.changes);
-      const run = await lab.settled({ ...lab.variables(role), ...changes });
+      await using run = await lab.settled(role, changes);
       const holds = isOutcome(run, row, lab.mainName(role));
-      const evidence = {
-        sent: startedWith(role, changes),
-        came: describeRun(run),
-        expected: describeOutcome(row.outcome),
-      };
+      const judge = byRun(findings, run);
       for (const clause of row.clauses.split(' ')) {
         // The order of version and the rest is one clause; what is refused is the others.
         const isInOrder = clause !== 'PT-3-05' || messages(run)[0] === 'VERSION 1';
-        findings.judge(clause, holds && isInOrder, evidence);
+        judge(clause, holds && isInOrder, expectations[row.outcome]);
       }
       const error = run.lines.find((line) => /^(?:VERSION|ENV|PROXY)-ERROR /.test(line));
       if (row.text !== undefined && error !== undefined) {
         const { clause, pattern, what } = row.text;
-        findings.judge(clause, pattern.test(error), { ...evidence, expected: what });
+        judge(clause, pattern.test(error), what);
       }
-      await run.stop();
     },
   };
 }
 
-function fill(lab: Lab, role: Role, changes: Variables): Variables {
+function fill(lab: PtLab, role: Role, changes: Variables): Variables {
   return Object.fromEntries(
     Object.entries(changes).map(([name, value]) => [
       name,
@@ -94,21 +90,13 @@ function isOutcome(run: Run, { outcome }: Row, name: string): boolean {
   }
 }
 
-function describeOutcome(outcome: Outcome): string {
-  switch (outcome) {
-    case 'ready':
-      return 'VERSION 1 and a complete start, up to METHODS DONE';
-    case 'VERSION-ERROR':
-      return 'one line VERSION-ERROR, and the end';
-    case 'an error line, no VERSION':
-      return 'an error line without VERSION, and the end';
-    case 'ENV-ERROR':
-      return 'VERSION 1, one line ENV-ERROR, and the end';
-    case 'PROXY-ERROR':
-      return 'VERSION 1, one line PROXY-ERROR, and the end';
-    case 'PROXY DONE':
-      return 'VERSION 1, PROXY DONE, then the CMETHOD lines';
-    case 'PROXY DONE or PROXY-ERROR':
-      return 'VERSION 1, then PROXY DONE and a complete start, or PROXY-ERROR and the end';
-  }
-}
+const expectations: Readonly<Record<Outcome, string>> = {
+  ready: 'VERSION 1 and a complete start, up to METHODS DONE',
+  'VERSION-ERROR': 'one line VERSION-ERROR, and the end',
+  'an error line, no VERSION': 'an error line without VERSION, and the end',
+  'ENV-ERROR': 'VERSION 1, one line ENV-ERROR, and the end',
+  'PROXY-ERROR': 'VERSION 1, one line PROXY-ERROR, and the end',
+  'PROXY DONE': 'VERSION 1, PROXY DONE, then the CMETHOD lines',
+  'PROXY DONE or PROXY-ERROR':
+    'VERSION 1, then PROXY DONE and a complete start, or PROXY-ERROR and the end',
+};

@@ -4,12 +4,12 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeCookieFile } from 'postern/extor';
 import { parseIpEndpoint } from 'postern/pt';
-import type { Lab } from '../lab.ts';
+import type { PtLab } from './lab.ts';
 import { begun } from '../parallel.ts';
 import type { Time } from '../patience.ts';
 import type { Trap, Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
-import type { Probe } from './probe.ts';
+import type { PtCheck } from './check.ts';
 
 /** What the kit's side does differently. */
 type Twist = 'none' | 'deny' | 'wrong hash' | 'no SAFE_COOKIE' | 'auth failure';
@@ -27,85 +27,59 @@ interface Seen {
 
 const KEPT_WAITING_MS = 200;
 
-export const extendedOrPortProbes: readonly Probe[] = [
+export const extendedOrPortChecks: readonly PtCheck[] = [
   {
-    clauses: ['PT-2-04', 'PT-3.2.3-19', 'PT-3.2.3-20', 'PT-3.2.3-17'],
+    clauses: 'PT-2-04 PT-3.2.3-19 PT-3.2.3-20 PT-3.2.3-17',
     title: 'an Extended ORPort that works',
     needs: 'pair',
     async run(lab, findings) {
-      const { port, cookieFile, cookie, pair } = await openBehindExtendedOrPort(lab);
-      try {
-        for (const round of ['the first connection', 'one after the cookie has changed']) {
-          const current = round === 'the first connection' ? cookie : writeCookie(cookieFile);
-          const connecting = pair.connect();
-          const serving = begun(serveParent(port, current, 'none', lab.patience));
-          const connection = await connecting;
-          connection.app.write('payload');
-          const seen = await serving;
-          const bytes = await seen.wire?.take(7, lab.patience);
-          const isCarried = Buffer.isBuffer(bytes) && String(bytes) === 'payload';
-          const evidence = {
-            sent: `${round} over the Extended ORPort`,
-            came: describe(seen, isCarried),
-          };
-          findings.judge('PT-3.2.3-19', seen.fault === undefined && isCarried, {
-            ...evidence,
-            expected: 'the authentication, the metadata, and after OKAY the payload',
-          });
-          findings.judge('PT-3.2.3-19', seen.early === 0, {
-            ...evidence,
-            came: `${seen.early} bytes between DONE and OKAY`,
-            expected: 'nothing between DONE and OKAY',
-          });
-          const from = seen.userAddr === undefined ? undefined : parseIpEndpoint(seen.userAddr);
-          const isMetadata =
-            seen.transport === pair.name && from?.host === '127.0.0.1' && from.port !== 0;
-          findings.judge('PT-2-04 PT-3.2.3-20', isMetadata, {
-            ...evidence,
-            came: `TRANSPORT ${seen.transport ?? 'not sent'}, USERADDR ${seen.userAddr ?? 'not sent'}`,
-            expected: `TRANSPORT ${pair.name} and USERADDR with the client’s address and port`,
-          });
-          connection.app.close();
-          seen.wire?.close();
-        }
-        findings.judge('PT-3.2.3-19', pair.orPort.count === 0, {
-          sent: 'a server launch with both TOR_PT_ORPORT and TOR_PT_EXTENDED_SERVER_PORT',
-          came: `${pair.orPort.count} connections to TOR_PT_ORPORT`,
-          expected: 'connections to the Extended ORPort alone',
-        });
-      } finally {
-        await pair.close();
-        port.close();
-        rmSync(cookieFile, { force: true });
+      await using parent = await ExtendedParent.open(lab);
+      const { pair } = parent;
+      for (const round of ['the first connection', 'one after the cookie has changed']) {
+        if (round !== 'the first connection') parent.renewCookie();
+        const { app, seen } = await parent.serve('none');
+        const bytes = await seen.wire?.take(7, lab.patience);
+        const isCarried = Buffer.isBuffer(bytes) && String(bytes) === 'payload';
+        const sent = `${round} over the Extended ORPort`;
+        const { fault, early, transport, userAddr } = seen;
+        findings.on(sent, describe(seen, isCarried))(
+          'PT-3.2.3-19',
+          fault === undefined && isCarried,
+          'the authentication, the metadata, and after OKAY the payload',
+        );
+        const judgeEarly = findings.on(sent, `${early} bytes between DONE and OKAY`);
+        judgeEarly('PT-3.2.3-19', early === 0, 'nothing between DONE and OKAY');
+        const from = userAddr === undefined ? undefined : parseIpEndpoint(userAddr);
+        const said = `TRANSPORT ${transport ?? 'not sent'}, USERADDR ${userAddr ?? 'not sent'}`;
+        findings.on(sent, said)(
+          'PT-2-04 PT-3.2.3-20',
+          transport === pair.name && from?.host === '127.0.0.1' && from.port !== 0,
+          `TRANSPORT ${pair.name} and USERADDR with the client’s address and port`,
+        );
+        app.close();
+        seen.wire?.close();
       }
+      findings.judge('PT-3.2.3-19', pair.orPort.count === 0, {
+        sent: 'a server launch with both TOR_PT_ORPORT and TOR_PT_EXTENDED_SERVER_PORT',
+        came: `${pair.orPort.count} connections to TOR_PT_ORPORT`,
+        expected: 'connections to the Extended ORPort alone',
+      });
     },
   },
-  ...(['deny', 'wrong hash', 'no SAFE_COOKIE', 'auth failure'] as const).map((twist): Probe => ({
-    clauses: ['PT-3.2.3-19', 'PT-3.2.3-17'],
+  ...(['deny', 'wrong hash', 'no SAFE_COOKIE', 'auth failure'] as const).map((twist): PtCheck => ({
+    clauses: 'PT-3.2.3-19 PT-3.2.3-17',
     title: `an Extended ORPort with ${twist}`,
     needs: 'pair',
     async run(lab, findings) {
-      const { port, cookieFile, cookie, pair } = await openBehindExtendedOrPort(lab);
-      try {
-        const connecting = pair.connect();
-        const serving = begun(serveParent(port, cookie, twist, lab.patience));
-        const connection = await connecting;
-        connection.app.write('payload');
-        const seen = await serving;
-        const bytes = await seen.wire?.take(1, lab.quiet);
-        findings.judge('PT-3.2.3-19', !Buffer.isBuffer(bytes) && pair.orPort.count === 0, {
-          sent: wrongs[twist],
-          came: Buffer.isBuffer(bytes)
-            ? 'more bytes'
-            : `the end; ${pair.orPort.count} connections to TOR_PT_ORPORT`,
-          expected: 'the end of the connection without any payload, here or at TOR_PT_ORPORT',
-        });
-        seen.wire?.close();
-      } finally {
-        await pair.close();
-        port.close();
-        rmSync(cookieFile, { force: true });
-      }
+      await using parent = await ExtendedParent.open(lab);
+      const { seen } = await parent.serve(twist);
+      const isMore = Buffer.isBuffer(await seen.wire?.take(1, lab.quiet));
+      const { count } = parent.pair.orPort;
+      findings.judge('PT-3.2.3-19', !isMore && count === 0, {
+        sent: wrongs[twist],
+        came: isMore ? 'more bytes' : `the end; ${count} connections to TOR_PT_ORPORT`,
+        expected: 'the end of the connection without any payload, here or at TOR_PT_ORPORT',
+      });
     },
   })),
 ];
@@ -116,16 +90,6 @@ const wrongs = {
   'no SAFE_COOKIE': 'a list of authentication types without SAFE_COOKIE',
   'auth failure': 'authentication status 0',
 } as const;
-
-function variablesOf(port: Trap, cookieFile: string): Record<string, string> {
-  return { TOR_PT_EXTENDED_SERVER_PORT: port.address, TOR_PT_AUTH_COOKIE_FILE: cookieFile };
-}
-
-function writeCookie(file: string): Buffer {
-  const cookie = randomBytes(32);
-  writeFileSync(file, encodeCookieFile(cookie), { mode: 0o600 });
-  return cookie;
-}
 
 /** The commands of the Extended ORPort (ext-orport-spec). */
 const Command = {
@@ -199,15 +163,53 @@ function describe({ fault }: Seen, isCarried: boolean): string {
 }
 
 /** A client and a server whose parent is played by an Extended ORPort of ours. */
-async function openBehindExtendedOrPort(lab: Lab): Promise<{
-  readonly port: Trap;
-  readonly cookieFile: string;
-  readonly cookie: Buffer;
+class ExtendedParent {
   readonly pair: Pair;
-}> {
-  const port = await lab.openTrap();
-  const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
-  const cookie = writeCookie(cookieFile);
-  const pair = await Pair.open(lab, { server: variablesOf(port, cookieFile) });
-  return { port, cookieFile, cookie, pair };
+  readonly #port: Trap;
+  readonly #cookieFile: string;
+  #cookie: Buffer;
+
+  private constructor(pair: Pair, port: Trap, cookieFile: string, cookie: Buffer) {
+    this.pair = pair;
+    this.#port = port;
+    this.#cookieFile = cookieFile;
+    this.#cookie = cookie;
+  }
+
+  static async open(lab: PtLab): Promise<ExtendedParent> {
+    const port = await lab.openTrap();
+    const cookieFile = join(lab.folder, `cookie-${port.endpoint.port}`);
+    const cookie = writeCookie(cookieFile);
+    const server = {
+      TOR_PT_EXTENDED_SERVER_PORT: port.address,
+      TOR_PT_AUTH_COOKIE_FILE: cookieFile,
+    };
+    return new ExtendedParent(await Pair.open(lab, { server }), port, cookieFile, cookie);
+  }
+
+  renewCookie(): void {
+    this.#cookie = writeCookie(this.#cookieFile);
+  }
+
+  /** Connects, sends a payload and serves what comes of it. */
+  async serve(twist: Twist): Promise<{ readonly app: Wire; readonly seen: Seen }> {
+    const connecting = this.pair.connect();
+    const { patience } = this.pair.lab;
+    const serving = begun(serveParent(this.#port, this.#cookie, twist, patience));
+    const { app } = await connecting;
+    app.write('payload');
+    return { app, seen: await serving };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pair.close();
+    this.#port.close();
+    rmSync(this.#cookieFile, { force: true });
+  }
+}
+
+function writeCookie(file: string): Buffer {
+  const cookie = randomBytes(32);
+  writeFileSync(file, encodeCookieFile(cookie), { mode: 0o600 });
+  return cookie;
 }

@@ -1,41 +1,15 @@
 /** What every line of every start must be like, whatever the start was about. */
 import { type Findings, shown } from '../findings.ts';
 import { isTransportName } from 'postern/pt';
-import type { Run } from '../run.ts';
+import type { Run } from './run.ts';
 import { describeEnd, describeRun } from './transcript.ts';
 
-/** The clauses that are judged on the starts of all other probes. */
-export const lineClauses: readonly string[] = [
-  'PT-2-05',
-  'PT-3-10',
-  'PT-3-13',
-  'PT-3.1-01',
-  'PT-3.1-02',
-  'PT-3.1-03',
-  'PT-3.1-04',
-  'PT-3.2.1-11',
-  'PT-3.2.1-12',
-  'PT-3.3-01',
-  'PT-3.3-02',
-  'PT-3.3-03',
-  'PT-3.3-04',
-  'PT-3.3-05',
-  'PT-3.3-06',
-  'PT-3.3.1-02',
-  'PT-3.3.1-06',
-  'PT-3.3.1-09',
-  'PT-3.3.1-12',
-  'PT-3.3.1-14',
-  'PT-3.3.2-02',
-  'PT-3.3.2-05',
-  'PT-3.3.2-11',
-  'PT-3.3.2-12',
-  'PT-3.3.2-14',
-  'PT-3.3.3-08',
-  'PT-3.3.3-10',
-  'PT-3.3.3-11',
-  'PT-3.3.3-13',
-];
+/** The clauses that are judged on the starts of all other checks. */
+export const lineClauses: string =
+  'PT-2-05 PT-3-10 PT-3-13 PT-3.1-01 PT-3.1-02 PT-3.1-03 PT-3.1-04 PT-3.2.1-11 PT-3.2.1-12 ' +
+  'PT-3.3-01 PT-3.3-02 PT-3.3-03 PT-3.3-04 PT-3.3-05 PT-3.3-06 PT-3.3.1-02 PT-3.3.1-06 ' +
+  'PT-3.3.1-09 PT-3.3.1-12 PT-3.3.1-14 PT-3.3.2-02 PT-3.3.2-05 PT-3.3.2-11 PT-3.3.2-12 ' +
+  'PT-3.3.2-14 PT-3.3.3-08 PT-3.3.3-10 PT-3.3.3-11 PT-3.3.3-13';
 
 /** Judges every start that said something. */
 export function judgeLines(runs: readonly Run[], findings: Findings): void {
@@ -56,62 +30,42 @@ function describeStart(run: Run): string {
   return settings.join(' ');
 }
 
-/** One finding for a start: the first line that breaks a rule, or that none does. */
-function judgeEach(
-  run: Run,
-  findings: Findings,
-  clauses: string,
-  lines: readonly string[],
-  isRight: (line: string) => boolean,
-  expected: string,
-): void {
-  const wrong = lines.find((line) => !isRight(line));
-  findings.judge(clauses, wrong === undefined, {
-    sent: describeStart(run),
-    came: wrong === undefined ? 'nothing else' : shown(wrong),
-    expected,
-  });
-}
-
-function judgeGrammar(run: Run, findings: Findings): void {
-  const each = (
-    clauses: string,
-    isRight: (line: string) => boolean,
-    expected: string,
-    lines: readonly string[] = run.lines,
-  ): void => judgeEach(run, findings, clauses, lines, isRight, expected);
-
-  findings.judge('PT-3.3-01', run.tail === '' || run.end === undefined, {
-    sent: describeStart(run),
-    came: `${shown(run.tail)} without NL at the end`,
-    expected: 'every message ended by NL',
-  });
-  each(
+/** What every line must be: the first that is not is the fault. */
+const grammar: readonly (readonly [string, (line: string) => boolean, expected: string])[] = [
+  [
     'PT-2-05',
-    (line) => line !== '' && /^[A-Za-z0-9_-]+(?: [\s\S]+)?$/.test(line),
+    (line) => /^[A-Za-z0-9_-]+(?: [\s\S]+)?$/.test(line),
     'stdout that holds lines of the grammar and nothing else',
-  );
-  each(
-    'PT-3.3-02',
-    (line) => /^[A-Za-z0-9_-]/.test(line),
-    'a keyword at the very start of each line',
-  );
-  each(
+  ],
+  ['PT-3.3-02', (line) => /^[A-Za-z0-9_-]/.test(line), 'a keyword at the very start of each line'],
+  [
     'PT-3.3-03',
     (line) => /^[A-Za-z0-9_-]+$/.test(line.split(' ', 1)[0]!),
     'a keyword of letters, digits, dashes and underscores',
-  );
-  each('PT-3.3-04', (line) => !line.endsWith(' '), 'no bare space at the end of a line');
-  each(
+  ],
+  ['PT-3.3-04', (line) => !line.endsWith(' '), 'no bare space at the end of a line'],
+  [
     'PT-3.3-05',
     (line) => Buffer.from(line, 'latin1').every((byte) => byte > 0 && byte < 0x80),
     'US-ASCII without NUL',
-  );
-  each(
+  ],
+  [
     'PT-3.3-06',
     (line) => !line.endsWith('\r') && !/^[A-Z0-9_-]+\t/.test(line),
     'SP between keyword and arguments, and NL alone at the end',
-  );
+  ],
+];
+
+function judgeGrammar(run: Run, findings: Findings): void {
+  const sent = describeStart(run);
+  const isEnded = run.tail === '' || run.end === undefined;
+  const judgeTail = findings.on(sent, `${shown(run.tail)} without NL at the end`);
+  judgeTail('PT-3.3-01', isEnded, 'every message ended by NL');
+  for (const [clause, isRight, expected] of grammar) {
+    const wrong = run.lines.find((line) => !isRight(line));
+    const came = wrong === undefined ? 'nothing else' : shown(wrong);
+    findings.on(sent, came)(clause, wrong === undefined, expected);
+  }
 }
 
 function judgeOrder(run: Run, findings: Findings): void {
@@ -119,34 +73,34 @@ function judgeOrder(run: Run, findings: Findings): void {
     .map((line) => kindOf(line))
     .filter((kind) => kind !== 'other')
     .join(' ');
-  const evidence = { sent: describeStart(run), came: describeRun(run) };
-  findings.judge('PT-3-13', ORDER.test(kinds) || (!run.isDone && PREFIX.test(kinds)), {
-    ...evidence,
-    expected: 'the messages in the order of steps 1 to 7, and none after a line that ends it',
-  });
+  const judge = findings.on(describeStart(run), describeRun(run));
+  judge(
+    'PT-3-13',
+    ORDER.test(kinds) || (!run.isDone && PREFIX.test(kinds)),
+    'the messages in the order of steps 1 to 7, and none after a line that ends it',
+  );
   // A version list that cannot be read is refused without an answer to it.
   const answers = (kinds.match(/VERSION/g) ?? []).length;
-  findings.judge('PT-3.3.1-02', answers === 1 || kinds === 'ENV-ERROR', {
-    ...evidence,
-    expected: 'exactly one line VERSION or VERSION-ERROR',
-  });
+  judge(
+    'PT-3.3.1-02',
+    answers === 1 || kinds === 'ENV-ERROR',
+    'exactly one line VERSION or VERSION-ERROR',
+  );
   const firstWork = run.lines.findIndex((line) => /^(?:PROXY|[CS]METHOD)/.test(line));
   const version = run.lines.findIndex((line) => /^VERSION /.test(line));
-  findings.judge(
+  judge(
     'PT-3.3.1-09 PT-3-10',
     firstWork === -1 || (version !== -1 && version < firstWork),
-    {
-      ...evidence,
-      expected: 'no PROXY, CMETHOD or SMETHOD line before VERSION',
-    },
+    'no PROXY, CMETHOD or SMETHOD line before VERSION',
   );
   const proxyLines = run.lines.filter((line) => /^PROXY(?: DONE$|-ERROR )/.test(line)).length;
   if (run.isDone && run.variables['TOR_PT_CLIENT_TRANSPORTS'] !== undefined) {
     const wanted = run.variables['TOR_PT_PROXY'] === undefined ? 0 : 1;
-    findings.judge('PT-3.3.2-02', proxyLines === wanted, {
-      ...evidence,
-      expected: `${wanted === 0 ? 'no PROXY line without' : 'one PROXY line with'} TOR_PT_PROXY`,
-    });
+    judge(
+      'PT-3.3.2-02',
+      proxyLines === wanted,
+      `${wanted === 0 ? 'no PROXY line without' : 'one PROXY line with'} TOR_PT_PROXY`,
+    );
   }
 }
 
@@ -179,23 +133,19 @@ function judgeEnds(run: Run, findings: Findings): void {
   for (const [keyword, clause] of clauses) {
     const at = run.lines.findIndex((line) => line.startsWith(keyword));
     if (at === -1) continue;
-    findings.judge(clause, run.endedAfterError && at === run.lines.length - 1, {
-      sent: describeStart(run),
-      came: describeRun(run),
-      expected: `the end of the process after ${keyword}, with stdin still open, and no line more`,
-    });
-    if (keyword === 'ENV-ERROR') {
-      findings.judge('PT-3.3.1-12', /^ENV-ERROR \S/.test(run.lines[at]!), {
-        sent: describeStart(run),
-        came: shown(run.lines[at]!),
-        expected: 'ENV-ERROR with a message',
-      });
-    }
+    findings.on(describeStart(run), describeRun(run))(
+      clause,
+      run.endedAfterError && at === run.lines.length - 1,
+      `the end of the process after ${keyword}, with stdin still open, and no line more`,
+    );
+    if (keyword !== 'ENV-ERROR') continue;
+    const judge = findings.on(describeStart(run), shown(run.lines[at]!));
+    judge('PT-3.3.1-12', /^ENV-ERROR \S/.test(run.lines[at]!), 'ENV-ERROR with a message');
   }
 }
 
 function judgeMethodLines(run: Run, findings: Findings): void {
-  const evidence = { sent: describeStart(run), came: describeRun(run) };
+  const judge = findings.on(describeStart(run), describeRun(run));
   const names = run.methods.map(({ transport }) => transport);
   const asked = Object.entries(run.variables).flatMap(([name, value]) =>
     /^TOR_PT_(?:CLIENT|SERVER)_TRANSPORTS$/.test(name) && value !== undefined
@@ -204,10 +154,7 @@ function judgeMethodLines(run: Run, findings: Findings): void {
   );
   const isWellAsked = asked.every((name) => isTransportName(name));
   if (new Set(asked).size === asked.length) {
-    findings.judge('PT-3.1-01', new Set(names).size === names.length, {
-      ...evidence,
-      expected: 'at most one method line for a name',
-    });
+    judge('PT-3.1-01', new Set(names).size === names.length, 'at most one method line for a name');
   }
   const launched = run.methods.filter(({ keyword }) => !keyword.endsWith('-ERROR'));
   const rules = [
@@ -217,13 +164,10 @@ function judgeMethodLines(run: Run, findings: Findings): void {
   ] as const;
   for (const [clause, pattern, what] of rules) {
     if (launched.length === 0) break;
-    findings.judge(
+    judge(
       clause,
       launched.every(({ transport }) => pattern.test(transport)),
-      {
-        ...evidence,
-        expected: `names of transports with ${what}`,
-      },
+      `names of transports with ${what}`,
     );
   }
   for (const role of ['C', 'S'] as const) {
@@ -233,33 +177,30 @@ function judgeMethodLines(run: Run, findings: Findings): void {
     // Ill-formed names were ours.
     if (error !== undefined && isWellAsked) {
       const isRight = /^[CS]METHOD-ERROR [A-Za-z_][A-Za-z0-9_]* \S/.test(error);
-      findings.judge(errorClauses, isRight && run.isDone, {
-        ...evidence,
-        expected: `${role}METHOD-ERROR <transport> <message>, and the closing message all the same`,
-      });
+      judge(
+        errorClauses,
+        isRight && run.isDone,
+        `${role}METHOD-ERROR <transport> <message>, and the closing message all the same`,
+      );
     }
     const done = run.lines.indexOf(`${role}METHODS DONE`);
     const after = run.lines.slice(done + 1);
     if (done !== -1) {
-      findings.judge(doneClause, !after.some((line) => /^[CS]METHOD/.test(line)), {
-        ...evidence,
-        expected: `no method line after ${role}METHODS DONE`,
-      });
+      judge(
+        doneClause,
+        !after.some((line) => /^[CS]METHOD/.test(line)),
+        `no method line after ${role}METHODS DONE`,
+      );
     }
   }
   for (const line of run.lines.filter((text) => text.startsWith('SMETHOD '))) {
     const args = line.split(' ').find((word) => word.startsWith('ARGS:'));
     if (args === undefined) continue;
-    findings.judge('PT-3.3.3-08', ARGS.test(args), {
-      sent: describeStart(run),
-      came: shown(line),
-      expected: 'ARGS: followed by one or more <key>=<value> pairs, joined by commas',
-    });
-    findings.judge('PT-3.3.3-10', ESCAPED.test(args), {
-      sent: describeStart(run),
-      came: shown(line),
-      expected: 'a backslash before each comma and equals sign inside a key or value',
-    });
+    const judgeArgs = findings.on(describeStart(run), shown(line));
+    const pairs = 'ARGS: followed by one or more <key>=<value> pairs, joined by commas';
+    judgeArgs('PT-3.3.3-08', ARGS.test(args), pairs);
+    const escapes = 'a backslash before each comma and equals sign inside a key or value';
+    judgeArgs('PT-3.3.3-10', ESCAPED.test(args), escapes);
   }
 }
 

@@ -2,15 +2,14 @@
  * A program with one side only: what can be seen of its traffic without a counterpart. A client is asked for
  * what it must refuse, and watched for what it must not do; a server is visited by a stranger.
  */
-import { listeningAt } from '../lab.ts';
 import { encodeSocksArguments, type Endpoint } from 'postern/pt';
 import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
-import type { Lab } from '../lab.ts';
+import type { PtLab } from './lab.ts';
 import type { Time } from '../patience.ts';
-import type { Run } from '../run.ts';
-import { dialWire, type Wire } from '../wire.ts';
+import type { Run } from './run.ts';
+import type { Wire } from '../wire.ts';
 import { CLIENT_ADDRESS, judgeClient, judgeServer, SERVER_ADDRESS } from './privacy.ts';
-import { type Probe, startedWith } from './probe.ts';
+import type { PtCheck } from './check.ts';
 import { judgeNaming, readSocks5, UNKNOWN_HOST } from './upstream.ts';
 
 /** A list of so many bytes whose only fault, a pair without "=", is at its very end. */
@@ -28,13 +27,13 @@ const malformed: readonly (readonly [what: string, args: Buffer])[] = [
   ),
 ];
 
-const refusing: Probe = {
-  clauses: ['PT-3.5-05'],
+const refusing: PtCheck = {
+  clauses: 'PT-3.5-05',
   title: 'arguments of 1 to 510 bytes that a client must refuse',
   needs: 'lone client',
   async run(lab, findings) {
-    const target = await lab.openTrap();
-    const run = await lab.settled(lab.variables('client'));
+    using target = await lab.openTrap();
+    await using run = await lab.settled('client');
     for (const [what, args] of malformed) {
       const asked = await ask(lab, run, target.endpoint, args, lab.patience);
       if (asked === undefined) return;
@@ -50,18 +49,17 @@ const refusing: Probe = {
       // Each of those that it does not refuse would take all the patience.
       if (!isRefused) break;
     }
-    await run.stop();
   },
 };
 
 const SECRET = 'Hk7-secret-argument';
 
-const discreet: Probe = {
-  clauses: ['PT-4-01', 'PT-4-05'],
+const discreet: PtCheck = {
+  clauses: 'PT-4-01 PT-4-05',
   title: 'addresses and secrets in what a client writes',
   needs: 'lone client',
   async run(lab, findings) {
-    const run = await lab.settled(lab.variables('client'));
+    await using run = await lab.settled('client');
     const target = { host: SERVER_ADDRESS, port: 9 };
     const args = encodeSocksArguments([['secret', SECRET]]);
     const asked = await ask(lab, run, target, args, lab.quiet);
@@ -72,26 +70,25 @@ const discreet: Probe = {
     await run.ends(lab.patience);
     const sent = `a SOCKS request for an address where nobody is (${describeOutcome(asked.outcome)})`;
     await judgeClient(run, sent, findings, 'secret', SECRET);
-    await run.stop();
   },
 };
 
-const failClosed: Probe = {
-  clauses: ['PT-3.2.2-04', 'PT-4-03', 'PT-4-04'],
+const failClosed: PtCheck = {
+  clauses: 'PT-3.2.2-04 PT-4-03 PT-4-04',
   title: 'a client and its upstream proxy, watched for bypass',
   needs: 'lone client',
   async run(lab, findings) {
-    const upstream = await lab.openTrap();
-    const direct = await lab.openTrap();
+    using upstream = await lab.openTrap();
+    using direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
-    const run = await lab.settled({ ...lab.variables('client'), ...changes });
+    await using run = await lab.settled('client', changes);
     if (!run.lines.includes('PROXY DONE')) {
       const reason = 'it takes no SOCKS5 proxy';
       findings.pass('PT-3.2.2-04 PT-4-03 PT-4-04', 'not applicable', reason);
       return;
     }
     const none = Buffer.alloc(0);
-    const sent = `${startedWith('client', changes)}, and a connection`;
+    const sent = `${run.what}, and a connection`;
     // Refused in the answer to the request: what it was asked for has been seen by then.
     const refuse = async (): Promise<Endpoint | undefined> => {
       const wire = await upstream.accept(lab.quiet);
@@ -115,7 +112,7 @@ const failClosed: Probe = {
       expected: 'a request to the upstream proxy, an error, and no connection past it',
     });
 
-    const naming = `${startedWith('client', changes)}, and connections to ${UNKNOWN_HOST}`;
+    const naming = `${run.what}, and connections to ${UNKNOWN_HOST}`;
     await judgeNaming(findings, naming, run, async () => {
       const target = { host: UNKNOWN_HOST, port: 443 };
       const asking = ask(lab, run, target, none, lab.patience);
@@ -129,21 +126,18 @@ const failClosed: Probe = {
       came: `${describe(hanging)}; ${direct.count} connections past it`,
       expected: 'no connection past the upstream proxy',
     });
-    await run.stop();
   },
 };
 
-const unseen: Probe = {
-  clauses: ['PT-4-01', 'PT-4-02'],
+const unseen: PtCheck = {
+  clauses: 'PT-4-01 PT-4-02',
   title: 'addresses in what a server writes',
   needs: 'lone server',
   async run(lab, findings) {
     const name = lab.mainName('server');
-    const run = await lab.settled(lab.variables('server', [name]));
-    const endpoint = listeningAt(run, name);
-    const stranger =
-      endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience, CLIENT_ADDRESS);
-    if (typeof stranger === 'string') return;
+    await using run = await lab.settled('server');
+    using stranger = await lab.dial(run, name, lab.patience, CLIENT_ADDRESS);
+    if (stranger === undefined) return;
     stranger.write('not this transport');
     stranger.socket.end();
     await stranger.ending(lab.quiet);
@@ -151,11 +145,10 @@ const unseen: Probe = {
     run.stdin?.end();
     await run.ends(lab.patience);
     await judgeServer(run, 'a visit by a stranger', findings);
-    await run.stop();
   },
 };
 
-export const loneProbes: readonly Probe[] = [refusing, discreet, failClosed, unseen];
+export const loneChecks: readonly PtCheck[] = [refusing, discreet, failClosed, unseen];
 
 /** The SOCKS listener has gone. */
 const NOT_ACCEPTED: SocksOutcome = { stage: 'method', answer: 'closed', isOpen: false };
@@ -167,16 +160,15 @@ interface Asked {
 }
 
 async function ask(
-  lab: Lab,
+  lab: PtLab,
   run: Run,
   target: Endpoint,
   args: Uint8Array,
   time: Time,
 ): Promise<Asked | undefined> {
   const name = lab.mainName('client');
-  const endpoint = listeningAt(run, name);
-  const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
-  if (typeof wire === 'string') return undefined;
+  const wire = await lab.dial(run, name);
+  if (wire === undefined) return undefined;
   const method = run.methods.find(({ transport }) => transport === name);
   const version = method?.rest[0] === 'socks4' ? 'socks4' : 'socks5';
   return { wire, outcome: await socksConnect(wire, { version, target, args }, time) };

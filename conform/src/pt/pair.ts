@@ -1,8 +1,8 @@
 /** The program connected to itself: a server and a client of it, between an application and an ORPort. */
 import { encodeSocksArguments, type Endpoint, type KeyValues } from 'postern/pt';
 import { ExaminationError } from '../errors.ts';
-import { type Lab, listeningAt, publishedArgs } from '../lab.ts';
-import type { Run, Variables } from '../run.ts';
+import { type PtLab, listeningAt, publishedArgs } from './lab.ts';
+import type { Run, Variables } from './run.ts';
 import { begun } from '../parallel.ts';
 import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
 import type { Time } from '../patience.ts';
@@ -35,7 +35,7 @@ export interface Connection {
 
 /** A server and a client that run. */
 export class Pair {
-  readonly lab: Lab;
+  readonly lab: PtLab;
   readonly server: Run;
   readonly client: Run;
   readonly orPort: Trap;
@@ -48,7 +48,7 @@ export class Pair {
   readonly #socks: Endpoint;
   readonly #wires: Wire[] = [];
 
-  private constructor(lab: Lab, server: Run, client: Run, orPort: Trap) {
+  private constructor(lab: PtLab, server: Run, client: Run, orPort: Trap) {
     const name = lab.facts.pair!;
     const method = client.methods.find(({ transport }) => transport === name);
     const serverEndpoint = listeningAt(server, name);
@@ -69,18 +69,16 @@ export class Pair {
   }
 
   /** @throws ExaminationError `ERR_CONFORM_PROGRAM` when one of the two does not start */
-  static async open(lab: Lab, options: PairOptions = {}): Promise<Pair> {
+  static async open(lab: PtLab, options: PairOptions = {}): Promise<Pair> {
     const { serverHost = '127.0.0.1' } = options;
     const orPort = await lab.openTrap();
-    const name = lab.facts.pair!;
     const [server, client] = await Promise.all([
-      lab.settled({
-        ...lab.variables('server', [name]),
-        TOR_PT_SERVER_BINDADDR: `${name}-${serverHost}:0`,
+      lab.settled('server', {
+        TOR_PT_SERVER_BINDADDR: `${lab.facts.pair!}-${serverHost}:0`,
         TOR_PT_ORPORT: orPort.address,
         ...options.server,
       }),
-      lab.settled({ ...lab.variables('client', [name]), ...options.client }),
+      lab.settled('client', options.client),
     ]);
     try {
       return new Pair(lab, server, client, orPort);
@@ -141,6 +139,10 @@ export class Pair {
     for (const wire of this.#wires) wire.close();
     this.orPort.close();
     await Promise.all([this.server.stop(), this.client.stop()]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async #connect(options: ConnectOptions): Promise<Connection> {

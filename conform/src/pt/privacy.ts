@@ -1,17 +1,17 @@
 /** What must not be found in anything that the program writes. */
 import { encodeSocksArguments } from 'postern/pt';
 import type { Findings } from '../findings.ts';
-import type { Run } from '../run.ts';
+import type { Run } from './run.ts';
 import { Pair } from './pair.ts';
-import type { Probe } from './probe.ts';
+import type { PtCheck } from './check.ts';
 
 /** Loopback addresses that nothing else has. */
 export const CLIENT_ADDRESS = '127.77.88.99';
 export const SERVER_ADDRESS = '127.66.55.44';
 
-export const privacyProbes: readonly Probe[] = [
+export const privacyChecks: readonly PtCheck[] = [
   {
-    clauses: ['PT-4-01', 'PT-4-02', 'PT-4-05'],
+    clauses: 'PT-4-01 PT-4-02 PT-4-05',
     title: 'addresses and secrets in what is written',
     needs: 'pair',
     async run(lab, findings) {
@@ -20,29 +20,25 @@ export const privacyProbes: readonly Probe[] = [
         findings.pass('PT-4-01 PT-4-02 PT-4-05', 'not observable', reason);
         return;
       }
-      const pair = await Pair.open(lab, { serverHost: SERVER_ADDRESS });
-      try {
-        const connection = await pair.connect();
-        const isCarried = await pair.carries(connection, 'a message');
-        // A handshake that fails, and a target where nobody is.
-        const stranger = await pair.dialServer(CLIENT_ADDRESS);
-        stranger?.write('not this transport');
-        stranger?.socket.end();
-        await stranger?.ending(lab.quiet);
-        stranger?.close();
-        await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
-        const [[key, value] = ['', '']] = pair.args;
-        if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
-        for (const run of [pair.client, pair.server]) {
-          run.stdin?.end();
-          await run.ends(lab.patience);
-        }
-        const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
-        await judgeServer(pair.server, sent, findings);
-        await judgeClient(pair.client, sent, findings, key, value);
-      } finally {
-        await pair.close();
+      await using pair = await Pair.open(lab, { serverHost: SERVER_ADDRESS });
+      const connection = await pair.connect();
+      const isCarried = await pair.carries(connection, 'a message');
+      // A handshake that fails, and a target where nobody is.
+      const stranger = await pair.dialServer(CLIENT_ADDRESS);
+      stranger?.write('not this transport');
+      stranger?.socket.end();
+      await stranger?.ending(lab.quiet);
+      stranger?.close();
+      await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
+      const [[key, value] = ['', '']] = pair.args;
+      if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
+      for (const run of [pair.client, pair.server]) {
+        run.stdin?.end();
+        await run.ends(lab.patience);
       }
+      const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
+      await judgeServer(pair.server, sent, findings);
+      await judgeClient(pair.client, sent, findings, key, value);
     },
   },
 ];

@@ -1,11 +1,10 @@
 /** Traffic through a client and a server of the program: payload, its ends, and arguments. */
 import { encodeSocksArguments } from 'postern/pt';
 import type { Findings } from '../findings.ts';
-import { listeningAt } from '../lab.ts';
 import { describeOutcome } from '../socks.ts';
 import { dialWire } from '../wire.ts';
 import { Pair } from './pair.ts';
-import type { Probe } from './probe.ts';
+import type { PtCheck } from './check.ts';
 
 const MEBIBYTE = 1_048_576;
 
@@ -20,34 +19,30 @@ function payload(length: number, seed: number): Buffer {
   return bytes;
 }
 
-/** Adds a probe whose pair is closed whatever happens. */
-function pairProbe(
+/** Adds a check whose pair is closed whatever happens. */
+function pairCheck(
   clauses: string,
   title: string,
   run: (pair: Pair, findings: Findings) => Promise<void>,
-): Probe {
+): PtCheck {
   return {
-    clauses: clauses.split(' '),
+    clauses,
     title,
     needs: 'pair',
     async run(lab, findings) {
-      const pair = await Pair.open(lab);
-      try {
-        await run(pair, findings);
-      } finally {
-        await pair.close();
-      }
+      await using pair = await Pair.open(lab);
+      await run(pair, findings);
     },
   };
 }
 
-const carrying = pairProbe(
+const carrying = pairCheck(
   'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
   'a mebibyte in both directions, and what is on the wire',
   async (pair, findings) => {
     const { patience } = pair.lab;
     // The wire between the two is led through the kit.
-    const tap = await pair.lab.openTrap();
+    using tap = await pair.lab.openTrap();
     const connecting = pair.connect({ target: tap.endpoint });
     const near = await tap.accept(patience);
     const far = await dialWire(pair.serverEndpoint, patience);
@@ -57,23 +52,10 @@ const carrying = pairProbe(
         came: 'no connection to the target',
         expected: 'a connection to the target',
       });
-      tap.close();
       return;
     }
     const onWire: Buffer[] = [];
-    near.socket.removeAllListeners('data');
-    far.socket.removeAllListeners('data');
-    if (near.received.length > 0) {
-      onWire.push(near.received);
-      far.socket.write(near.received);
-    }
-    near.socket.on('data', (chunk: Buffer) => {
-      onWire.push(chunk);
-      far.socket.write(chunk);
-    });
-    far.socket.on('data', (chunk: Buffer) => near.socket.write(chunk));
-    near.socket.on('close', () => far.socket.destroy());
-    far.socket.on('close', () => near.socket.destroy());
+    near.join(far, (chunk) => onWire.push(chunk));
 
     const connection = await connecting;
     findings.judge('PT-2-07 PT-3.5-01', connection.outcome.isOpen, {
@@ -109,14 +91,11 @@ const carrying = pairProbe(
       came: isPlain ? 'the plain payload on the wire' : `it arrived ${isUp ? 'whole' : 'changed'}`,
       expected: 'the payload at the far end, and only its disguise on the wire',
     });
-    service?.close();
-    tap.close();
-    near.close();
     far.close();
   },
 );
 
-const ends = pairProbe(
+const ends = pairCheck(
   'PT-3-11',
   'half-close and reset, carried to the other side',
   async (pair, findings) => {
@@ -155,60 +134,41 @@ const ends = pairProbe(
   },
 );
 
-const strangers: Probe = {
-  clauses: ['PT-2-03', 'PT-3.2.3-17'],
+const strangers: PtCheck = {
+  clauses: 'PT-2-03 PT-3.2.3-17',
   title: 'someone who does not speak the transport',
   needs: 'server',
   async run(lab, findings) {
     const name = lab.mainName('server');
-    const orPort = await lab.openTrap();
-    const run = await lab.settled({
-      ...lab.variables('server', [name]),
-      TOR_PT_ORPORT: orPort.address,
+    using orPort = await lab.openTrap();
+    await using run = await lab.settled('server', { TOR_PT_ORPORT: orPort.address });
+    using stranger = await lab.dial(run, name);
+    if (stranger === undefined) return;
+    stranger.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
+    stranger.socket.end();
+    const arrived = await orPort.accept(lab.quiet);
+    const isThrough = Buffer.isBuffer(await arrived?.take(1, lab.quiet));
+    const clauses = lab.facts.pair === undefined ? 'PT-3.2.3-17' : 'PT-2-03 PT-3.2.3-17';
+    findings.judge(clauses, !isThrough, {
+      sent: 'HTTP requests to the server’s port',
+      came: isThrough ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
+      expected: 'nothing at the ORPort from who does not speak the transport',
     });
-    const endpoint = listeningAt(run, name);
-    const stranger = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
-    if (typeof stranger !== 'string') {
-      stranger.write('GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'.repeat(300));
-      stranger.socket.end();
-      const arrived = await orPort.accept(lab.quiet);
-      const bytes = await arrived?.take(1, lab.quiet);
-      findings.judge(
-        lab.facts.pair === undefined ? 'PT-3.2.3-17' : 'PT-2-03 PT-3.2.3-17',
-        !Buffer.isBuffer(bytes),
-        {
-          sent: 'HTTP requests to the server’s port',
-          came: Buffer.isBuffer(bytes) ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
-          expected: 'nothing at the ORPort from who does not speak the transport',
-        },
-      );
-      stranger.close();
-    }
-    orPort.close();
-    await run.stop();
   },
 };
 
-const wrongVersion: Probe = {
-  clauses: ['PT-2-07'],
+const wrongVersion: PtCheck = {
+  clauses: 'PT-2-07',
   title: 'a greeting of no version of SOCKS',
   needs: 'client',
   async run(lab, findings) {
-    const name = lab.mainName('client');
-    const run = await lab.settled(lab.variables('client', [name]));
-    const endpoint = listeningAt(run, name);
-    const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
-    if (typeof wire !== 'string') {
-      wire.write(Buffer.of(9, 1, 0));
-      const answer = await wire.ending(lab.patience);
-      findings.judge('PT-2-07', answer !== 'silent', {
-        sent: 'a greeting of SOCKS version 9',
-        came: `the connection: ${answer}`,
-        expected: 'a refusal, or the end of the connection',
-      });
-      wire.close();
-    }
-    await run.stop();
+    await using run = await lab.settled('client');
+    using wire = await lab.dial(run, lab.mainName('client'));
+    if (wire === undefined) return;
+    wire.write(Buffer.of(9, 1, 0));
+    const answer = await wire.ending(lab.patience);
+    const judge = findings.on('a greeting of SOCKS version 9', `the connection: ${answer}`);
+    judge('PT-2-07', answer !== 'silent', 'a refusal, or the end of the connection');
   },
 };
 
@@ -226,7 +186,7 @@ function splitInEscape(args: Uint8Array): Buffer | undefined {
   return list.length <= MAX_SOCKS5_BYTES ? list : undefined;
 }
 
-const lengths = pairProbe(
+const lengths = pairCheck(
   'PT-3.5-01 PT-3.5-05',
   'arguments: none, wrong, malformed, and of 254 to 510 bytes',
   async (pair, findings) => {
@@ -239,43 +199,41 @@ const lengths = pairProbe(
     const { patience } = pair.lab;
     const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
-      const isCarried = connection.outcome.isOpen && (await pair.carries(connection, 'hello'));
-      const { answer } = connection.outcome;
-      findings.judge(clause, !connection.outcome.isOpen && answer !== 'silent', {
-        sent: `a SOCKS request with ${what}`,
-        came: Pair.describe(connection, isCarried),
-        expected: 'a refusal, without hanging',
+      using app = connection.app;
+      const { isOpen, answer } = connection.outcome;
+      const isCarried = isOpen && (await pair.carries(connection, 'hello'));
+      const sent = `a SOCKS request with ${what}`;
+      const judge = findings.on(sent, Pair.describe(connection, isCarried));
+      judge(clause, !isOpen && answer !== 'silent', 'a refusal, without hanging');
+      if (clause !== 'PT-3.5-05') return;
+      const ending = await app.ending(patience);
+      findings.judge(clause, ending !== 'silent', {
+        sent,
+        came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,
+        expected: 'the end of the connection behind the refusal',
       });
-      if (clause === 'PT-3.5-05') {
-        const ending = await connection.app.ending(patience);
-        findings.judge(clause, ending !== 'silent', {
-          sent: `a SOCKS request with ${what}`,
-          came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,
-          expected: 'the end of the connection behind the refusal',
-        });
-      }
-      connection.app.close();
     };
-    await refused('PT-3.5-01', Buffer.alloc(0), 'no arguments');
     const [[key]] = pair.args as [readonly [string, string]];
-    await refused('PT-3.5-01', encodeSocksArguments([[key, 'x']]), 'a wrong value');
-    await refused('PT-3.5-05', Buffer.from('x'), 'an argument without "="');
-    await refused('PT-3.5-05', Buffer.concat([encodedArgs, Buffer.from(';=x')]), 'an empty key');
-    await refused(
-      'PT-3.5-05',
-      Buffer.concat([encodedArgs, Buffer.from(';a=b\\')]),
-      'a lone backslash',
-    );
+    const behind = (text: string): Buffer => Buffer.concat([encodedArgs, Buffer.from(text)]);
+    for (const [clause, args, what] of [
+      ['PT-3.5-01', Buffer.alloc(0), 'no arguments'],
+      ['PT-3.5-01', encodeSocksArguments([[key, 'x']]), 'a wrong value'],
+      ['PT-3.5-05', Buffer.from('x'), 'an argument without "="'],
+      ['PT-3.5-05', behind(';=x'), 'an empty key'],
+      ['PT-3.5-05', behind(';a=b\\'), 'a lone backslash'],
+    ] as const) {
+      await refused(clause, args, what);
+    }
 
     const accepted = async (args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
+      using _app = connection.app;
       const isCarried = await pair.carries(connection, 'hello');
-      findings.judge('PT-3.5-05', isCarried, {
-        sent: `a SOCKS request with ${what}`,
-        came: Pair.describe(connection, isCarried),
-        expected: 'an open connection',
-      });
-      connection.app.close();
+      const judge = findings.on(
+        `a SOCKS request with ${what}`,
+        Pair.describe(connection, isCarried),
+      );
+      judge('PT-3.5-05', isCarried, 'an open connection');
     };
     await accepted(encodedArgs, `the published arguments, ${encodedArgs.length} bytes`);
     for (const length of [254, 255, 256, 510]) {
@@ -294,8 +252,8 @@ const lengths = pairProbe(
   },
 );
 
-const options: Probe = {
-  clauses: ['PT-3.2.3-04', 'PT-3.2.3-06', 'PT-3.2.3-08'],
+const options: PtCheck = {
+  clauses: 'PT-3.2.3-04 PT-3.2.3-06 PT-3.2.3-08',
   title: 'server options that show in ARGS',
   needs: 'server',
   async run(lab, findings) {
@@ -315,19 +273,15 @@ const options: Probe = {
     ] as const;
     for (const [clause, text] of cases) {
       const changes = { TOR_PT_SERVER_TRANSPORT_OPTIONS: text };
-      const run = await lab.settled({ ...lab.variables('server', [name]), ...changes });
+      await using run = await lab.settled('server', changes);
       const line = run.lines.find((each) => each.startsWith('SMETHOD')) ?? '';
-      findings.judge(clause, line.includes(`${key}=${value}`), {
-        sent: `a server launch with TOR_PT_SERVER_TRANSPORT_OPTIONS=${text}`,
-        came: line === '' ? run.lines.join(' / ') : line,
-        expected: `${key}=${value} in the ARGS of ${name}`,
-      });
-      await run.stop();
+      const judge = findings.on(run.what, line === '' ? run.lines.join(' / ') : line);
+      judge(clause, line.includes(`${key}=${value}`), `${key}=${value} in the ARGS of ${name}`);
     }
   },
 };
 
-export const trafficProbes: readonly Probe[] = [
+export const trafficChecks: readonly PtCheck[] = [
   carrying,
   ends,
   strangers,

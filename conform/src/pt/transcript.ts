@@ -1,6 +1,20 @@
 /** What a start said, read strictly. */
-import { shown } from '../findings.ts';
-import type { Run } from '../run.ts';
+import type { Role } from '../clauses.ts';
+import { type Findings, type Judge, shown } from '../findings.ts';
+import type { Run, Variables } from './run.ts';
+
+/** For judgements on all that a start said. */
+export function byRun(findings: Findings, run: Run, sent: string = run.what): Judge {
+  return findings.on(sent, describeRun(run));
+}
+
+/** How evidence names a start: what differs from a plain one. */
+export function startedWith(role: Role, changes: Variables): string {
+  const settings = Object.entries(changes).map(([name, value]) =>
+    value === undefined ? `${name} left out` : shown(`${name}=${value}`),
+  );
+  return settings.length === 0 ? `a ${role} launch` : `a ${role} launch, ${settings.join(', ')}`;
+}
 
 /** `VERSION 1 / ENV-ERROR no such thing / exit 1` */
 export function describeRun(run: Run): string {

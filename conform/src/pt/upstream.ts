@@ -1,13 +1,14 @@
 /** Upstream proxies: the kit plays them, and watches whether anything gets past them. */
 import { bytesToIp, type Endpoint, formatEndpoint } from 'postern/pt';
 import type { Findings } from '../findings.ts';
-import type { Run } from '../run.ts';
+import type { Run, Variables } from './run.ts';
 import { nameServers } from '../sandbox.ts';
 import { describeOutcome, type SocksOutcome } from '../socks.ts';
 import type { Time } from '../patience.ts';
 import { dialWire, type Trap, type Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
-import { type Probe, startedWith } from './probe.ts';
+import type { PtCheck } from './check.ts';
+import type { PtLab } from './lab.ts';
 
 /** What an upstream proxy was asked for. */
 interface Asked {
@@ -28,73 +29,60 @@ const userOf: Readonly<Record<Kind, { readonly info: string; readonly expected: 
   http: { info: 'us%40er:p%3Aw@', expected: `${USERNAME} ${PASSWORD}` },
 };
 
-const working: readonly Probe[] = (['socks5', 'socks4a', 'http'] as const).map((kind) => ({
-  clauses: ['PT-3.2.2-04', 'PT-3.2.2-06', 'PT-3.3.2-03', 'PT-4-03', 'PT-4-04'],
+const working: readonly PtCheck[] = (['socks5', 'socks4a', 'http'] as const).map((kind) => ({
+  clauses: 'PT-3.2.2-04 PT-3.2.2-06 PT-3.3.2-03 PT-4-03 PT-4-04',
   title: `an upstream proxy of type ${kind} that works`,
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await lab.openTrap();
-    const direct = await lab.openTrap();
+    using upstream = await lab.openTrap();
+    using direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `${kind}://${userOf[kind].info}${upstream.address}` };
-    const probe = await lab.settled({ ...lab.variables('client'), ...changes });
-    const isSupported = probe.lines.includes('PROXY DONE');
-    await probe.stop();
-    if (!isSupported) {
-      // Which types there are is up to the program.
-      upstream.close();
-      direct.close();
-      return;
+    await using pair = await openWith(lab, changes);
+    // Which types there are is up to the program.
+    if (pair === undefined) return;
+    const sent = `${pair.client.what}, and a connection`;
+    const connecting = pair.connect({ target: direct.endpoint });
+    const asked = await serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint);
+    const connection = await connecting;
+    const isCarried = asked !== undefined && (await pair.carries(connection, `by ${kind}`));
+    const came =
+      asked === undefined
+        ? 'nothing understandable at the upstream proxy'
+        : `a request for ${formatEndpoint(asked.target)}; ${Pair.describe(connection, isCarried)}`;
+    const isRightTarget =
+      asked !== undefined && formatEndpoint(asked.target) === formatEndpoint(direct.endpoint);
+    findings.judge('PT-3.2.2-04 PT-3.3.2-03', isRightTarget && isCarried && direct.count === 0, {
+      sent,
+      came: `${came}; ${direct.count} connections past it`,
+      expected: 'every connection through the upstream proxy, to the right destination',
+    });
+    findings.judge('PT-4-04', direct.count === 0, {
+      sent,
+      came: `${direct.count} connections past the upstream proxy`,
+      expected: 'no connection past the upstream proxy',
+    });
+    if (asked !== undefined) {
+      findings.judge(
+        'PT-3.2.2-06 PT-3.2.2-04',
+        `${asked.username} ${asked.password}` === userOf[kind].expected,
+        {
+          sent,
+          came: 'other credentials at the upstream proxy',
+          expected: 'the credentials of the URI, percent escapes undone',
+        },
+      );
     }
-    const pair = await Pair.open(lab, { client: changes });
-    try {
-      const sent = `${startedWith('client', changes)}, and a connection`;
-      const connecting = pair.connect({ target: direct.endpoint });
-      const asked = await serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint);
-      const connection = await connecting;
-      const isCarried = asked !== undefined && (await pair.carries(connection, `by ${kind}`));
-      const came =
-        asked === undefined
-          ? 'nothing understandable at the upstream proxy'
-          : `a request for ${formatEndpoint(asked.target)}; ${Pair.describe(connection, isCarried)}`;
-      const isRightTarget =
-        asked !== undefined && formatEndpoint(asked.target) === formatEndpoint(direct.endpoint);
-      findings.judge('PT-3.2.2-04 PT-3.3.2-03', isRightTarget && isCarried && direct.count === 0, {
-        sent,
-        came: `${came}; ${direct.count} connections past it`,
-        expected: 'every connection through the upstream proxy, to the right destination',
-      });
-      findings.judge('PT-4-04', direct.count === 0, {
-        sent,
-        came: `${direct.count} connections past the upstream proxy`,
-        expected: 'no connection past the upstream proxy',
-      });
-      if (asked !== undefined) {
-        findings.judge(
-          'PT-3.2.2-06 PT-3.2.2-04',
-          `${asked.username} ${asked.password}` === userOf[kind].expected,
-          {
-            sent,
-            came: 'other credentials at the upstream proxy',
-            expected: 'the credentials of the URI, percent escapes undone',
-          },
-        );
-      }
 
-      const naming = `${startedWith('client', changes)}, and connections to ${UNKNOWN_HOST}`;
-      await judgeNaming(findings, naming, pair.client, async () => {
-        const connecting = pair.connect({ target: { host: UNKNOWN_HOST, port: 443 } });
-        const request = await Promise.race([
-          serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint),
-          // A program may refuse names.
-          connecting.then(() => undefined),
-        ]);
-        return { asked: request?.target, outcome: (await connecting).outcome };
-      });
-    } finally {
-      await pair.close();
-      upstream.close();
-      direct.close();
-    }
+    const naming = `${pair.client.what}, and connections to ${UNKNOWN_HOST}`;
+    await judgeNaming(findings, naming, pair.client, async () => {
+      const connecting = pair.connect({ target: { host: UNKNOWN_HOST, port: 443 } });
+      const request = await Promise.race([
+        serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint),
+        // A program may refuse names.
+        connecting.then(() => undefined),
+      ]);
+      return { asked: request?.target, outcome: (await connecting).outcome };
+    });
   },
 }));
 
@@ -186,69 +174,64 @@ const failures = [
   ],
 ] as const;
 
-const failing: Probe = {
-  clauses: ['PT-3.2.2-04', 'PT-4-04'],
+const failing: PtCheck = {
+  clauses: 'PT-3.2.2-04 PT-4-04',
   title: 'upstream proxies that are down, refuse or break off',
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await lab.openTrap();
-    const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
-    const pair = await Pair.open(lab, { client: changes });
-    const direct = await lab.openTrap();
-    try {
-      if (!pair.client.lines.includes('PROXY DONE')) return;
-      for (const [what, act] of failures.toReversed()) {
-        if (act === undefined) upstream.close();
-        const connecting = pair.connect({ target: direct.endpoint });
-        if (act !== undefined) {
-          const wire = await upstream.accept(lab.patience);
-          if (wire !== undefined) await act(wire, lab.patience);
-        }
-        const { outcome } = await connecting;
-        findings.judge(
-          'PT-3.2.2-04 PT-4-04',
-          !outcome.isOpen && outcome.answer !== 'silent' && direct.count === 0,
-          {
-            sent: `a connection, while the upstream proxy ${what}`,
-            came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
-            expected: 'an error, and no connection past the upstream proxy',
-          },
-        );
+    using upstream = await lab.openTrap();
+    using direct = await lab.openTrap();
+    await using pair = await openWith(lab, { TOR_PT_PROXY: `socks5://${upstream.address}` });
+    if (pair === undefined) return;
+    for (const [what, act] of failures.toReversed()) {
+      if (act === undefined) upstream.close();
+      const connecting = pair.connect({ target: direct.endpoint });
+      if (act !== undefined) {
+        const wire = await upstream.accept(lab.patience);
+        if (wire !== undefined) await act(wire, lab.patience);
       }
-    } finally {
-      await pair.close();
-      upstream.close();
-      direct.close();
+      const { outcome } = await connecting;
+      findings.judge(
+        'PT-3.2.2-04 PT-4-04',
+        !outcome.isOpen && outcome.answer !== 'silent' && direct.count === 0,
+        {
+          sent: `a connection, while the upstream proxy ${what}`,
+          came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
+          expected: 'an error, and no connection past the upstream proxy',
+        },
+      );
     }
   },
 };
 
-const hanging: Probe = {
-  clauses: ['PT-3.2.2-04', 'PT-4-04'],
+const hanging: PtCheck = {
+  clauses: 'PT-3.2.2-04 PT-4-04',
   title: 'an upstream proxy that hangs',
   needs: 'pair',
   async run(lab, findings) {
-    const upstream = await lab.openTrap();
-    const direct = await lab.openTrap();
-    const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
-    const pair = await Pair.open(lab, { client: changes });
-    try {
-      if (!pair.client.lines.includes('PROXY DONE')) return;
-      const { outcome } = await pair.connect({ target: direct.endpoint, time: lab.quiet });
-      findings.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && direct.count === 0, {
-        sent: 'a connection, while the upstream proxy accepts and says nothing',
-        came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
-        expected: 'no connection past the upstream proxy',
-      });
-    } finally {
-      await pair.close();
-      upstream.close();
-      direct.close();
-    }
+    using upstream = await lab.openTrap();
+    using direct = await lab.openTrap();
+    await using pair = await openWith(lab, { TOR_PT_PROXY: `socks5://${upstream.address}` });
+    if (pair === undefined) return;
+    const { outcome } = await pair.connect({ target: direct.endpoint, time: lab.quiet });
+    findings.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && direct.count === 0, {
+      sent: 'a connection, while the upstream proxy accepts and says nothing',
+      came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
+      expected: 'no connection past the upstream proxy',
+    });
   },
 };
 
-export const upstreamProbes: readonly Probe[] = [...working, failing, hanging];
+/** A pair behind an upstream proxy; undefined when the client takes none of this type. */
+async function openWith(lab: PtLab, client: Variables): Promise<Pair | undefined> {
+  {
+    await using run = await lab.settled('client', client);
+    if (!run.lines.includes('PROXY DONE')) return undefined;
+  }
+  return Pair.open(lab, { client });
+}
+
+export const upstreamChecks: readonly PtCheck[] = [...working, failing, hanging];
 
 /** Plays the upstream proxy for one connection and leads it to the server. */
 async function serveUpstream(
@@ -273,13 +256,7 @@ async function serveUpstream(
   const far = await dialWire(server, time);
   if (typeof far === 'string') return asked;
   wire.write(granted);
-  far.socket.removeAllListeners('data');
-  wire.socket.removeAllListeners('data');
-  if (wire.received.length > 0) far.socket.write(wire.received);
-  wire.socket.on('data', (chunk: Buffer) => far.socket.write(chunk));
-  far.socket.on('data', (chunk: Buffer) => wire.socket.write(chunk));
-  wire.socket.on('close', () => far.socket.destroy());
-  far.socket.on('close', () => wire.socket.destroy());
+  wire.join(far);
   return asked;
 }
 

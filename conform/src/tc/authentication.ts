@@ -4,21 +4,31 @@ import { dirname } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { type Endpoint, isLoopback, parseIpEndpoint } from 'postern/pt';
 import { localListeners } from '../sandbox.ts';
-import { describeFrame, type Frame, mapAddress, message, setEvents, Type } from './frames.ts';
+import {
+  describeFrame,
+  type Frame,
+  getConf,
+  mapAddress,
+  message,
+  setConf,
+  setEvents,
+  signal,
+  Type,
+} from './frames.ts';
 import { UNKNOWN_SIGNAL } from './messages.ts';
-import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { done, error, isSame, type TcCheck, values } from './check.ts';
 
 const OPEN = 'it lets in whoever may open its socket, without AUTHENTICATE';
 
-const locked: TcProbe = {
-  clauses: ['TC-3.1-10', 'TC-4.1-01', 'TC-4.1-02', 'TC-3.8-02'],
+const locked: TcCheck = {
+  clauses: 'TC-3.1-10 TC-4.1-01 TC-4.1-02 TC-3.8-02',
   title: 'requests before AUTHENTICATE',
   async run(lab, findings) {
     const { access, known, number } = lab.facts;
     const isSocket = 'socketPath' in lab.options.address;
     if (access === 'open') {
       const first = await lab.connect();
-      const request = message(Type.getConf, `${known[0]}\n`);
+      const request = getConf(known[0]);
       const answer = await first.ask(request);
       findings.judge(isSocket ? 'TC-4.1-02' : 'TC-3.1-10 TC-4.1-01', isSocket, {
         sent: `${describeFrame(request)} before AUTHENTICATE`,
@@ -33,20 +43,18 @@ const locked: TcProbe = {
     const watcher = await lab.open();
     if (number !== undefined) await lab.borrow(watcher, number.key);
     const refused: readonly Frame[] = [
-      message(Type.getConf, `${known[0]}\n`),
-      ...(number === undefined
-        ? []
-        : [message(Type.setConf, `${number.key} ${number.value + 1}\n`)]),
+      getConf(known[0]),
+      ...(number === undefined ? [] : [setConf(`${number.key} ${number.value + 1}\n`)]),
       setEvents(0x0004),
-      message(Type.signal, Buffer.of(UNKNOWN_SIGNAL)),
+      signal(UNKNOWN_SIGNAL),
       mapAddress('192.0.2.1', '192.0.2.1'),
       message(Type.getAllMappings),
       message(0x1234),
       message(Type.done),
-      ...(lab.options.permissions.saveConf === true ? [message(Type.saveConf)] : []),
+      ...(lab.options.permissions.saveconf === true ? [message(Type.saveConf)] : []),
     ];
     for (const request of refused) {
-      await expect(findings, ids, session, request, error(0x0007), 'before AUTHENTICATE');
+      await session.expect(ids, request, error(0x0007), 'before AUTHENTICATE');
     }
     if (number !== undefined) {
       const lines = await lab.linesOf(watcher, number.key);
@@ -57,25 +65,25 @@ const locked: TcProbe = {
       });
     }
     const right = access === 'trusting' ? 'TC-4.1-01 TC-3.8-02' : 'TC-3.8-02';
-    await expect(findings, right, session, lab.authenticate, done, 'with the right secret');
-    const asked = message(Type.getConf, `${known[0]}\n`);
+    await session.expect(right, lab.authenticate, done, 'with the right secret');
+    const asked = getConf(known[0]);
     const lines = (await lab.linesOf(watcher, known[0])) ?? [];
-    await expect(findings, ids, session, asked, values(...lines), 'after AUTHENTICATE');
+    await session.expect(ids, asked, values(...lines), 'after AUTHENTICATE');
     const elsewhere = 'on a connection without AUTHENTICATE, while another has it';
-    await expect(findings, ids, other, asked, error(0x0007), elsewhere);
+    await other.expect(ids, asked, error(0x0007), elsewhere);
   },
 };
 
-const wrong: TcProbe = {
-  clauses: ['TC-3.1-11', 'TC-3.8-02', 'TC-4.1-01', 'TC-4.1-03', 'TC-4.1-04'],
+const wrong: TcCheck = {
+  clauses: 'TC-3.1-11 TC-3.8-02 TC-4.1-01 TC-4.1-03 TC-4.1-04',
   title: 'wrong secrets',
-  async run(lab, findings) {
+  async run(lab) {
     const { access, known } = lab.facts;
     const { secret } = lab.options;
     const method = access === 'trusting' ? 'TC-4.1-01' : methods[secret?.kind ?? 'none'];
     if (access === 'open' || method === undefined) return;
     const right = Buffer.from(secret?.bytes ?? '');
-    const asked = message(Type.getConf, `${known[0]}\n`);
+    const asked = getConf(known[0]);
     const wrongs: readonly (readonly [string, Buffer])[] = [
       ['32 random octets', Buffer.from(randomBytes(32))],
       ...(right.length === 0
@@ -90,18 +98,18 @@ const wrong: TcProbe = {
     const ids = `TC-3.1-11 TC-3.8-02 ${method}`;
     for (const [what, body] of wrongs) {
       const session = await lab.connect();
-      await expect(findings, ids, session, message(Type.authenticate, body), error(0x0008), what);
+      await session.expect(ids, message(Type.authenticate, body), error(0x0008), what);
       const when = `after ${what}`;
-      await expect(findings, 'TC-3.8-02', session, asked, error(0x0007), when);
-      await expect(findings, `TC-3.8-02 ${method}`, session, lab.authenticate, done, when);
+      await session.expect('TC-3.8-02', asked, error(0x0007), when);
+      await session.expect(`TC-3.8-02 ${method}`, lab.authenticate, done, when);
       session.close();
     }
     const session = await lab.open();
     const [what, body] = wrongs[0]!;
     const again = `${what}, on an open connection`;
-    await expect(findings, ids, session, message(Type.authenticate, body), error(0x0008), again);
+    await session.expect(ids, message(Type.authenticate, body), error(0x0008), again);
     const lines = (await lab.linesOf(await lab.open(), known[0])) ?? [];
-    await expect(findings, 'TC-3.8-02', session, asked, values(...lines), `after ${again}`);
+    await session.expect('TC-3.8-02', asked, values(...lines), `after ${again}`);
   },
 };
 
@@ -117,8 +125,8 @@ function turned(secret: Buffer): Buffer {
   return copy;
 }
 
-const keeping: TcProbe = {
-  clauses: ['TC-4.1-03', 'TC-4.1-04'],
+const keeping: TcCheck = {
+  clauses: 'TC-4.1-03 TC-4.1-04',
   title: 'how the secret is kept',
   async run(lab, findings) {
     const { secret } = lab.options;
@@ -157,8 +165,8 @@ const keeping: TcProbe = {
   },
 };
 
-const listener: TcProbe = {
-  clauses: ['TC-1-04', 'TC-4.1-02', 'TC-4.1-05'],
+const listener: TcCheck = {
+  clauses: 'TC-1-04 TC-4.1-02 TC-4.1-05',
   title: 'where it listens',
   async run(lab, findings) {
     const { address } = lab.options;
@@ -202,4 +210,4 @@ function boundAddresses(endpoint: Endpoint): readonly string[] | undefined {
   return wildcards.length === 0 ? undefined : wildcards;
 }
 
-export const authenticationProbes: readonly TcProbe[] = [locked, wrong, keeping, listener];
+export const authenticationChecks: readonly TcCheck[] = [locked, wrong, keeping, listener];

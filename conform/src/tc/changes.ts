@@ -23,20 +23,13 @@ export function judgeStreams(
   const histories = streams.map((changes) => changes.map(({ status }) => status).join(''));
   const sent = `SETEVENTS 0x0002, then ${asked} connections one after the other, and their ends`;
   const came = `streams with the statuses ${histories.join(', ') || '(none)'}`;
-  findings.judge('TC-3.7-08 TC-3.7-07 TC-3.7-01', streams.length > 0, {
-    sent,
-    came,
-    expected: 'EVENTs of code 0x0002',
-  });
+  const judge = findings.on(sent, came);
+  judge('TC-3.7-08 TC-3.7-07 TC-3.7-01', streams.length > 0, 'EVENTs of code 0x0002');
   // Tried on several circuits, a stream says so more than once.
-  findings.judge(
+  judge(
     'TC-3.7-08',
     histories.every((history) => /^[01]*2?[34]$/.test(history)),
-    {
-      sent,
-      came,
-      expected: 'sent connect (0), succeeded (2), and once at the end failed (3) or closed (4)',
-    },
+    'sent connect (0), succeeded (2), and once at the end failed (3) or closed (4)',
   );
   const isApart = histories.length === asked;
   findings.judge('TC-3.7-09', isApart, {
@@ -58,17 +51,18 @@ export function judgeCircuits(circuits: readonly (readonly Change[])[], findings
   for (const changes of whole) {
     const history = changes.map(({ status }) => status).join('');
     const came = changes.map(({ status, text }) => `${status} “${text}”`).join(', ');
+    const judge = findings.on(sent, came);
     // Once more launched is another circuit.
-    findings.judge('TC-3.7-05', history.lastIndexOf('0') === 0 && !/[34]./.test(history), {
-      sent,
-      came,
-      expected: 'one life for each ID: launched once, nothing after failed or closed',
-    });
-    findings.judge('TC-3.7-04', /^0(?:2*1)*2*[34]?$/.test(history), {
-      sent,
-      came,
-      expected: 'launched (0), extended (2) for each hop, built (1) or failed (3), closed (4)',
-    });
+    judge(
+      'TC-3.7-05',
+      history.lastIndexOf('0') === 0 && !/[34]./.test(history),
+      'one life for each ID: launched once, nothing after failed or closed',
+    );
+    judge(
+      'TC-3.7-04',
+      /^0(?:2*1)*2*[34]?$/.test(history),
+      'launched (0), extended (2) for each hop, built (1) or failed (3), closed (4)',
+    );
     let hops: readonly string[] = [];
     const isGrowing = changes.every(({ status, text }) => {
       const path = text === '' ? [] : text.split(',');
@@ -78,12 +72,11 @@ export function judgeCircuits(circuits: readonly (readonly Change[])[], findings
       if (status !== 2) return path.join() === before.join();
       return path.length === before.length + 1 && path.slice(0, -1).join() === before.join();
     });
-    findings.judge('TC-3.7-06', isGrowing, {
-      sent,
-      came,
-      expected:
-        'an empty path, one hop more with each extension, and all that was built at the end',
-    });
+    judge(
+      'TC-3.7-06',
+      isGrowing,
+      'an empty path, one hop more with each extension, and all that was built at the end',
+    );
   }
 }
 

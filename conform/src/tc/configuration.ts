@@ -1,79 +1,62 @@
 /** SETCONF and GETCONF (TC 3.2 to 3.5). */
 import type { Findings } from '../findings.ts';
-import { type Frame, message, Type } from './frames.ts';
+import { message, setConf, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
-import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { done, error, isSame, type TcCheck, values } from './check.ts';
 import type { Session } from './session.ts';
 
 const NO_NUMBER = 'it knows no option with a number that could be changed without harm';
 const NO_LIST = 'it knows no option with several values that is not in use';
 const NO_TEXT = 'it knows no option for free text that is not in use';
 
-/** One session that changes options, and what it expects of them. */
-class Settings {
-  readonly #lab: TcLab;
-  readonly #findings: Findings;
-  readonly session: Session;
+/** Sends a SETCONF, and looks at what an option has become: `Key value`, or nothing. */
+type Set = (
+  clauses: string,
+  body: string | Buffer,
+  outcome: 'done' | number,
+  key: string,
+  after: readonly string[],
+) => Promise<void>;
 
-  private constructor(lab: TcLab, findings: Findings, session: Session) {
-    this.#lab = lab;
-    this.#findings = findings;
-    this.session = session;
-  }
-
-  /** To be used on options that are given back afterwards. */
-  static async open(lab: TcLab, findings: Findings, ...keys: readonly string[]): Promise<Settings> {
-    const session = await lab.open();
-    for (const key of keys) await lab.borrow(session, key);
-    return new Settings(lab, findings, session);
-  }
-
-  /** Sends a SETCONF, and looks at what an option has become: `Key value`, or nothing. */
-  async set(
-    clauses: string,
-    body: string | Buffer,
-    outcome: 'done' | number,
-    key: string,
-    after: readonly string[],
-  ): Promise<void> {
-    const request = message(Type.setConf, body);
-    const expected = outcome === 'done' ? done : error(outcome);
-    await expect(this.#findings, clauses, this.session, request, expected);
-    await this.#shows(clauses, request, key, after);
-  }
-
-  async #shows(
-    clauses: string,
-    request: Frame,
-    key: string,
-    after: readonly string[],
-  ): Promise<void> {
-    const lines = await this.#lab.linesOf(this.session, key);
-    this.#findings.judge(clauses, isSame(lines, after), {
+/** To be used on options that are given back afterwards. */
+async function borrowing(
+  lab: TcLab,
+  findings: Findings,
+  ...keys: readonly (string | undefined)[]
+): Promise<{ readonly session: Session; readonly set: Set }> {
+  const session = await lab.open();
+  for (const key of keys) if (key !== undefined) await lab.borrow(session, key);
+  const set: Set = async (clauses, body, outcome, key, after) => {
+    const request = setConf(body);
+    await session.expect(clauses, request, outcome === 'done' ? done : error(outcome));
+    const lines = await lab.linesOf(session, key);
+    const empty = 'a CONFVALUE without a line';
+    findings.judge(clauses, isSame(lines, after), {
       sent: `SETCONF “${request.body.toString().replaceAll('\n', '\\n')}”, then GETCONF ${key}`,
-      came: lines === undefined ? 'no CONFVALUE' : lines.join(', ') || 'a CONFVALUE without a line',
-      expected: after.join(', ') || 'a CONFVALUE without a line',
+      came: lines === undefined ? 'no CONFVALUE' : lines.join(', ') || empty,
+      expected: after.join(', ') || empty,
     });
-  }
+  };
+  return { session, set };
 }
 
-const setting: TcProbe = {
-  clauses: ['TC-3.2-01', 'TC-3.3-01', 'TC-3.3-02', 'TC-3.3-03', 'TC-3.3-04', 'TC-3.1-08'],
+const setting: TcCheck = {
+  clauses: 'TC-3.2-01 TC-3.3-01 TC-3.3-02 TC-3.3-03 TC-3.3-04 TC-3.1-08',
   title: 'SETCONF, right and wrong',
   async run(lab, findings) {
     const { number } = lab.facts;
     if (number === undefined) {
-      findings.pass(this.clauses.join(' '), 'not observable', NO_NUMBER);
+      findings.pass(this.clauses, 'not observable', NO_NUMBER);
       return;
     }
     const { key, value } = number;
-    const settings = await Settings.open(lab, findings, key);
+    const { set } = await borrowing(lab, findings, key);
     let now = value;
     const line = (): string => `${key} ${now}`;
     const sets = async (clauses: string, form: (line: string) => string): Promise<void> => {
       now = now === value + 1 ? value + 2 : value + 1;
-      await settings.set(clauses, form(line()), 'done', key, [line()]);
+      await set(clauses, form(line()), 'done', key, [line()]);
     };
     await sets('TC-3.3-03 TC-3.2-01', (text) => `${text}\n`);
     await sets('TC-3.3-01', (text) => text);
@@ -84,9 +67,9 @@ const setting: TcProbe = {
     await sets('TC-3.3-02', (text) => `  ${text.replace(' ', ' \t ')} \n`);
     // The last of a repeated line counts.
     await sets('TC-3.3-02', (text) => `${key} ${value + 3}\n${text}\n`);
-    await settings.set('TC-3.3-01', '', 'done', key, [line()]);
+    await set('TC-3.3-01', '', 'done', key, [line()]);
     const nul = Buffer.from(`${key} ${value + 3}\n\0`);
-    await settings.set('TC-3.3-01', nul, 0x0003, key, [line()]);
+    await set('TC-3.3-01', nul, 0x0003, key, [line()]);
     const atomic: readonly (readonly [string, string, number])[] = [
       ['TC-3.3-04', `${key} ${value + 3}\n${UNKNOWN_KEY} 1\n`, 0x0004],
       ['TC-3.3-04', `${UNKNOWN_KEY} 1\n${key} ${value + 3}\n`, 0x0004],
@@ -95,36 +78,34 @@ const setting: TcProbe = {
       ['TC-3.1-08', `${key} -1\n`, 0x0005],
     ];
     for (const [clauses, body, code] of atomic) {
-      await settings.set(clauses, body, code, key, [line()]);
+      await set(clauses, body, code, key, [line()]);
     }
   },
 };
 
-const clearing: TcProbe = {
-  clauses: ['TC-3.3-07'],
+const clearing: TcCheck = {
+  clauses: 'TC-3.3-07',
   title: 'an option without a value',
   async run(lab, findings) {
     const { number, text, list } = lab.facts;
-    const keys = [number?.key, text, list?.key].filter((key) => key !== undefined);
-    const { session } = await Settings.open(lab, findings, ...keys);
-    const settings = await Settings.open(lab, findings, ...keys);
+    const { session, set } = await borrowing(lab, findings, number?.key, text, list?.key);
     for (const end of ['\n', ' \n', '']) {
       if (text !== undefined) {
-        await session.ask(message(Type.setConf, `${text} conform\n`));
-        await settings.set('TC-3.3-07', `${text}${end}`, 'done', text, []);
+        await session.ask(setConf(`${text} conform\n`));
+        await set('TC-3.3-07', `${text}${end}`, 'done', text, []);
       }
       if (list !== undefined) {
         const body = list.values.map((value) => `${list.key} ${value}\n`).join('');
-        await session.ask(message(Type.setConf, body));
-        await settings.set('TC-3.3-07', `${list.key}${end}`, 'done', list.key, []);
+        await session.ask(setConf(body));
+        await set('TC-3.3-07', `${list.key}${end}`, 'done', list.key, []);
       }
     }
     if (number === undefined) return;
     // What it was may have been set: the default is what two ways of setting lead back to.
     const defaults: string[] = [];
     for (const value of [number.value + 1, number.value + 2]) {
-      await session.ask(message(Type.setConf, `${number.key} ${value}\n`));
-      await expect(findings, 'TC-3.3-07', session, message(Type.setConf, `${number.key}\n`), done);
+      await session.ask(setConf(`${number.key} ${value}\n`));
+      await session.expect('TC-3.3-07', setConf(`${number.key}\n`), done);
       defaults.push((await lab.linesOf(session, number.key))?.join(', ') ?? 'no CONFVALUE');
     }
     findings.judge('TC-3.3-07', defaults[0] === defaults[1], {
@@ -135,34 +116,30 @@ const clearing: TcProbe = {
   },
 };
 
-const lists: TcProbe = {
-  clauses: ['TC-3.3-05', 'TC-3.4-03'],
+const lists: TcCheck = {
+  clauses: 'TC-3.3-05 TC-3.4-03',
   title: 'options with several values',
   async run(lab, findings) {
     const { list } = lab.facts;
     if (list === undefined) {
-      findings.pass(this.clauses.join(' '), 'not observable', NO_LIST);
+      findings.pass(this.clauses, 'not observable', NO_LIST);
       return;
     }
     const { key } = list;
-    const settings = await Settings.open(lab, findings, key);
+    const { set } = await borrowing(lab, findings, key);
     const [one, two, three] = list.values.map((value) => `${key} ${value}`);
     const body = (...lines: readonly (string | undefined)[]): string =>
       lines.map((line) => `${line}\n`).join('');
-    await settings.set('TC-3.4-03 TC-3.3-05', body(two, one, three), 'done', key, [
-      two!,
-      one!,
-      three!,
-    ]);
-    await settings.set('TC-3.3-05', body(three), 'done', key, [three!]);
-    await settings.set('TC-3.3-05', body(one, two), 'done', key, [one!, two!]);
+    await set('TC-3.4-03 TC-3.3-05', body(two, one, three), 'done', key, [two!, one!, three!]);
+    await set('TC-3.3-05', body(three), 'done', key, [three!]);
+    await set('TC-3.3-05', body(one, two), 'done', key, [one!, two!]);
   },
 };
 
-const getting: TcProbe = {
-  clauses: ['TC-3.2-01', 'TC-3.4-01', 'TC-3.4-02', 'TC-3.4-04', 'TC-3.5-01'],
+const getting: TcCheck = {
+  clauses: 'TC-3.2-01 TC-3.4-01 TC-3.4-02 TC-3.4-04 TC-3.5-01',
   title: 'GETCONF, right and wrong',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const { known } = lab.facts;
     const linesOf = new Map<string, readonly string[]>();
@@ -173,8 +150,7 @@ const getting: TcProbe = {
       clauses: string,
       body: string,
       lines: readonly string[],
-    ): Promise<unknown> =>
-      expect(findings, clauses, session, message(Type.getConf, body), values(...lines));
+    ): Promise<unknown> => session.expect(clauses, message(Type.getConf, body), values(...lines));
     const [one, two] = known;
     const five = Array.from({ length: 5 }, (_, at) => known[at % known.length]!);
     const body = (keys: readonly string[]): string => keys.map((key) => `${key}\n`).join('');
@@ -191,21 +167,15 @@ const getting: TcProbe = {
       [one, UNKNOWN_KEY],
       [UNKNOWN_KEY, one],
     ]) {
-      await expect(
-        findings,
-        'TC-3.4-04',
-        session,
-        message(Type.getConf, body(keys)),
-        error(0x0004),
-      );
+      await session.expect('TC-3.4-04', message(Type.getConf, body(keys)), error(0x0004));
     }
     const { text } = lab.facts;
     if (text !== undefined) await gets('TC-3.4-02', body([text, one]), of(one));
   },
 };
 
-const texts: TcProbe = {
-  clauses: ['TC-3.5-02'],
+const texts: TcCheck = {
+  clauses: 'TC-3.5-02',
   title: 'values with spaces',
   async run(lab, findings) {
     const key = lab.facts.text;
@@ -213,10 +183,10 @@ const texts: TcProbe = {
       findings.pass('TC-3.5-02', 'not observable', NO_TEXT);
       return;
     }
-    const settings = await Settings.open(lab, findings, key);
+    const { set } = await borrowing(lab, findings, key);
     const line = `${key} two  words, and more`;
-    await settings.set('TC-3.5-02', `${line}\n`, 'done', key, [line]);
+    await set('TC-3.5-02', `${line}\n`, 'done', key, [line]);
   },
 };
 
-export const configurationProbes: readonly TcProbe[] = [setting, clearing, lists, getting, texts];
+export const configurationChecks: readonly TcCheck[] = [setting, clearing, lists, getting, texts];

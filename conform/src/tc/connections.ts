@@ -3,9 +3,9 @@ import type { Findings } from '../findings.ts';
 import type { Wire } from '../wire.ts';
 import { byId, judgeCircuits, judgeLinks, judgeStreams } from './changes.ts';
 import { Ticker } from './events.ts';
-import { type Change, Code, codeOf, describeFrame, message, setEvents, Type } from './frames.ts';
+import { type Change, Code, codeOf, describeFrame, setConf, setEvents } from './frames.ts';
 import type { TcLab } from './lab.ts';
-import type { TcProbe } from './probe.ts';
+import type { TcCheck } from './check.ts';
 import type { Session } from './session.ts';
 import { withTraffic } from './traffic.ts';
 
@@ -19,28 +19,18 @@ const PAYLOAD = Buffer.alloc(100_000, 'conform ');
 const DIRTINESS = 'MaxCircuitDirtiness';
 const LEAST_DIRTINESS_S = 10;
 
-const eventClauses = [
-  'TC-3.7-03',
-  'TC-3.7-04',
-  'TC-3.7-05',
-  'TC-3.7-06',
-  'TC-3.7-07',
-  'TC-3.7-08',
-  'TC-3.7-09',
-  'TC-3.7-10',
-  'TC-3.7-11',
-  'TC-3.7-01',
-  'TC-3.7-12',
-];
+const eventClauses =
+  'TC-3.7-03 TC-3.7-04 TC-3.7-05 TC-3.7-06 TC-3.7-07 TC-3.7-08 TC-3.7-09 TC-3.7-10 ' +
+  'TC-3.7-11 TC-3.7-01 TC-3.7-12';
 
-const events: TcProbe = {
+const events: TcCheck = {
   clauses: eventClauses,
   title: 'connections, and the events that they cause',
   run: (lab, findings) =>
     withTraffic(lab, findings, eventClauses, async (traffic) => {
       const session = await lab.open();
       await lab.borrow(session, DIRTINESS);
-      await session.ask(message(Type.setConf, `${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
+      await session.ask(setConf(`${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
       await session.ask(setEvents(1, 2, 3, 4));
       const lone = await Promise.all(
         [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
@@ -128,4 +118,4 @@ async function renewCircuits(
   await ticker.ticks(1);
 }
 
-export const connectionProbes: readonly TcProbe[] = [events];
+export const connectionChecks: readonly TcCheck[] = [events];

@@ -1,10 +1,20 @@
 /** SETEVENTS and EVENT, without traffic (TC 1, 3.6 and 3.7). */
-import type { Findings } from '../findings.ts';
-import { Code, codeOf, describeFrame, message, setEvents, Type } from './frames.ts';
+import {
+  Code,
+  codeOf,
+  describeFrame,
+  type Frame,
+  getConf,
+  message,
+  setConf,
+  setEvents,
+  signal,
+  Type,
+} from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
-import { done, error, expect, type TcProbe } from './probe.ts';
-import type { Session } from './session.ts';
+import { done, error, type TcCheck } from './check.ts';
+import type { Expected, Session } from './session.ts';
 
 const ALL = [1, 2, 3, 4, 5];
 
@@ -32,19 +42,19 @@ export class Ticker {
   }
 }
 
-const asking: TcProbe = {
-  clauses: ['TC-1-07', 'TC-3.2-01', 'TC-3.6-01', 'TC-3.6-02', 'TC-3.6-05', 'TC-3.7-12'],
+const asking: TcCheck = {
+  clauses: 'TC-1-07 TC-3.2-01 TC-3.6-01 TC-3.6-02 TC-3.6-05 TC-3.7-12',
   title: 'asking for events',
   async run(lab, findings) {
     const session = await lab.open();
     const ask = (ids: string, ...codes: readonly number[]): Promise<unknown> =>
-      expect(findings, ids, session, setEvents(...codes), done);
+      session.expect(ids, setEvents(...codes), done);
     await ask('TC-3.6-02 TC-3.6-01', ...ALL);
     await ask('TC-3.6-01', Code.bandwidth, Code.bandwidth);
     await ask('TC-3.6-02', Code.log);
     await ask('TC-3.2-01');
     for (const codes of [[0x0000], [0x0006], [0x7777], [Code.log, 0x7777], [0x0006, Code.log]]) {
-      await expect(findings, 'TC-3.6-05', session, setEvents(...codes), error(0x0006));
+      await session.expect('TC-3.6-05', setEvents(...codes), error(0x0006));
     }
     const ticker = await Ticker.start(lab);
     const came = await ticker.ticks();
@@ -56,89 +66,68 @@ const asking: TcProbe = {
   },
 };
 
-/** Something that is done to a list of events, and what must come of it. */
-interface Change {
+const unknownCode = error(0x0006);
+const BANDWIDTH = setEvents(Code.bandwidth);
+const CIRCUIT = setEvents(Code.circuit);
+
+/** What is asked one after the other, and whether reports of the bandwidth must still come after that. */
+const changes: readonly {
   readonly clauses: string;
   readonly what: string;
-  readonly act: (session: Session, findings: Findings) => Promise<unknown>;
-  /** The kind to look at, and whether it must still come. */
-  readonly code: number;
+  readonly first: Frame;
+  readonly then: Frame;
   readonly comes: boolean;
-}
-
-const changes: readonly Change[] = [
+  /** What the second must be answered with, and the clause that says so. */
+  readonly answer?: readonly [clause: string, Expected];
+}[] = [
   {
     clauses: 'TC-3.6-03',
     what: 'SETEVENTS with all codes, then with none',
-    async act(session, findings) {
-      await session.ask(setEvents(...ALL));
-      await expect(findings, 'TC-3.6-03', session, setEvents(), done);
-    },
-    code: Code.bandwidth,
+    first: setEvents(...ALL),
+    then: setEvents(),
     comes: false,
+    answer: ['TC-3.6-03', done],
   },
   {
     clauses: 'TC-3.6-04',
     what: 'SETEVENTS with 0x0004, then with 0x0001',
-    async act(session) {
-      await session.ask(setEvents(Code.bandwidth));
-      await session.ask(setEvents(Code.circuit));
-    },
-    code: Code.bandwidth,
+    first: BANDWIDTH,
+    then: CIRCUIT,
     comes: false,
   },
   {
     clauses: 'TC-3.6-04',
     what: 'SETEVENTS with 0x0001, then with 0x0004',
-    async act(session) {
-      await session.ask(setEvents(Code.circuit));
-      await session.ask(setEvents(Code.bandwidth));
-    },
-    code: Code.bandwidth,
+    first: CIRCUIT,
+    then: BANDWIDTH,
     comes: true,
   },
   {
     clauses: 'TC-3.6-06 TC-3.6-05',
     what: 'SETEVENTS with 0x0004, then with 0x0001 and 0x7777',
-    async act(session, findings) {
-      await session.ask(setEvents(Code.bandwidth));
-      await expect(findings, 'TC-3.6-05', session, setEvents(Code.circuit, 0x7777), error(0x0006));
-    },
-    code: Code.bandwidth,
+    first: BANDWIDTH,
+    then: setEvents(Code.circuit, 0x7777),
     comes: true,
+    answer: ['TC-3.6-05', unknownCode],
   },
   {
     clauses: 'TC-3.6-06',
     what: 'SETEVENTS with 0x0001, then with 0x0004 and 0x7777',
-    async act(session) {
-      await session.ask(setEvents(Code.circuit));
-      await session.ask(setEvents(Code.bandwidth, 0x7777));
-    },
-    code: Code.bandwidth,
+    first: CIRCUIT,
+    then: setEvents(Code.bandwidth, 0x7777),
     comes: false,
   },
   {
     clauses: 'TC-3.6-06 TC-3.6-01',
     what: 'SETEVENTS with 0x0004, then with one octet',
-    async act(session) {
-      await session.ask(setEvents(Code.bandwidth));
-      await session.ask(message(Type.setEvents, Buffer.of(0)));
-    },
-    code: Code.bandwidth,
+    first: BANDWIDTH,
+    then: message(Type.setEvents, Buffer.of(0)),
     comes: true,
   },
 ];
 
-const changing: TcProbe = {
-  clauses: [
-    'TC-1-06',
-    'TC-3.6-01',
-    'TC-3.6-03',
-    'TC-3.6-04',
-    'TC-3.6-05',
-    'TC-3.6-06',
-    'TC-3.6-02',
-  ],
+const changing: TcCheck = {
+  clauses: 'TC-1-06 TC-3.6-01 TC-3.6-03 TC-3.6-04 TC-3.6-05 TC-3.6-06 TC-3.6-02',
   title: 'changing what is asked for',
   async run(lab, findings) {
     const silent = await lab.open();
@@ -146,30 +135,32 @@ const changing: TcProbe = {
     const cases = [];
     for (const change of changes) {
       const session = await lab.open();
-      await change.act(session, findings);
-      cases.push({ ...change, session, before: session.count(change.code) });
+      await session.ask(change.first);
+      if (change.answer === undefined) await session.ask(change.then);
+      else await session.expect(change.answer[0], change.then, change.answer[1]);
+      cases.push({ ...change, session, before: session.count(Code.bandwidth) });
     }
     if (!(await ticker.ticks())) {
-      const ids = this.clauses.filter((id) => id !== 'TC-3.6-05').join(' ');
+      const ids = this.clauses.replace(' TC-3.6-05', '');
       findings.pass(ids, 'not observable', 'it reports no bandwidth, so that nothing happens');
       return;
     }
-    for (const { clauses, what, code, comes, session, before } of cases) {
+    for (const { clauses, what, comes, session, before } of cases) {
       // A report that is due must be there with the next one on the other connection, at the latest.
       if (comes) {
-        while (session.count(code) === before && (await ticker.ticks(1))) {
-          if (ticker.session.count(code) > 3 * TICKS) break;
+        while (session.count(Code.bandwidth) === before && (await ticker.ticks(1))) {
+          if (ticker.session.count(Code.bandwidth) > 3 * TICKS) break;
         }
       }
       await session.ask(setEvents());
-      const more = session.count(code) - before;
+      const more = session.count(Code.bandwidth) - before;
       findings.judge(clauses, comes ? more > 0 : more === 0, {
         sent: what,
-        came: `${more} EVENTs of code 0x000${code} afterwards`,
+        came: `${more} EVENTs of code 0x0004 afterwards`,
         expected: comes ? 'one every second' : 'none',
       });
     }
-    await silent.ask(message(Type.getConf, `${lab.facts.known[0]}\n`));
+    await silent.ask(getConf(lab.facts.known[0]));
     findings.judge('TC-1-06 TC-3.6-02', silent.events.length === 0, {
       sent: 'no SETEVENTS, while other connections were sent events',
       came: silent.events.map(describeFrame).join(', ') || 'no EVENT',
@@ -178,15 +169,15 @@ const changing: TcProbe = {
   },
 };
 
-const logging: TcProbe = {
-  clauses: ['TC-3.7-13', 'TC-3.7-01', 'TC-3.6-02', 'TC-3.10-05', 'TC-3.10-08'],
+const logging: TcCheck = {
+  clauses: 'TC-3.7-13 TC-3.7-01 TC-3.6-02 TC-3.10-05 TC-3.10-08',
   title: 'messages of the log',
   async run(lab, findings) {
     const session = await lab.open();
     const ticker = await Ticker.start(lab);
     await session.ask(setEvents(Code.log));
-    const dump = message(Type.signal, Buffer.of(0x10));
-    await expect(findings, 'TC-3.10-05 TC-3.10-08', session, dump, done);
+    const dump = signal(0x10);
+    await session.expect('TC-3.10-05 TC-3.10-08', dump, done);
     await ticker.ticks(1);
     const lines = session.count(Code.log);
     if (lines > 0) {
@@ -200,7 +191,7 @@ const logging: TcProbe = {
     const { number } = lab.facts;
     const provocations = [
       message(Type.getConf, 'HiddenServicePort\n'),
-      message(Type.setConf, number === undefined ? `${UNKNOWN_KEY} 1\n` : `${number.key} banana\n`),
+      setConf(number === undefined ? `${UNKNOWN_KEY} 1\n` : `${number.key} banana\n`),
       message(Type.authenticate, 'no secret of this server'),
     ];
     for (const request of lines > 0 ? [] : provocations) await session.ask(request);
@@ -219,4 +210,4 @@ const logging: TcProbe = {
   },
 };
 
-export const eventProbes: readonly TcProbe[] = [asking, changing, logging];
+export const eventChecks: readonly TcCheck[] = [asking, changing, logging];

@@ -2,8 +2,8 @@
 import { dialWire, ownLoopbackAddress, Trap } from '../wire.ts';
 import { inParallel } from '../parallel.ts';
 import { socksConnect } from '../socks.ts';
-import { mapAddress, message, setEvents, Type } from './frames.ts';
-import type { TcProbe } from './probe.ts';
+import { getConf, mapAddress, setEvents, Type } from './frames.ts';
+import type { TcCheck } from './check.ts';
 
 /** The limit, and what two ends of a connection may hold in their sockets. */
 const FLOOD_OCTETS = 32 * 1024 * 1024;
@@ -18,8 +18,8 @@ const FIRST_CONNECTIONS = 200;
 /** As long as a host name can be: it stands in the events of every connection. */
 const LONG_NAME = `${'conform.'.repeat(30)}invalid`;
 
-const flood: TcProbe = {
-  clauses: ['TC-4.2-01'],
+const flood: TcCheck = {
+  clauses: 'TC-4.2-01',
   title: 'sixteen megabytes of events that are not read',
   async run(lab, findings) {
     const { socks, permissions } = lab.options;
@@ -67,7 +67,7 @@ const flood: TcProbe = {
       came: end === 'silent' ? 'all of it, once it was read' : `the connection: ${end}`,
       expected: 'a closed connection',
     });
-    const { frames } = await reader.ask(message(Type.getConf, `${lab.facts.known[0]}\n`));
+    const { frames } = await reader.ask(getConf(lab.facts.known[0]));
     findings.judge('TC-4.2-01', frames[0]?.type === Type.confValue, {
       ...evidence,
       came:
@@ -77,4 +77,4 @@ const flood: TcProbe = {
   },
 };
 
-export const floodProbes: readonly TcProbe[] = [flood];
+export const floodChecks: readonly TcCheck[] = [flood];

@@ -45,6 +45,21 @@ export function message(type: number, body: Uint8Array | string = ''): Frame {
   return { type, body: Buffer.from(body) };
 }
 
+/** GETCONF of keys, each on a line of its own. */
+export function getConf(...keys: readonly string[]): Frame {
+  return message(Type.getConf, keys.map((key) => `${key}\n`).join(''));
+}
+
+/** SETCONF. */
+export function setConf(body: Uint8Array | string = ''): Frame {
+  return message(Type.setConf, body);
+}
+
+/** SIGNAL, as a rule of one octet. */
+export function signal(...octets: readonly number[]): Frame {
+  return message(Type.signal, Buffer.from(octets));
+}
+
 /** The bytes of a message. */
 export function encode({ type, body }: Frame): Buffer {
   const head = Buffer.alloc(4);

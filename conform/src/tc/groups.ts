@@ -1,17 +1,17 @@
 /** Options that mean something together: those of hidden services (TC 3.3 and 3.4). */
 import { join } from 'node:path';
-import { confLines, message, Type } from './frames.ts';
+import { confLines, type Frame, getConf, setConf, Type } from './frames.ts';
 import { GROUP, GROUP_HEAD, type TcLab } from './lab.ts';
-import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { done, error, isSame, type TcCheck, values } from './check.ts';
 import { describeAnswer, type Session } from './session.ts';
 
 /** The group has two more in the document, which later Tors have dropped. */
 const PORT = 'HiddenServicePort';
 const dropped = ['HiddenServiceNodes', 'HiddenServiceExcludeNodes'];
 
-const clauses = ['TC-3.3-06', 'TC-3.4-05', 'TC-3.4-06'];
+const clauses = 'TC-3.3-06 TC-3.4-05 TC-3.4-06';
 
-const hiddenServices: TcProbe = {
+const hiddenServices: TcCheck = {
   clauses,
   title: 'the options of hidden services',
   async run(lab, findings) {
@@ -26,16 +26,16 @@ const hiddenServices: TcProbe = {
         }),
       );
       const reason = 'it has no options whose meaning hangs on others';
-      findings.pass(clauses.join(' '), 'not applicable', reason);
+      findings.pass(clauses, 'not applicable', reason);
       return;
     }
     const members = [GROUP_HEAD, PORT];
     for (const key of dropped) {
-      const answer = await session.ask(message(Type.getConf, `${key}\n`));
+      const answer = await session.ask(getConf(key));
       if (!error(0x0004).isMet(answer)) members.push(key);
     }
     for (const key of members) {
-      await expect(findings, 'TC-3.4-05', session, message(Type.getConf, `${key}\n`), values());
+      await session.expect('TC-3.4-05', getConf(key), values());
     }
     if (group === 'used') {
       const reason = 'it has hidden services, which the check would take down for a moment';
@@ -52,14 +52,14 @@ const hiddenServices: TcProbe = {
     const serviceLines = (number: number): readonly string[] =>
       linesOfService(lab, number).filter((line) => members.includes(line.split(' ')[0]!));
     const two = [...serviceLines(1), ...serviceLines(2)];
-    const set = await session.ask(setConf(two));
+    const set = await session.ask(setLines(two));
     if (!done.isMet(set)) {
       const reason = `it takes no hidden service: ${describeAnswer(set)}`;
       findings.pass('TC-3.3-06 TC-3.4-06', 'not observable', reason);
       return;
     }
     const shows = async (ids: string, sent: string, lines: readonly string[]): Promise<void> => {
-      const answer = await session.ask(message(Type.getConf, `${GROUP}\n`));
+      const answer = await session.ask(getConf(GROUP));
       const found = answer.frames[0] && confLines(answer.frames[0]);
       const expected = lines.filter((line) => isKept(line, found));
       findings.judge(ids, answer.frames.length === 1 && isSame(found, expected), {
@@ -71,16 +71,16 @@ const hiddenServices: TcProbe = {
     await shows('TC-3.4-06', 'SETCONF of two hidden services', two);
     for (const key of members) {
       const when = 'with two hidden services';
-      const request = message(Type.getConf, `${key}\n`);
-      await expect(findings, 'TC-3.4-05', session, request, values(), when);
+      const request = getConf(key);
+      await session.expect('TC-3.4-05', request, values(), when);
     }
     const third = serviceLines(3).slice(0, 2);
-    await expect(findings, 'TC-3.3-06', session, setConf(third), done);
+    await session.expect('TC-3.3-06', setLines(third), done);
     await shows('TC-3.3-06 TC-3.4-06', 'SETCONF of two hidden services, then of another', third);
-    await expect(findings, 'TC-3.3-06', session, setConf([PORT]), done);
+    await session.expect('TC-3.3-06', setLines([PORT]), done);
     await shows('TC-3.3-06', `SETCONF of a hidden service, then of ${PORT} alone`, []);
-    const virtual = message(Type.setConf, `${GROUP} value\n`);
-    await expect(findings, 'TC-3.4-06', session, virtual, error(0x0005));
+    const virtual = setConf(`${GROUP} value\n`);
+    await session.expect('TC-3.4-06', virtual, error(0x0005));
   },
 };
 
@@ -94,14 +94,14 @@ async function judgeUnknown(
   session: Session,
   judge: (holds: boolean, came: string) => void,
 ): Promise<void> {
-  const member = await session.ask(message(Type.getConf, `${PORT}\n`));
+  const member = await session.ask(getConf(PORT));
   if (member.frames[0]?.type !== Type.confValue) return;
-  const virtual = await session.ask(message(Type.getConf, `${GROUP}\n`));
+  const virtual = await session.ask(getConf(GROUP));
   judge(false, `${describeAnswer(member)}; ${describeAnswer(virtual)}`);
 }
 
-function setConf(lines: readonly string[]): ReturnType<typeof message> {
-  return message(Type.setConf, lines.map((line) => `${line}\n`).join(''));
+function setLines(lines: readonly string[]): Frame {
+  return setConf(lines.map((line) => `${line}\n`).join(''));
 }
 
 /** A hidden service in the kit's own folder, whose port leads to nobody. */
@@ -115,4 +115,4 @@ function linesOfService(lab: TcLab, number: number): readonly string[] {
   ];
 }
 
-export const groupProbes: readonly TcProbe[] = [hiddenServices];
+export const groupChecks: readonly TcCheck[] = [hiddenServices];

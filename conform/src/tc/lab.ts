@@ -1,7 +1,8 @@
-/** The server under test: sessions with it, what it knows, and what is owed to it afterwards. */
 import { setMaxListeners } from 'node:events';
 import { ExaminationError } from '../errors.ts';
 import type { Endpoint } from 'postern/pt';
+import { Findings } from '../findings.ts';
+import type { ExamineOptions, Lab } from '../examine.ts';
 import { Guard } from '../guard.ts';
 import type { Allowance } from '../patience.ts';
 import {
@@ -9,12 +10,14 @@ import {
   confLines,
   decodePair,
   type Frame,
+  getConf,
   mapAddress,
   message,
   type Pair,
+  setConf,
   Type,
 } from './frames.ts';
-import { isSame } from './probe.ts';
+import { isSame } from './check.ts';
 import { type Answer, describeAnswer, Session, type TcAddress } from './session.ts';
 
 /** What proves to the server who we are. */
@@ -28,7 +31,7 @@ export interface TcSecret {
 /** What may be done to the server besides what leaves no trace. */
 export interface TcPermissions {
   /** SAVECONF, which rewrites its torrc. */
-  readonly saveConf?: boolean;
+  readonly saveconf?: boolean;
   /** SIGNAL reload and debug; what others have set and not saved is lost by it. */
   readonly reload?: boolean;
   /** SIGNAL shutdown, last of all. */
@@ -39,17 +42,19 @@ export interface TcPermissions {
   readonly flood?: boolean;
 }
 
-/** What is examined, and with how much patience. */
-export interface TcLabOptions {
+/** What to examine, and how. */
+export interface TcOptions extends ExamineOptions {
   readonly address: TcAddress;
+  /** What the server wants to see; where it trusts whoever connects, none. */
   readonly secret?: TcSecret;
-  readonly permissions: TcPermissions;
   /** A SOCKS port of the server, for traffic. */
   readonly socks?: Endpoint;
-  readonly patienceMs: number;
-  readonly signal: AbortSignal;
+  /** What may be done to it besides what is put back afterwards. */
+  readonly permissions?: TcPermissions;
+  /** How long the server may take for anything that it has to do. */
+  readonly patienceMs?: number;
   /** Hears of what could not be put back. */
-  readonly onLeftBehind: (what: string) => void;
+  readonly onLeftBehind?: (what: string) => void;
 }
 
 /** What a server turned out to know. */
@@ -71,6 +76,17 @@ export interface TcFacts {
   readonly group: 'unknown' | 'unused' | 'used';
 }
 
+/** What a server may take for an answer; the slowest on a loaded machine stays far below. */
+const PATIENCE_MS = 10_000;
+
+type Defaulted = 'patienceMs' | 'permissions' | 'onLeftBehind';
+
+const defaults: Required<Pick<TcOptions, Defaulted>> = {
+  patienceMs: PATIENCE_MS,
+  permissions: {},
+  onLeftBehind: () => {},
+};
+
 /** How long the kit may take to put things back. */
 const RESTORE_PATIENCE_MS = 5000;
 
@@ -78,20 +94,24 @@ const RESTORE_PATIENCE_MS = 5000;
 export const GROUP = 'HiddenServiceOptions';
 export const GROUP_HEAD = 'HiddenServiceDir';
 
-export class TcLab {
-  readonly options: TcLabOptions;
+/** Where a TC server is examined: sessions with it, and what is owed to it afterwards. */
+export class TcLab implements Lab {
+  readonly options: TcOptions & Required<Pick<TcOptions, Defaulted>>;
   /** Every session so far. */
   readonly sessions: Session[] = [];
+  readonly #findings: Findings;
   #facts: TcFacts | undefined;
   #guard: Guard | undefined;
   /** Options that were changed, with the lines that they had. */
   readonly #borrowed = new Map<string, readonly string[]>();
   readonly #mapped = new Set<string>();
 
-  constructor(options: TcLabOptions) {
+  /** @param findings what its sessions add to when an answer is expected */
+  constructor(options: TcOptions, findings: Findings) {
+    this.#findings = findings;
     // Many wait at once.
     setMaxListeners(0, options.signal);
-    this.options = options;
+    this.options = { ...defaults, ...options };
   }
 
   /** What `discover` found. */
@@ -125,7 +145,13 @@ export class TcLab {
    * @throws ExaminationError `ERR_CONFORM_SERVER`
    */
   async connect(): Promise<Session> {
-    const session = await Session.open(this.options.address, this.options);
+    // What it knows must be found out in any case: to be impatient then would only be a mistake.
+    const leastMs = this.#facts === undefined ? PATIENCE_MS : 0;
+    const session = await Session.open(this.options.address, {
+      ...this.options,
+      patienceMs: Math.max(leastMs, this.patienceMs),
+      findings: this.#findings,
+    });
     if (session === undefined) throw serverError('nobody answers at the address');
     this.sessions.push(session);
     return session;
@@ -148,9 +174,9 @@ export class TcLab {
    *
    * @throws ExaminationError `ERR_CONFORM_SERVER` when there is nothing to examine
    */
-  async discover(): Promise<TcFacts> {
+  async discover(): Promise<void> {
     const session = await this.connect();
-    const first = await session.ask(message(Type.getConf, `${candidates.known[0]}\n`));
+    const first = await session.ask(getConf(candidates.known[0]));
     const isOpen = first.frames[0]?.type === Type.confValue || isError(first, 0x0004);
     if (!isOpen && !isError(first, 0x0007)) {
       throw serverError(`it does not speak TC; to a GETCONF came: ${describeAnswer(first)}`);
@@ -160,7 +186,7 @@ export class TcLab {
     const linesOf = async (key: string): Promise<readonly string[] | undefined> => {
       const each = await this.connect();
       if (!isOpen) await this.#unlock(each);
-      const { frames } = await each.ask(message(Type.getConf, `${key}\n`));
+      const { frames } = await each.ask(getConf(key));
       each.close();
       return frames[0] && confLines(frames[0]);
     };
@@ -194,12 +220,11 @@ export class TcLab {
       list: list && { key: list[0], values: list[1] },
       group: group === undefined ? 'unknown' : group.length === 0 ? 'unused' : 'used',
     };
-    return this.#facts;
   }
 
   /** The lines that GETCONF returns for a key; undefined when there is no such answer. */
   async linesOf(session: Session, key: string): Promise<readonly string[] | undefined> {
-    const { frames } = await session.ask(message(Type.getConf, `${key}\n`));
+    const { frames } = await session.ask(getConf(key));
     return frames.length === 1 ? confLines(frames[0]!) : undefined;
   }
 
@@ -213,7 +238,7 @@ export class TcLab {
     return pairs.every((pair) => pair !== undefined) ? pairs : undefined;
   }
 
-  /** To be called before an option is changed: it gets its lines back at the end of the probe. */
+  /** To be called before an option is changed: it gets its lines back at the end of the check. */
   async borrow(session: Session, key: string): Promise<void> {
     if (this.#borrowed.has(key)) return;
     const lines = await this.linesOf(session, key);
@@ -228,7 +253,8 @@ export class TcLab {
   /** Puts back what was changed; says so where it cannot. Also when the examination was given up. */
   async restore(): Promise<void> {
     if (this.#borrowed.size + this.#mapped.size === 0) return;
-    const options = { patienceMs: RESTORE_PATIENCE_MS, signal: new AbortController().signal };
+    const { signal } = new AbortController();
+    const options = { patienceMs: RESTORE_PATIENCE_MS, signal, findings: new Findings() };
     const session = await Session.open(this.options.address, options);
     if (session !== undefined && this.facts.access !== 'open') await session.ask(this.authenticate);
     for (const [key, lines] of this.#borrowed) {
@@ -270,7 +296,7 @@ export class TcLab {
   async #putBack(session: Session, key: string, lines: readonly string[]): Promise<boolean> {
     const bare = key === GROUP ? GROUP_HEAD : key;
     for (const body of [`${bare}\n`, lines.map((line) => `${line}\n`).join('')]) {
-      await session.ask(message(Type.setConf, body));
+      await session.ask(setConf(body));
       if (isSame(await this.linesOf(session, key), lines)) return true;
     }
     return false;
@@ -284,7 +310,7 @@ export class TcLab {
   }
 }
 
-/** A GETCONF of two options: no probe asks for these two and no others. */
+/** A GETCONF of two options: no check asks for these two and no others. */
 function fenceOf([one, two]: TcFacts['known']): NonNullable<Session['fence']> {
   return {
     request: message(Type.getConf, `${one}\n${two}\n`),

@@ -1,26 +1,19 @@
 /** Connections to mapped addresses (TC 3.11). */
 import { decodePair, type Frame, mapAddress } from './frames.ts';
-import type { TcProbe } from './probe.ts';
+import type { TcCheck } from './check.ts';
 import { withTraffic } from './traffic.ts';
 
 /** Addresses that lead nowhere, and so are met on no way but by a mapping. */
 const V4 = '192.0.2.79';
 const NAME = 'mapped.conform.invalid';
 
-const mappedClauses = [
-  'TC-3.11-05',
-  'TC-3.11-10',
-  'TC-3.11-12',
-  'TC-3.11-13',
-  'TC-3.11-14',
-  'TC-3.11-15',
-];
+const mappedClauses = 'TC-3.11-05 TC-3.11-10 TC-3.11-12 TC-3.11-13 TC-3.11-14 TC-3.11-15';
 
-const mapped: TcProbe = {
+const mapped: TcCheck = {
   clauses: mappedClauses,
   title: 'connections to mapped addresses',
   run: (lab, findings) =>
-    withTraffic(lab, findings, mappedClauses.slice(0, 1).concat('TC-3.11-15'), async (traffic) => {
+    withTraffic(lab, findings, 'TC-3.11-05 TC-3.11-15', async (traffic) => {
       const session = await lab.open();
       const plain = await traffic.connect('127.0.0.1');
       if (typeof plain === 'string') {
@@ -94,4 +87,4 @@ const mapped: TcProbe = {
     }),
 };
 
-export const mappedConnectionProbes: readonly TcProbe[] = [mapped];
+export const mappedConnectionChecks: readonly TcCheck[] = [mapped];

@@ -7,10 +7,11 @@ import {
   mapAddress,
   message,
   type Pair,
+  setConf,
   Type,
 } from './frames.ts';
 import type { TcLab } from './lab.ts';
-import { done, error, expect, mapped, type TcProbe } from './probe.ts';
+import { done, error, mapped, type TcCheck } from './check.ts';
 import { describeAnswer, type Session } from './session.ts';
 
 /** Addresses for documentation (RFC 5737, RFC 3849) and names that are never given to anyone. */
@@ -22,44 +23,39 @@ const OTHER_NAME = 'to.conform.invalid';
 /** The null addresses, by kind. */
 const nulls = { IPv4: '0.0.0.0', IPv6: '::', name: '.' } as const;
 
-/** The mappings of one probe. */
-class Mappings {
+/** The mappings of one check. */
+interface Mappings {
   readonly session: Session;
-  readonly #lab: TcLab;
-  readonly #findings: Findings;
-
-  private constructor(session: Session, lab: TcLab, findings: Findings) {
-    this.session = session;
-    this.#lab = lab;
-    this.#findings = findings;
-  }
-
-  static async open(lab: TcLab, findings: Findings): Promise<Mappings> {
-    return new Mappings(await lab.open(), lab, findings);
-  }
-
   /** Maps an address that is given back afterwards. */
-  async map(clauses: string, ...pair: Pair): Promise<void> {
-    this.#lab.borrowAddress(pair[0]);
-    await expect(this.#findings, clauses, this.session, mapAddress(...pair), mapped(pair));
-  }
-
+  map(clauses: string, ...pair: Pair): Promise<void>;
   /** Looks whether an address is mapped, and how. */
-  async lists(
+  lists(
     clauses: string,
     when: string,
     from: string,
     to: string | undefined,
-    session: Session = this.session,
-  ): Promise<void> {
-    const found = (await this.#lab.mappings(session))?.filter(([original]) => original === from);
-    const isRight = to === undefined ? found?.length === 0 : isOne(found, to);
-    this.#findings.judge(clauses, isRight, {
-      sent: `${when}, then GETALLMAPPINGS`,
-      came: found === undefined ? 'not ADDRESSMAPPED messages and DONE' : describePairs(found),
-      expected: to === undefined ? `no mapping of ${from}` : `${from} → ${to}, once`,
-    });
-  }
+    other?: Session,
+  ): Promise<void>;
+}
+
+async function openMappings(lab: TcLab, findings: Findings): Promise<Mappings> {
+  const session = await lab.open();
+  return {
+    session,
+    async map(clauses, ...pair) {
+      lab.borrowAddress(pair[0]);
+      await session.expect(clauses, mapAddress(...pair), mapped(pair));
+    },
+    async lists(clauses, when, from, to, other = session) {
+      const found = (await lab.mappings(other))?.filter(([original]) => original === from);
+      const isRight = to === undefined ? found?.length === 0 : isOne(found, to);
+      findings.judge(clauses, isRight, {
+        sent: `${when}, then GETALLMAPPINGS`,
+        came: found === undefined ? 'not ADDRESSMAPPED messages and DONE' : describePairs(found),
+        expected: to === undefined ? `no mapping of ${from}` : `${from} → ${to}, once`,
+      });
+    },
+  };
 }
 
 function isOne(found: readonly Pair[] | undefined, to: string): boolean {
@@ -70,23 +66,13 @@ function describePairs(pairs: readonly Pair[]): string {
   return pairs.map((pair) => pair.join(' → ')).join(', ') || 'no mapping of it';
 }
 
-const mapping: TcProbe = {
-  clauses: [
-    'TC-3.2-01',
-    'TC-3.11-01',
-    'TC-3.11-02',
-    'TC-3.11-03',
-    'TC-3.11-04',
-    'TC-3.11-06',
-    'TC-3.11-13',
-    'TC-3.11-14',
-    'TC-3.12-01',
-    'TC-3.13-01',
-    'TC-3.13-02',
-  ],
+const mapping: TcCheck = {
+  clauses:
+    'TC-3.2-01 TC-3.11-01 TC-3.11-02 TC-3.11-03 TC-3.11-04 TC-3.11-06 TC-3.11-13 ' +
+    'TC-3.11-14 TC-3.12-01 TC-3.13-01 TC-3.13-02',
   title: 'addresses mapped, again, and no more',
   async run(lab, findings) {
-    const mappings = await Mappings.open(lab, findings);
+    const mappings = await openMappings(lab, findings);
     const before = (await lab.mappings(mappings.session)) ?? [];
     const ids = 'TC-3.11-01 TC-3.11-06 TC-3.12-01 TC-3.2-01';
     await mappings.map(`${ids} TC-3.11-02 TC-3.11-04`, V4, NAME);
@@ -123,22 +109,15 @@ const mapping: TcProbe = {
     // Nothing is left of it to undo.
     await mappings.map('TC-3.11-14', V6, V6);
     if (before.length > 0) return;
-    await expect(
-      findings,
-      'TC-3.13-02',
-      elsewhere,
-      message(Type.getAllMappings),
-      done,
-      'with none',
-    );
+    await elsewhere.expect('TC-3.13-02', message(Type.getAllMappings), done, 'with none');
   },
 };
 
-const malformed: TcProbe = {
-  clauses: ['TC-3.11-02', 'TC-3.11-03', 'TC-3.11-04', 'TC-3.11-07'],
+const malformed: TcCheck = {
+  clauses: 'TC-3.11-02 TC-3.11-03 TC-3.11-04 TC-3.11-07',
   title: 'malformed MAPADDRESS',
   async run(lab, findings) {
-    const mappings = await Mappings.open(lab, findings);
+    const mappings = await openMappings(lab, findings);
     const [from, to] = [encodeAddress(V4), encodeAddress(OTHER_NAME)];
     const bodies: readonly (readonly [string, Buffer])[] = [
       ['TC-3.11-07', Buffer.alloc(0)],
@@ -154,17 +133,17 @@ const malformed: TcProbe = {
     lab.borrowAddress(V4);
     for (const [ids, body] of bodies) {
       const request = message(Type.mapAddress, body);
-      await expect(findings, ids, mappings.session, request, error(0x0003));
+      await mappings.session.expect(ids, request, error(0x0003));
     }
     await mappings.lists('TC-3.11-07', 'malformed MAPADDRESS messages', V4, undefined);
   },
 };
 
-const refused: TcProbe = {
-  clauses: ['TC-3.1-04', 'TC-3.11-08', 'TC-3.11-13'],
+const refused: TcCheck = {
+  clauses: 'TC-3.1-04 TC-3.11-08 TC-3.11-13',
   title: 'mappings that cannot be',
   async run(lab, findings) {
-    const mappings = await Mappings.open(lab, findings);
+    const mappings = await openMappings(lab, findings);
     await mappings.map('TC-3.11-13', V4, NAME);
     for (const [from, to] of [
       [V4, nulls.IPv4],
@@ -174,18 +153,18 @@ const refused: TcProbe = {
     ] as const) {
       const request = mapAddress(from, to);
       const ids = 'TC-3.11-08 TC-3.1-04';
-      await expect(findings, ids, mappings.session, request, error(0x0001), 'to the null address');
+      await mappings.session.expect(ids, request, error(0x0001), 'to the null address');
     }
     const when = `MAPADDRESS ${V4} → ${NAME}, then to a null address`;
     await mappings.lists('TC-3.11-13 TC-3.11-08', when, V4, NAME);
   },
 };
 
-const picking: TcProbe = {
-  clauses: ['TC-3.11-09', 'TC-3.11-10', 'TC-3.11-11', 'TC-3.11-12', 'TC-3.13-02'],
+const picking: TcCheck = {
+  clauses: 'TC-3.11-09 TC-3.11-10 TC-3.11-11 TC-3.11-12 TC-3.13-02',
   title: 'addresses that the server picks',
   async run(lab, findings) {
-    const mappings = await Mappings.open(lab, findings);
+    const mappings = await openMappings(lab, findings);
     for (const kind of ['IPv4', 'IPv6', 'name'] as const) {
       const picked: string[] = [];
       for (const to of [NAME, OTHER_NAME, NAME]) {
@@ -226,8 +205,8 @@ const picking: TcProbe = {
   },
 };
 
-const configured: TcProbe = {
-  clauses: ['TC-3.13-03'],
+const configured: TcCheck = {
+  clauses: 'TC-3.13-03',
   title: 'mappings of the configuration',
   async run(lab, findings) {
     const { list } = lab.facts;
@@ -237,10 +216,10 @@ const configured: TcProbe = {
       findings.pass('TC-3.13-03', 'not observable', reason);
       return;
     }
-    const mappings = await Mappings.open(lab, findings);
+    const mappings = await openMappings(lab, findings);
     await lab.borrow(mappings.session, list.key);
     const [from = '', to] = list.values[0]!.split(' ');
-    const set = message(Type.setConf, `${list.key} ${list.values[0]}\n`);
+    const set = setConf(`${list.key} ${list.values[0]}\n`);
     await mappings.session.ask(set);
     await mappings.map('TC-3.13-03', V4, NAME);
     await mappings.lists('TC-3.13-03', describeFrame(set), from, to);
@@ -248,7 +227,7 @@ const configured: TcProbe = {
   },
 };
 
-export const mappingProbes: readonly TcProbe[] = [mapping, malformed, refused, picking, configured];
+export const mappingChecks: readonly TcCheck[] = [mapping, malformed, refused, picking, configured];
 
 function kindOf(host: string): keyof typeof nulls {
   const type = encodeAddress(host)[0];

@@ -6,14 +6,17 @@ import {
   encode,
   encodeAddress,
   type Frame,
+  getConf,
   hex,
   MAX_BODY,
   message,
+  setConf,
   setEvents,
+  signal,
   Type,
   typeName,
 } from './frames.ts';
-import { done, error, expect, isSame, type TcProbe, values } from './probe.ts';
+import { done, error, isSame, type TcCheck, values } from './check.ts';
 import { type Answer, describeAnswer, type Session } from './session.ts';
 
 /** A key that no server knows. */
@@ -22,8 +25,8 @@ export const UNKNOWN_KEY = 'NoSuchOptionOfAnyServer';
 /** A signal that no server knows, of either reading (TC 3.10). */
 export const UNKNOWN_SIGNAL = 0x77;
 
-const order: TcProbe = {
-  clauses: ['TC-1-08', 'TC-1-03', 'TC-2-01'],
+const order: TcCheck = {
+  clauses: 'TC-1-08 TC-1-03 TC-2-01',
   title: 'twenty requests in one write',
   async run(lab, findings) {
     const session = await lab.open();
@@ -35,20 +38,20 @@ const order: TcProbe = {
     const requests: readonly (readonly [Frame, string])[] = [
       marked(1),
       [message(0x1234, 'x'), 'ERROR 0x0002'],
-      [message(Type.getConf, `${UNKNOWN_KEY}\n`), 'ERROR 0x0004'],
+      [getConf(UNKNOWN_KEY), 'ERROR 0x0004'],
       marked(2),
       [message(Type.setEvents, Buffer.of(0, 1, 0)), 'ERROR 0x0003'],
       [setEvents(0x7777), 'ERROR 0x0006'],
       [setEvents(), 'DONE'],
       marked(3),
-      [message(Type.signal, Buffer.of(UNKNOWN_SIGNAL)), 'ERROR 0x0006'],
-      [message(Type.setConf), 'DONE'],
+      [signal(UNKNOWN_SIGNAL), 'ERROR 0x0006'],
+      [setConf(), 'DONE'],
       marked(4),
       [message(Type.mapAddress), 'ERROR 0x0003'],
       [message(0x1234), 'ERROR 0x0002'],
       marked(5),
       [setEvents(), 'DONE'],
-      [message(Type.setConf, `${UNKNOWN_KEY} 1\n`), 'ERROR 0x0004'],
+      [setConf(`${UNKNOWN_KEY} 1\n`), 'ERROR 0x0004'],
       marked(6),
       [message(Type.done), 'ERROR 0x0002'],
       [message(Type.getConf, `${two}\n${one}\n${two}\n`), 'CONFVALUE of 3 lines'],
@@ -77,14 +80,14 @@ function kindOf(frame: Frame): string {
   return `CONFVALUE of ${confLines(frame)?.length ?? 'malformed'} lines`;
 }
 
-const framing: TcProbe = {
-  clauses: ['TC-2-01'],
+const framing: TcCheck = {
+  clauses: 'TC-2-01',
   title: 'messages in pieces',
   async run(lab, findings) {
     const session = await lab.open();
     const [key] = lab.facts.known;
     const lines = (await lab.linesOf(session, key)) ?? [];
-    const request = message(Type.getConf, `${key}\n`);
+    const request = getConf(key);
     const bytes = encode(request);
     const ways: readonly [string, () => Promise<void> | void][] = [
       ['octet by octet', () => session.sendSlowly(request)],
@@ -122,8 +125,8 @@ const framing: TcProbe = {
   },
 };
 
-const streams: TcProbe = {
-  clauses: ['TC-1-01'],
+const streams: TcCheck = {
+  clauses: 'TC-1-01',
   title: 'two clients at the same time',
   async run(lab, findings) {
     const [first, second] = [await lab.open(), await lab.open()];
@@ -138,7 +141,7 @@ const streams: TcProbe = {
       return came;
     };
     for (let round = 0; round < ROUNDS; round += 1) {
-      first.send(message(Type.getConf, `${key}\n`));
+      first.send(getConf(key));
       second.send(message(Type.getConf, `${key}\n${key}\n`));
     }
     const came = [await count(first), await count(second)].map((list) => list.join(', '));
@@ -155,8 +158,8 @@ const streams: TcProbe = {
 
 const ROUNDS = 3;
 
-const truncation: TcProbe = {
-  clauses: ['TC-1-03'],
+const truncation: TcCheck = {
+  clauses: 'TC-1-03',
   title: 'a message that is cut off',
   async run(lab, findings) {
     const { number } = lab.facts;
@@ -165,7 +168,7 @@ const truncation: TcProbe = {
     await lab.borrow(watcher, number.key);
     const body = `${number.key} ${number.value + 1}\n`;
     // Its whole line is there, and one octet of white space is not.
-    session.sendBytes(encode(message(Type.setConf, `${body}\n`)).subarray(0, -1));
+    session.sendBytes(encode(setConf(`${body}\n`)).subarray(0, -1));
     session.end();
     await session.ending();
     const lines = await lab.linesOf(watcher, number.key);
@@ -177,16 +180,16 @@ const truncation: TcProbe = {
   },
 };
 
-const sizes: TcProbe = {
-  clauses: ['TC-1-05', 'TC-2-02', 'TC-3.1-12'],
+const sizes: TcCheck = {
+  clauses: 'TC-1-05 TC-2-02 TC-3.1-12',
   title: 'the smallest and the largest bodies',
   async run(lab, findings) {
     const session = await lab.open();
     const ids = 'TC-1-05 TC-2-02';
-    await expect(findings, ids, session, message(0x1234, Buffer.alloc(MAX_BODY)), error(0x0002));
+    await session.expect(ids, message(0x1234, Buffer.alloc(MAX_BODY)), error(0x0002));
     const comment = `#${'x'.repeat(MAX_BODY - 2)}\n`;
-    await expect(findings, ids, session, message(Type.setConf, comment), done);
-    await expect(findings, 'TC-1-05', session, message(Type.getConf), values());
+    await session.expect(ids, setConf(comment), done);
+    await session.expect('TC-1-05', message(Type.getConf), values());
     const [key] = lab.facts.known;
     const [line = ''] = (await lab.linesOf(session, key)) ?? [];
     if (line === '') return;
@@ -216,10 +219,10 @@ function summary(answer: Answer): string {
   return `CONFVALUE of ${frame.body.length} octets, ${linesIn(frame) ?? 'malformed'} lines`;
 }
 
-const types: TcProbe = {
-  clauses: ['TC-2-03', 'TC-2-04', 'TC-3.1-01', 'TC-3.1-05', 'TC-3.12-02'],
+const types: TcCheck = {
+  clauses: 'TC-2-03 TC-2-04 TC-3.1-01 TC-3.1-05 TC-3.12-02',
   title: 'types that no client sends',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     for (const [type, body] of [
       [0x000d, ''],
@@ -229,9 +232,9 @@ const types: TcProbe = {
       [0xffff, ''],
       [0xffff, 'body'],
     ] as const) {
-      await expect(findings, 'TC-2-04 TC-3.1-01', session, message(type, body), error(0x0002));
+      await session.expect('TC-2-04 TC-3.1-01', message(type, body), error(0x0002));
     }
-    await expect(findings, 'TC-3.1-05 TC-2-04', session, message(0x00ff), error(0x0002));
+    await session.expect('TC-3.1-05 TC-2-04', message(0x00ff), error(0x0002));
     const pair = Buffer.concat([encodeAddress('192.0.2.1'), encodeAddress('192.0.2.2')]);
     for (const [ids, type, body] of [
       ['TC-2-03', Type.error, Buffer.of(0, 0)],
@@ -240,37 +243,33 @@ const types: TcProbe = {
       ['TC-2-03', Type.event, Buffer.of(0, 5, 0x78, 0)],
       ['TC-2-03 TC-3.12-02', Type.addressMapped, pair],
     ] as const) {
-      await expect(findings, ids, session, message(type, body), error(0x0002));
+      await session.expect(ids, message(type, body), error(0x0002));
     }
   },
 };
 
-const errors: TcProbe = {
-  clauses: ['TC-3.1-01', 'TC-3.1-06', 'TC-3.1-07', 'TC-3.1-09', 'TC-3.6-01', 'TC-3.10-01'],
+const errors: TcCheck = {
+  clauses: 'TC-3.1-01 TC-3.1-06 TC-3.1-07 TC-3.1-09 TC-3.6-01 TC-3.10-01',
   title: 'requests that are wrong',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const ask = (ids: string, request: Frame, code: number): Promise<unknown> =>
-      expect(findings, ids, session, request, error(code));
+      session.expect(ids, request, error(code));
     const syntax = 'TC-3.1-06 TC-3.1-01';
     await ask(`${syntax} TC-3.6-01`, message(Type.setEvents, Buffer.of(0, 4, 0)), 0x0003);
     await ask(`${syntax} TC-3.10-01`, message(Type.signal), 0x0003);
-    await ask(
-      `${syntax} TC-3.10-01`,
-      message(Type.signal, Buffer.of(UNKNOWN_SIGNAL, UNKNOWN_SIGNAL)),
-      0x0003,
-    );
+    await ask(`${syntax} TC-3.10-01`, signal(UNKNOWN_SIGNAL, UNKNOWN_SIGNAL), 0x0003);
     await ask(syntax, message(Type.mapAddress, Buffer.of(1, 192, 0, 2)), 0x0003);
     const key = 'TC-3.1-07 TC-3.1-01';
-    await ask(key, message(Type.getConf, `${UNKNOWN_KEY}\n`), 0x0004);
-    await ask(key, message(Type.setConf, `${UNKNOWN_KEY} 1\n`), 0x0004);
+    await ask(key, getConf(UNKNOWN_KEY), 0x0004);
+    await ask(key, setConf(`${UNKNOWN_KEY} 1\n`), 0x0004);
     const code = 'TC-3.1-09 TC-3.1-01';
     await ask(code, setEvents(0x7777), 0x0006);
-    await ask(code, message(Type.signal, Buffer.of(0x7f)), 0x0006);
+    await ask(code, signal(0x7f), 0x0006);
   },
 };
 
-export const messageProbes: readonly TcProbe[] = [
+export const messageChecks: readonly TcCheck[] = [
   order,
   framing,
   streams,

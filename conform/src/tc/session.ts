@@ -1,6 +1,7 @@
 /** One connection to the server under test, with all that came on it. */
 import { connect, type Socket } from 'node:net';
 import type { Endpoint } from 'postern/pt';
+import type { Findings } from '../findings.ts';
 import { News, waitFor } from '../patience.ts';
 import type { Silence } from '../wire.ts';
 import { codeOf, describeFrame, encode, type Frame, Type } from './frames.ts';
@@ -25,6 +26,12 @@ export interface Answer {
   readonly silence?: Silence;
 }
 
+/** An answer that a request must have. */
+export interface Expected {
+  readonly text: string;
+  readonly isMet: (answer: Answer) => boolean;
+}
+
 /** How an answer reads in evidence. */
 export function describeAnswer({ frames, silence }: Answer): string {
   const parts = frames.map(describeFrame);
@@ -38,6 +45,8 @@ export interface SessionOptions {
   readonly patienceMs: number;
   /** Makes every wait fail with its reason. */
   readonly signal: AbortSignal;
+  /** What `expect` adds to. */
+  readonly findings: Findings;
 }
 
 export class Session {
@@ -94,6 +103,15 @@ export class Session {
   send(...requests: readonly Frame[]): void {
     this.#outstanding.push(...requests);
     this.sendBytes(Buffer.concat(requests.map(encode)));
+  }
+
+  /** Asks, and judges by the answer. */
+  async expect(clauses: string, request: Frame, expected: Expected, when = ''): Promise<Answer> {
+    const answer = await this.ask(request);
+    const sent = `${describeFrame(request)}${when === '' ? '' : `, ${when}`}`;
+    const judge = this.#options.findings.on(sent, describeAnswer(answer));
+    judge(clauses, expected.isMet(answer), expected.text);
+    return answer;
   }
 
   /** Sends a request octet by octet. */

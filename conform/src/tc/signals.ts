@@ -2,38 +2,34 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Findings } from '../findings.ts';
 import { dialWire } from '../wire.ts';
-import { codeOf, describeFrame, type Frame, hex, message, Type } from './frames.ts';
+import { codeOf, describeFrame, hex, message, setConf, signal, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_SIGNAL } from './messages.ts';
-import { done, error, expect, isSame, type TcProbe } from './probe.ts';
+import { done, error, isSame, type TcCheck } from './check.ts';
 import { describeAnswer, type Session } from './session.ts';
 
 /** The signals (TC 3.10). */
 const Signal = { reload: 0x01, shutdown: 0x02, dump: 0x10, debug: 0x12, halt: 0x15 } as const;
 
-function signal(code: number): Frame {
-  return message(Type.signal, Buffer.of(code));
-}
-
-const unknown: TcProbe = {
-  clauses: ['TC-3.10-09', 'TC-3.10-08', 'TC-3.2-01'],
+const unknown: TcCheck = {
+  clauses: 'TC-3.10-09 TC-3.10-08 TC-3.2-01',
   title: 'signals that do not exist',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     for (const code of [0x00, 0x03, UNKNOWN_SIGNAL, 0xff]) {
-      await expect(findings, 'TC-3.10-09', session, signal(code), error(0x0006));
+      await session.expect('TC-3.10-09', signal(code), error(0x0006));
     }
     const dump = 'TC-3.10-08 TC-3.2-01';
-    await expect(findings, dump, session, signal(Signal.dump), done);
+    await session.expect(dump, signal(Signal.dump), done);
   },
 };
 
-const saving: TcProbe = {
-  clauses: ['TC-3.9-01', 'TC-3.9-02', 'TC-3.9-03', 'TC-3.3-07'],
+const saving: TcCheck = {
+  clauses: 'TC-3.9-01 TC-3.9-02 TC-3.9-03 TC-3.3-07',
   title: 'SAVECONF',
   async run(lab, findings) {
     const { permissions } = lab.options;
-    if (permissions.saveConf !== true) {
+    if (permissions.saveconf !== true) {
       const reason = 'it rewrites the torrc; --saveconf allows it';
       findings.pass('TC-3.9-01 TC-3.9-02 TC-3.9-03', 'not observable', reason);
       return;
@@ -60,13 +56,13 @@ const saving: TcProbe = {
     });
     findings.pass('TC-3.9-03', 'not observable', 'it can save');
     const withBody = message(Type.saveConf, 'a body that means nothing');
-    await expect(findings, 'TC-3.9-01', session, withBody, done);
+    await session.expect('TC-3.9-01', withBody, done);
     if (permissions.reload !== true || number === undefined) return;
     const { key, value } = number;
     await lab.borrow(session, key);
-    await session.ask(message(Type.setConf, `${key} ${value + 1}\n`));
-    await expect(findings, 'TC-3.9-02', session, save, done, 'after a SETCONF');
-    await session.ask(message(Type.setConf, `${key} ${value + 2}\n`));
+    await session.ask(setConf(`${key} ${value + 1}\n`));
+    await session.expect('TC-3.9-02', save, done, 'after a SETCONF');
+    await session.ask(setConf(`${key} ${value + 2}\n`));
     await session.ask(signal(Signal.reload));
     const wanted = `${key} ${value + 1}`;
     const lines = await becomes(lab, session, key, wanted);
@@ -97,8 +93,8 @@ async function becomes(
   }
 }
 
-const reloading: TcProbe = {
-  clauses: ['TC-3.10-02', 'TC-3.10-06', 'TC-3.10-08'],
+const reloading: TcCheck = {
+  clauses: 'TC-3.10-02 TC-3.10-06 TC-3.10-08',
   title: 'SIGNAL reload and debug',
   async run(lab, findings) {
     if (lab.options.permissions.reload !== true) {
@@ -110,14 +106,14 @@ const reloading: TcProbe = {
     const { number } = lab.facts;
     const reload = signal(Signal.reload);
     const ids = 'TC-3.10-02 TC-3.10-08';
-    await expect(findings, ids, session, reload, done);
+    await session.expect(ids, reload, done);
     if (number !== undefined) {
       const { key } = number;
       // What the file says, which may not be what was in force before the first reload.
       const [line = ''] = (await lab.linesOf(session, key)) ?? [];
       await lab.borrow(session, key);
-      await session.ask(message(Type.setConf, `${key} ${number.value + 1}\n`));
-      await expect(findings, ids, session, reload, done);
+      await session.ask(setConf(`${key} ${number.value + 1}\n`));
+      await session.expect(ids, reload, done);
       const lines = await becomes(lab, session, key, line);
       findings.judge('TC-3.10-02', isSame(lines, [line]), {
         sent: `SETCONF “${key} ${number.value + 1}” and SIGNAL reload`,
@@ -127,7 +123,7 @@ const reloading: TcProbe = {
     }
     const logs = await openLogs(lab, session);
     const debug = signal(Signal.debug);
-    await expect(findings, 'TC-3.10-06 TC-3.10-08', session, debug, done);
+    await session.expect('TC-3.10-06 TC-3.10-08', debug, done);
     await session.ask(signal(Signal.dump));
     const [silent, talking] = [
       logs.filter((log) => !log.hasDebugLines()),
@@ -162,8 +158,8 @@ async function openLogs(lab: TcLab, session: Session): Promise<readonly OpenLog[
   });
 }
 
-const ending: TcProbe = {
-  clauses: ['TC-3.10-03', 'TC-3.10-04', 'TC-3.10-07', 'TC-3.10-08'],
+const ending: TcCheck = {
+  clauses: 'TC-3.10-03 TC-3.10-04 TC-3.10-07 TC-3.10-08',
   title: 'SIGNAL shutdown and halt',
   async run(lab, findings) {
     const { shutdown, halt } = lab.options.permissions;
@@ -264,7 +260,7 @@ async function judgeEnd(
   if (isGone) lab.forget();
 }
 
-export const signalProbes: readonly TcProbe[] = [unknown, saving, reloading];
+export const signalChecks: readonly TcCheck[] = [unknown, saving, reloading];
 
 /** What comes last of all. */
-export const lastProbes: readonly TcProbe[] = [ending];
+export const lastChecks: readonly TcCheck[] = [ending];

@@ -68,17 +68,17 @@ export class Traffic {
 export async function withTraffic(
   lab: TcLab,
   findings: Findings,
-  clauses: readonly string[],
+  clauses: string,
   run: (traffic: Traffic) => Promise<void>,
 ): Promise<void> {
   const { socks } = lab.options;
   if (socks === undefined) {
-    findings.pass(clauses.join(' '), 'not observable', NO_SOCKS);
+    findings.pass(clauses, 'not observable', NO_SOCKS);
     return;
   }
   const wire = await dialWire(socks, lab.time);
   if (typeof wire === 'string') {
-    findings.pass(clauses.join(' '), 'not observable', 'nobody answers at the SOCKS port');
+    findings.pass(clauses, 'not observable', 'nobody answers at the SOCKS port');
     return;
   }
   wire.close();

@@ -1,5 +1,5 @@
 /** What must hold of every message that the server sends, whatever the check was for. */
-import type { Findings } from '../findings.ts';
+import type { Findings, Judge } from '../findings.ts';
 import {
   Code,
   codeOf,
@@ -11,64 +11,41 @@ import {
   hex,
   Type,
 } from './frames.ts';
-import type { Received, Session } from './session.ts';
+import { type Received, type Session } from './session.ts';
 
 /** The clauses that `judgeTranscript` may judge: everything that is sent is looked at for them. */
-export const transcriptClauses: readonly string[] = [
-  'TC-1-06',
-  'TC-2-03',
-  'TC-3.1-02',
-  'TC-3.1-13',
-  'TC-3.1-14',
-  'TC-3.2-02',
-  'TC-3.5-01',
-  'TC-3.5-02',
-  'TC-3.6-02',
-  'TC-3.7-01',
-  'TC-3.7-02',
-  'TC-3.7-03',
-  'TC-3.7-04',
-  'TC-3.7-07',
-  'TC-3.7-08',
-  'TC-3.7-10',
-  'TC-3.7-11',
-  'TC-3.7-12',
-  'TC-3.7-13',
-  'TC-3.12-01',
-  'TC-3.12-02',
-];
+export const transcriptClauses: string =
+  'TC-1-06 TC-2-03 TC-3.1-02 TC-3.1-13 TC-3.1-14 TC-3.2-02 TC-3.5-01 TC-3.5-02 ' +
+  'TC-3.6-02 TC-3.7-01 TC-3.7-02 TC-3.7-03 TC-3.7-04 TC-3.7-07 TC-3.7-08 TC-3.7-10 ' +
+  'TC-3.7-11 TC-3.7-12 TC-3.7-13 TC-3.12-01 TC-3.12-02';
 
 /** Judges every message of every session. */
 export function judgeTranscript(sessions: readonly Session[], findings: Findings): void {
   for (const received of sessions.flatMap(({ log }) => log)) {
-    judgeKind(received, findings);
-    const judge = judges.get(received.frame.type);
-    if (judge !== undefined) judge(received, findings);
+    const { frame, request } = received;
+    const came = describeFrame(frame);
+    if (frame.type === Type.event) {
+      judgeAsked(received, findings);
+      judgeEvent(frame, findings.on('SETEVENTS', came));
+      continue;
+    }
+    const sent = request === undefined ? NOTHING_MORE : describeFrame(request);
+    const judge = findings.on(sent, came);
+    judge('TC-2-03', sentByServers.has(frame.type), 'messages of types that a server sends');
+    if (request === undefined) judge('TC-1-06', false, 'nothing');
+    judgeReply(frame, request, judge);
   }
 }
 
-/** What a server may send, and in answer to what. */
-function judgeKind({ frame, request, wanted }: Received, findings: Findings): void {
-  const came = describeFrame(frame);
-  if (frame.type === Type.event) {
-    const code = codeOf(frame) ?? -1;
-    const sent = `SETEVENTS with ${wanted.map((each) => hex(each)).join(', ') || 'no code, or none'}`;
-    const evidence = { sent, came, expected: 'EVENTs of the kinds that were asked for, no others' };
-    findings.judge('TC-3.7-01 TC-3.6-02', wanted.includes(code), evidence);
-    if (wanted.length === 0) findings.judge('TC-1-06', false, evidence);
-    return;
-  }
-  findings.judge('TC-2-03', sentByServers.has(frame.type), {
-    sent: request === undefined ? 'nothing' : describeFrame(request),
-    came,
-    expected: 'messages of types that a server sends',
-  });
-  if (request !== undefined) return;
-  findings.judge('TC-1-06', false, {
-    sent: 'nothing more than was answered already',
-    came,
-    expected: 'nothing',
-  });
+const NOTHING_MORE = 'nothing more than was answered already';
+
+/** An EVENT must have been asked for. */
+function judgeAsked({ frame, wanted }: Received, findings: Findings): void {
+  const asked = wanted.map((each) => hex(each)).join(', ') || 'no code, or none';
+  const judge = findings.on(`SETEVENTS with ${asked}`, describeFrame(frame));
+  const expected = 'EVENTs of the kinds that were asked for, no others';
+  judge('TC-3.7-01 TC-3.6-02', wanted.includes(codeOf(frame) ?? -1), expected);
+  if (wanted.length === 0) judge('TC-1-06', false, expected);
 }
 
 const sentByServers: ReadonlySet<number> = new Set([
@@ -79,69 +56,35 @@ const sentByServers: ReadonlySet<number> = new Set([
   Type.addressMapped,
 ]);
 
-type Judge = (received: Received, findings: Findings) => void;
-
-const judges: ReadonlyMap<number, Judge> = new Map<number, Judge>([
-  [Type.error, judgeError],
-  [
-    Type.done,
-    ({ frame, request }, findings) =>
-      findings.judge('TC-3.2-02', frame.body.length === 0, {
-        sent: sentBefore(request),
-        came: describeFrame(frame),
-        expected: 'a DONE without a body: 00 00 00 01',
-      }),
-  ],
-  [
-    Type.confValue,
-    ({ frame, request }, findings) => {
-      const evidence = { sent: sentBefore(request), came: describeFrame(frame) };
-      const expected = 'lines of keyword, space, value and NL, or no line';
-      findings.judge('TC-3.5-02', confLines(frame) !== undefined, { ...evidence, expected });
-      if (request === undefined) return;
-      findings.judge('TC-3.5-01', request.type === Type.getConf, {
-        ...evidence,
-        expected: 'CONFVALUE in answer to GETCONF only',
-      });
-    },
-  ],
-  [
-    Type.addressMapped,
-    ({ frame, request }, findings) => {
-      const evidence = { sent: sentBefore(request), came: describeFrame(frame) };
-      const expected = 'two addresses, each a type octet and what belongs to it';
-      findings.judge('TC-3.12-01', decodePair(frame.body) !== undefined, { ...evidence, expected });
-      const isAsked = request?.type === Type.mapAddress || request?.type === Type.getAllMappings;
-      if (request === undefined) return;
-      findings.judge('TC-3.12-02', isAsked, {
-        ...evidence,
-        expected: 'ADDRESSMAPPED in answer to MAPADDRESS and GETALLMAPPINGS only',
-      });
-    },
-  ],
-  [Type.event, ({ frame }, findings) => judgeEvent(frame, findings)],
-]);
-
-function sentBefore(request: Frame | undefined): string {
-  return request === undefined ? 'nothing more than was answered already' : describeFrame(request);
-}
-
-function judgeError({ frame, request }: Received, findings: Findings): void {
-  const code = codeOf(frame);
-  const evidence = { sent: sentBefore(request), came: describeFrame(frame) };
-  findings.judge('TC-3.1-02', code !== undefined, {
-    ...evidence,
-    expected: 'an ERROR that begins with a code of two octets',
-  });
-  if (code === undefined) return;
-  findings.judge('TC-3.1-14', code <= 0x0009, {
-    ...evidence,
-    expected: 'a code from 0x0000 to 0x0009',
-  });
-  findings.judge('TC-3.1-13', isReadable(frame.body.subarray(2)), {
-    ...evidence,
-    expected: 'readable text behind the code, without NUL',
-  });
+/** What a reply must be like, and in answer to what it may come. */
+function judgeReply(frame: Frame, request: Frame | undefined, judge: Judge): void {
+  const { type, body } = frame;
+  if (type === Type.error) {
+    const code = codeOf(frame);
+    judge('TC-3.1-02', code !== undefined, 'an ERROR that begins with a code of two octets');
+    if (code === undefined) return;
+    judge('TC-3.1-14', code <= 0x0009, 'a code from 0x0000 to 0x0009');
+    const text = 'readable text behind the code, without NUL';
+    judge('TC-3.1-13', isReadable(body.subarray(2)), text);
+  }
+  if (type === Type.done) {
+    judge('TC-3.2-02', body.length === 0, 'a DONE without a body: 00 00 00 01');
+  }
+  if (type === Type.confValue) {
+    const lines = 'lines of keyword, space, value and NL, or no line';
+    judge('TC-3.5-02', confLines(frame) !== undefined, lines);
+    if (request === undefined) return;
+    const isAsked = request.type === Type.getConf;
+    judge('TC-3.5-01', isAsked, 'CONFVALUE in answer to GETCONF only');
+  }
+  if (type === Type.addressMapped) {
+    const addresses = 'two addresses, each a type octet and what belongs to it';
+    judge('TC-3.12-01', decodePair(body) !== undefined, addresses);
+    if (request === undefined) return;
+    const isAsked = request.type === Type.mapAddress || request.type === Type.getAllMappings;
+    const only = 'ADDRESSMAPPED in answer to MAPADDRESS and GETALLMAPPINGS only';
+    judge('TC-3.12-02', isAsked, only);
+  }
 }
 
 function isReadable(bytes: Uint8Array): boolean {
@@ -154,11 +97,8 @@ function isReadable(bytes: Uint8Array): boolean {
   }
 }
 
-function judgeEvent(frame: Frame, findings: Findings): void {
+function judgeEvent(frame: Frame, judge: Judge): void {
   const code = codeOf(frame);
-  const came = describeFrame(frame);
-  const judge = (clause: string, holds: boolean, expected: string): void =>
-    findings.judge(clause, holds, { sent: 'SETEVENTS', came, expected });
   const { body } = frame;
   judge(
     'TC-3.7-02',

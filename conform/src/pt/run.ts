@@ -1,16 +1,18 @@
 /** One start of a program under test: its process, what it says, and how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Writable } from 'node:stream';
-import { News, type Pace, type Time, waitFor } from './patience.ts';
-import type { Guard } from './guard.ts';
-import { ProcessGroup } from './process-group.ts';
-import { filesBelow, type Sandbox } from './sandbox.ts';
+import { News, type Pace, type Time, waitFor } from '../patience.ts';
+import type { Guard } from '../guard.ts';
+import { ProcessGroup } from '../process-group.ts';
+import { filesBelow, type Sandbox } from '../sandbox.ts';
 
 /** `TOR_PT_*` variables; undefined leaves one out. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** How a program is started. */
 export interface RunOptions {
+  /** How evidence names the start. */
+  readonly what: string;
   readonly command: readonly [string, ...string[]];
   readonly variables: Variables;
   readonly sandbox: Sandbox;
@@ -41,6 +43,7 @@ const errorLine = /^(?:VERSION|ENV|PROXY)-ERROR(?: |$)/;
 
 /** A program that was started. */
 export class Run {
+  readonly what: string;
   readonly variables: Variables;
   readonly sandbox: Sandbox;
   /** The lines of stdout so far, without NL; bytes as Latin-1 characters. */
@@ -63,7 +66,8 @@ export class Run {
   #hasAnswered = false;
   #stopped: Promise<void> | undefined;
 
-  constructor({ command, variables, sandbox, stdin, hasMiddleman, pace, guard }: RunOptions) {
+  constructor({ what, command, variables, sandbox, stdin, hasMiddleman, pace, guard }: RunOptions) {
+    this.what = what;
     this.variables = variables;
     this.sandbox = sandbox;
     this.#pace = pace;
@@ -173,6 +177,10 @@ export class Run {
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   /** Everything that it wrote: what it said, and the text of its files. */

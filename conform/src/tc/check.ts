@@ -1,31 +1,11 @@
 /** What the checks of a TC server are made of. */
-import type { Findings } from '../findings.ts';
-import {
-  codeOf,
-  confLines,
-  decodePair,
-  describeFrame,
-  type Frame,
-  hex,
-  type Pair,
-  Type,
-} from './frames.ts';
+import type { Check } from '../examine.ts';
+import { codeOf, confLines, decodePair, type Frame, hex, type Pair, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
-import { type Answer, describeAnswer, type Session } from './session.ts';
+import type { Expected } from './session.ts';
 
-/** One experiment: what it looks at, and which clauses it can judge. */
-export interface TcProbe {
-  readonly clauses: readonly string[];
-  /** What is being done, for the progress line. */
-  readonly title: string;
-  readonly run: (lab: TcLab, findings: Findings) => Promise<void>;
-}
-
-/** An answer that a request must have. */
-export interface Expected {
-  readonly text: string;
-  readonly isMet: (answer: Answer) => boolean;
-}
+/** A check of a TC server. */
+export type TcCheck = Check<TcLab>;
 
 /** One frame, and nothing behind it. */
 function single(text: string, isMet: (frame: Frame) => boolean): Expected {
@@ -64,24 +44,6 @@ export function mapped(pair?: Pair): Expected {
       return type === Type.addressMapped && found !== undefined && isSame(found, pair ?? found);
     },
   );
-}
-
-/** Asks, and judges by the answer. */
-export async function expect(
-  findings: Findings,
-  clauses: string,
-  session: Session,
-  request: Frame,
-  expected: Expected,
-  when = '',
-): Promise<Answer> {
-  const answer = await session.ask(request);
-  findings.judge(clauses, expected.isMet(answer), {
-    sent: `${describeFrame(request)}${when === '' ? '' : `, ${when}`}`,
-    came: describeAnswer(answer),
-    expected: expected.text,
-  });
-  return answer;
 }
 
 /** Whether two lists have the same members in the same order. */

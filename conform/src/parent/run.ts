@@ -20,7 +20,7 @@ export const strayVariables: Readonly<Record<string, string>> = {
 };
 
 /** How a parent is started. */
-export interface StageOptions {
+export interface ParentRunOptions {
   /** The command, in which `{pt}`, `{args}`, `{listen}` and `{dir}` stand for what the kit provides. */
   readonly launch: Launch;
   /** Bridge line arguments, for `{args}`. */
@@ -37,19 +37,19 @@ export interface StageOptions {
 export type EventName = 'stdin end' | 'SIGTERM' | 'gone';
 
 /** What has happened to it, by the kit's clock, and by its own as far as it has seen it. */
-export interface StageEvent {
+export interface PtEvent {
   readonly event: EventName;
   readonly atMs: number;
   readonly moment?: Moment;
 }
 
 /** A parent that runs, and the PT that it started. */
-export class Stage {
+export class ParentRun {
   /** What the fake PT found in its environment; undefined until it is started. */
   env: Readonly<Record<string, string>> | undefined;
   parentPid: number | undefined;
   /** In the order in which the kit heard of them. */
-  readonly events: StageEvent[] = [];
+  readonly events: PtEvent[] = [];
   /** Whether the fake PT looks closely at what happens to it. */
   isAttentive = false;
   /** Whether it has ended by itself, and was not killed. */
@@ -67,12 +67,12 @@ export class Stage {
   readonly #news = new News();
   readonly #group: ProcessGroup;
   readonly #startedMs = performance.now();
-  /** By this the fake PT of this stage is known from whoever else connects. */
+  /** By this the fake PT of this run is known from whoever else connects. */
   readonly #word = randomBytes(16).toString('hex');
   #first: Socket | undefined;
-  #isClosed = false;
+  #closed: Promise<void> | undefined;
 
-  private constructor(options: StageOptions, control: Server, socks: Trap, listen: string) {
+  private constructor(options: ParentRunOptions, control: Server, socks: Trap, listen: string) {
     const { folder, launch, args } = options;
     this.pace = options.pace;
     this.#control = control;
@@ -123,7 +123,7 @@ export class Stage {
     if (texts.some((text) => text.includes('{listen}'))) this.#poke(listen).catch(() => {});
   }
 
-  static async open(options: StageOptions): Promise<Stage> {
+  static async open(options: ParentRunOptions): Promise<ParentRun> {
     mkdirSync(join(options.folder, 'data'), { recursive: true, mode: 0o700 });
     const control = createServer();
     await new Promise<void>((resolve) => control.listen(0, '127.0.0.1', resolve));
@@ -131,7 +131,7 @@ export class Stage {
     // An address of its own: nobody else gets its port in the meantime.
     const free = await Trap.open(ownLoopbackAddress());
     free.close();
-    return new Stage(options, control, socks, free.address);
+    return new ParentRun(options, control, socks, free.address);
   }
 
   /** The end of what it has written, for messages. */
@@ -141,6 +141,11 @@ export class Stage {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** Waits until it has started the PT, or has ended. */
+  started(time: Time): Promise<boolean> {
+    return this.until(() => this.env !== undefined || this.exit !== undefined, time);
   }
 
   /** Waits for something to be true; says whether it came in time. */
@@ -165,7 +170,7 @@ export class Stage {
   }
 
   /** The first time that something has happened to it. */
-  find(event: EventName): StageEvent | undefined {
+  find(event: EventName): PtEvent | undefined {
     return this.events.find((each) => each.event === event);
   }
 
@@ -179,8 +184,17 @@ export class Stage {
     this.#child.kill('SIGTERM');
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /** Ends the parent and all that it has started. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     this.#group.kill();
     await this.until(() => this.exit !== undefined, CLOSE_WAIT_MS);
     this.#group.forget();
@@ -231,7 +245,7 @@ export class Stage {
     this.#news.tell();
   }
 
-  #note(event: Omit<StageEvent, 'atMs'>): void {
+  #note(event: Omit<PtEvent, 'atMs'>): void {
     this.events.push({ ...event, atMs: Date.now() });
     this.#news.tell();
   }
@@ -239,7 +253,7 @@ export class Stage {
   /** Plays the application where the parent has a listener for one. */
   async #poke(listen: string): Promise<void> {
     const [host = '', port = ''] = listen.split(':');
-    while (!this.#isClosed && this.exit === undefined) {
+    while (this.#closed === undefined && this.exit === undefined) {
       const wire = await dialWire({ host, port: Number(port) }, POKE_MS);
       if (typeof wire !== 'string') {
         this.#pokes.add(wire);

@@ -1,27 +1,29 @@
-/** The room in which a PT program is examined: it starts the program, and cleans up after it. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
-import { ExaminationError } from './errors.ts';
+import type { Role } from '../clauses.ts';
+import { ExaminationError } from '../errors.ts';
 import { type Endpoint, type KeyValues, parseIpEndpoint, parseSmethodArgs } from 'postern/pt';
-import { Guard } from './guard.ts';
-import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS } from './patience.ts';
+import { Guard } from '../guard.ts';
+import type { ExamineOptions, Lab } from '../examine.ts';
+import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS, type Time } from '../patience.ts';
+import { startedWith } from './transcript.ts';
 import { Run, type Variables } from './run.ts';
-import { Sandbox } from './sandbox.ts';
-import { ownLoopbackAddress, Trap } from './wire.ts';
+import { Sandbox } from '../sandbox.ts';
+import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
 
-/** What is examined, and with how much patience. */
-export interface LabOptions {
+/** What to examine, and how. */
+export interface PtOptions extends ExamineOptions {
   readonly command: readonly [string, ...string[]];
-  /** The transports to ask for; by default those that are known to exist. */
-  readonly transports: readonly string[];
+  /** The program's transports, where they are not among those that are asked for anyway. */
+  readonly transports?: readonly string[];
+  /** An option of a transport that its ARGS show again; by transport. */
+  readonly shownOptions?: ReadonlyMap<string, string>;
   /** How long the program may take for anything that it has to do, on a machine that keeps up. */
-  readonly patienceMs: number;
+  readonly patienceMs?: number;
   /** How long it is watched where it has to do nothing, on such a machine. */
-  readonly quietMs: number;
-  /** Gives everything up. */
-  readonly signal: AbortSignal;
-  /** An option of a transport that its ARGS show again, as `iat-mode=1`; by transport. */
-  readonly shownOptions: ReadonlyMap<string, string>;
+  readonly quietMs?: number;
+  /** What the program has, where that is known and need not be found out. */
+  readonly facts?: Facts;
 }
 
 /** What a program turned out to have. */
@@ -36,6 +38,8 @@ export interface Facts {
 
 /** What one start differs in from the plain one. */
 export interface StartOptions {
+  /** The transports to ask for, where it is not the one that the role is examined with. */
+  readonly names?: readonly string[];
   readonly stdin?: 'open' | 'none';
   readonly hasMiddleman?: boolean;
   /** The state directory of an earlier start. */
@@ -44,26 +48,33 @@ export interface StartOptions {
   readonly hasState?: boolean;
 }
 
-/** A role that one start has. */
-export type Role = 'client' | 'server';
-
 /** The transports that are asked for when the user names none. */
-export const knownTransports: readonly string[] = [
-  'obfs4',
-  'scramblesuit',
-  'obfs3',
-  'obfs2',
-  'webtunnel',
-  'meek_lite',
-  'meek',
-  'snowflake',
-  'conjure',
-  'fte',
-  'dummy',
+const knownTransports = [
+  ...['obfs4', 'scramblesuit', 'obfs3', 'obfs2', 'webtunnel', 'meek_lite', 'meek', 'snowflake'],
+  ...['conjure', 'fte', 'dummy'],
 ];
 
-export class Lab {
-  readonly options: LabOptions;
+/** What the ARGS of transports that are widely known show of their options. */
+const shownByKnownTransports: ReadonlyMap<string, string> = new Map([['obfs4', 'iat-mode=1']]);
+
+/** What a program may take for a start or an answer; the slowest on a loaded machine stay far below. */
+const PATIENCE_MS = 6000;
+
+/** How long nothing must happen before it is taken for nothing. */
+const QUIET_MS = 1000;
+
+type Defaulted = 'transports' | 'shownOptions' | 'patienceMs' | 'quietMs';
+
+const defaults: Required<Pick<PtOptions, Defaulted>> = {
+  transports: knownTransports,
+  shownOptions: shownByKnownTransports,
+  patienceMs: PATIENCE_MS,
+  quietMs: QUIET_MS,
+};
+
+/** Where a PT program is examined: it starts the program, and cleans up after it. */
+export class PtLab implements Lab {
+  readonly options: PtOptions & Required<Pick<PtOptions, Defaulted>>;
   /** Every start so far. */
   readonly runs: Run[] = [];
   /** How fast the program starts at the moment. */
@@ -80,11 +91,13 @@ export class Lab {
   #upstream: Promise<string | undefined> | undefined;
   #sandboxes = 0;
 
-  constructor(options: LabOptions) {
+  constructor(given: PtOptions) {
+    const options = { ...defaults, ...given };
     const [program, ...args] = options.command;
     // It is started in another folder: a relative path would lead nowhere.
     const path = program.includes(sep) ? resolve(program) : program;
     this.options = { ...options, command: [path, ...args] };
+    this.#facts = options.facts;
     this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
     this.pace = new Pace(this.#signal);
     this.patience = this.pace.allow(options.patienceMs, PATIENCE_STARTS);
@@ -94,11 +107,6 @@ export class Lab {
   /** What `discover` found. */
   get facts(): Facts {
     return this.#facts!;
-  }
-
-  /** For a program that is known. */
-  set facts(facts: Facts) {
-    this.#facts = facts;
   }
 
   /** A folder of the kit's own, which goes with the lab. */
@@ -115,8 +123,22 @@ export class Lab {
     return trap;
   }
 
-  /** Starts the program; `$STATE` in a value stands for this start's state directory. */
-  start(variables: Variables, options: StartOptions = {}): Run {
+  /** An address that nobody listens on, nor will. */
+  async freeAddress(): Promise<Pick<Trap, 'address' | 'endpoint'>> {
+    using trap = await this.openTrap();
+    return trap;
+  }
+
+  /**
+   * Starts the program in a role: plainly, but for some variables. `$STATE` in a value stands for this start's
+   * state directory.
+   */
+  start(role: Role, changes: Variables = {}, options: StartOptions = {}): Run {
+    const { names } = options;
+    const asked = names === undefined ? {} : { [listVariables[role]]: names.join(',') };
+    const what = startedWith(role, { ...asked, ...changes });
+    const plain = role === 'client' ? clientVariables : serverVariables;
+    const variables = { ...plain(names ?? [this.mainName(role)]), ...changes };
     this.#signal.throwIfAborted();
     this.#sandboxes += 1;
     const sandbox = new Sandbox(join(this.folder, String(this.#sandboxes)), options.state);
@@ -126,6 +148,7 @@ export class Lab {
       value?.replaceAll('$STATE', sandbox.state),
     ]);
     const run = new Run({
+      what,
       command: this.options.command,
       variables: Object.fromEntries(filled) as Variables,
       sandbox,
@@ -139,22 +162,23 @@ export class Lab {
   }
 
   /** Starts it and waits until it is ready, has failed or has had its time. */
-  async settled(variables: Variables, options?: StartOptions): Promise<Run> {
-    const run = this.start(variables, options);
+  async settled(role: Role, changes?: Variables, options?: StartOptions): Promise<Run> {
+    const run = this.start(role, changes, options);
     await run.settle(this.patience);
     return run;
   }
 
   /**
-   * Finds out which sides and transports there are.
+   * Finds out which sides and transports there are, unless that is known.
    *
    * @throws ExaminationError `ERR_CONFORM_PROGRAM` when the program does not start or shows no transport
    */
-  async discover(): Promise<Facts> {
+  async discover(): Promise<void> {
+    if (this.#facts !== undefined) return;
     const { transports } = this.options;
     const runs = await Promise.all([
-      this.settled(clientVariables(transports), { hasState: true }),
-      this.settled(serverVariables(transports), { hasState: true }),
+      this.settled('client', {}, { names: transports, hasState: true }),
+      this.settled('server', {}, { names: transports, hasState: true }),
     ]);
     await Promise.all(runs.map((run) => run.stop()));
     if (!runs[0].isSpawned) {
@@ -178,7 +202,6 @@ export class Lab {
     // Arguments let more be seen.
     const pair = common.find((name) => server.get(name)!.length > 0) ?? common[0];
     this.#facts = { client, server, pair };
-    return this.#facts;
   }
 
   /**
@@ -191,11 +214,7 @@ export class Lab {
   }
 
   async #askForUpstream(): Promise<string | undefined> {
-    const run = await this.settled({
-      ...this.variables('client'),
-      TOR_PT_PROXY: 'socks5://127.0.0.1:9',
-    });
-    await run.stop();
+    await using run = await this.settled('client', { TOR_PT_PROXY: 'socks5://127.0.0.1:9' });
     return run.lines.find((line) => line.startsWith('PROXY-ERROR '));
   }
 
@@ -214,9 +233,16 @@ export class Lab {
     return role === 'client' ? this.facts.client : [...this.facts.server.keys()];
   }
 
-  /** The variables of a plain start in a role. */
-  variables(role: Role, names: readonly string[] = [this.mainName(role)]): Variables {
-    return role === 'client' ? clientVariables(names) : serverVariables(names);
+  /** Connects to where a transport of a run listens; undefined when nobody is there. */
+  async dial(
+    run: Run,
+    name: string,
+    time: Time = this.patience,
+    localAddress?: string,
+  ): Promise<Wire | undefined> {
+    const endpoint = listeningAt(run, name);
+    const wire = endpoint && (await dialWire(endpoint, time, localAddress));
+    return typeof wire === 'string' ? undefined : wire;
   }
 
   /** The transport that a role is examined with. */
@@ -232,6 +258,12 @@ export class Lab {
     await this.#guard.close();
   }
 }
+
+/** The variable that lists what is asked for. */
+export const listVariables = {
+  client: 'TOR_PT_CLIENT_TRANSPORTS',
+  server: 'TOR_PT_SERVER_TRANSPORTS',
+} as const;
 
 /** What a parent sets for a client. */
 function clientVariables(names: readonly string[]): Variables {

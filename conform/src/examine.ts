@@ -1,0 +1,103 @@
+/** The one examination: checks are chosen and made, a few at a time, and each clause gets its verdict. */
+import type { Clause } from './clauses.ts';
+import { ExaminationError } from './errors.ts';
+import { type ClauseReport, Findings, type NoVerdict, reportClauses } from './findings.ts';
+import { inParallel } from './parallel.ts';
+
+/** Where programs of one kind are examined: it starts or visits them, and cleans up after that. */
+export interface Lab {
+  /** Ends everything that was started, and removes or puts back what is left. */
+  close(): Promise<void>;
+}
+
+/** One thing to try, and the clauses that it can judge. */
+export interface Check<L extends Lab> {
+  /** Their ids, separated by spaces. */
+  readonly clauses: string;
+  /** What is being done, for the progress line. */
+  readonly title: string;
+  readonly run: (lab: L, findings: Findings) => Promise<void>;
+}
+
+/** How one examination goes, whatever is examined. */
+export interface ExamineOptions {
+  /** Clause ids; all that bind the program by default. */
+  readonly only?: readonly string[];
+  /** Ends as soon as every clause that was asked for is broken. */
+  readonly bail?: boolean;
+  readonly signal: AbortSignal;
+  /** Hears of each check that has come to its end. */
+  readonly onProgress?: (done: number, total: number, title: string) => void;
+}
+
+/** What is examined. */
+export interface Subject<L extends Lab> {
+  readonly clauses: readonly Clause[];
+  readonly lab: L;
+  /** Where the lab adds to them by itself. */
+  readonly findings?: Findings;
+  /** How many checks at a time. */
+  readonly jobs: number;
+  /** What comes first: it takes a while, and has a line of progress. */
+  readonly first: string;
+  /** Finds out what there is to examine. @returns all that could be checked of it */
+  readonly discover: (findings: Findings) => Promise<readonly Check<L>[]>;
+  /** Comes after each check. */
+  readonly settle?: () => Promise<void>;
+  /** What must hold of all that the program says, whatever it was asked for. */
+  readonly overall?: {
+    readonly clauses: string;
+    /** These show enough of it. */
+    readonly checks: ReadonlySet<Check<L>>;
+    readonly judge: (findings: Findings) => void;
+  };
+  /** What is left when no check had anything to say. */
+  readonly unjudged: readonly (readonly [clauses: string, verdict: NoVerdict, reason: string])[];
+}
+
+/**
+ * Examines a program. What was started is gone when the promise settles.
+ *
+ * @throws ExaminationError when there is nothing to examine; `signal.reason`
+ */
+export async function examine<L extends Lab>(
+  { only, bail = false, signal, onProgress = () => {} }: ExamineOptions,
+  { lab, overall, ...subject }: Subject<L>,
+): Promise<readonly ClauseReport[]> {
+  const clauses = subject.clauses.filter(({ id }) => only === undefined || only.includes(id));
+  const selected = new Set(clauses.map(({ id }) => id));
+  const count = (ids: string): number => ids.split(' ').filter((id) => selected.has(id)).length;
+  const { findings = new Findings() } = subject;
+  const reports = (): readonly ClauseReport[] => {
+    const all = findings.copy();
+    overall?.judge(all);
+    return reportClauses(clauses, all);
+  };
+  try {
+    onProgress(0, 0, subject.first);
+    const needsOverall = overall !== undefined && count(overall.clauses) > 0;
+    const checks = (await subject.discover(findings)).filter(
+      (check) => count(check.clauses) > 0 || (needsOverall && overall.checks.has(check)),
+    );
+    // What judges most of the clauses comes first, where it may be all.
+    if (bail) checks.sort((a, b) => count(b.clauses) - count(a.clauses));
+    let done = 0;
+    await inParallel(checks, bail ? 2 : subject.jobs, async (check) => {
+      signal.throwIfAborted();
+      if (bail && reports().every(({ verdict }) => verdict === 'broken')) return;
+      try {
+        await check.run(lab, findings);
+      } catch (error) {
+        if (!(error instanceof ExaminationError)) throw error;
+        findings.pass(check.clauses, 'not observable', error.message);
+      }
+      await subject.settle?.();
+      done += 1;
+      onProgress(done, checks.length, check.title);
+    });
+    for (const row of subject.unjudged) findings.lack(...row);
+    return reports();
+  } finally {
+    await lab.close();
+  }
+}
