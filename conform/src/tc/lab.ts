@@ -21,7 +21,7 @@ import { isSame } from './check.ts';
 import { type Answer, describeAnswer, Session, type TcAddress } from './session.ts';
 
 /** What proves to the server who we are. */
-export interface TcSecret {
+interface TcSecret {
   readonly bytes: Uint8Array;
   readonly kind: 'cookie' | 'passphrase';
   /** Where a cookie was read from. */
