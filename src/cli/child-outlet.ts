@@ -43,7 +43,7 @@ export async function openChildOutlet(
       ...(upstreamProxy !== undefined && { upstreamProxy }),
     },
     env: context.env,
-    signal: context.stop.now,
+    signal: context.stop.drain,
     onLog: (_severity, text) => say(context, text),
   }).catch(async (error: unknown) => {
     await disposeTemporary();

@@ -17,6 +17,9 @@ export async function runCommand(context: CommandContext): Promise<number> {
   try {
     return await chooseAndRun(context);
   } catch (error) {
+    const { drain } = context.stop;
+    // Asked to end before it had begun: nobody waits for it any more.
+    if (drain.aborted && error === drain.reason) return ExitCode.ok;
     return reportError(context, error);
   }
 }

@@ -31,17 +31,21 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     stdout,
     stderr,
     ownCommand: context.ownCommand,
+    startSignal: context.stop.drain,
   };
   if (options.verify) {
     try {
       for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
     } catch (error) {
-      return reportError(context, error, path);
+      if (!context.stop.drain.aborted) return reportError(context, error, path);
+      say(context, 'Stopped before all was verified.');
+      // Whoever asked for just that did not get it.
+      return ExitCode.failed;
     }
     say(context, `${path} is valid.`);
     return ExitCode.ok;
   }
-  const starting = Daemon.start({ ...daemonOptions, startSignal: context.stop.drain });
+  const starting = Daemon.start(daemonOptions);
   const ignoreSignals = obeySignals(context, starting);
   let daemon: Daemon;
   try {
@@ -68,7 +72,11 @@ export async function run(context: CommandContext, options: RunOptions): Promise
 function obeySignals({ stop, onSignal }: CommandContext, starting: Promise<Daemon>): () => void {
   const send = (signal: Signal) => (): void => {
     unawaited(
-      async () => (await starting).obey(signal),
+      async () => {
+        // Why it does not start is told by whoever starts it.
+        const daemon = await starting.catch(() => undefined);
+        await daemon?.obey(signal);
+      },
       (error) => {
         // What went wrong is in the log already; a signal has nobody to answer to.
         if (!(error instanceof PosternError)) throw error;

@@ -24,6 +24,7 @@ import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { dataDirectory } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
 import type { Change, Part } from './part.ts';
+import type { Places } from './places.ts';
 import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
 
 /** What the control part is given. */
@@ -32,6 +33,7 @@ export interface ControlPartOptions {
   readonly log: DaemonLog;
   readonly rng: Rng;
   readonly home: string;
+  readonly places: Places;
 }
 
 /** A TCP port or a Unix-domain socket. */
@@ -50,12 +52,13 @@ export class ControlPart implements Part {
   readonly #cookies = new Map<string, Uint8Array>();
 
   constructor(options: ControlPartOptions) {
-    const { engine, log } = options;
+    const { engine, log, places } = options;
     this.#options = options;
-    this.#listeners = new Resources(
-      (listener) => listener.close(),
-      (error) => log.write('err', `a control port does not open again: ${describeError(error)}`),
-    );
+    this.#listeners = new Resources((listener) => listener.close(), {
+      places,
+      onLost: (error) =>
+        log.write('err', `a control port does not open again: ${describeError(error)}`),
+    });
     this.#server = new ControlServer({
       engine,
       secrets: () => this.#secrets,
@@ -85,7 +88,7 @@ export class ControlPart implements Part {
         ([key, [option, place]]) => [
           key,
           {
-            takes: 'host' in place ? [place] : [],
+            takes: ['host' in place ? place : { path: expandPath(place.path, home) }],
             open: () => forOption(option, () => this.#open(place, home)),
           },
         ],

@@ -9,6 +9,7 @@ import type { Endpoint } from '../pt/address.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
 import type { Engine, EngineEndpoints } from './engine.ts';
 import type { DaemonLog } from './log.ts';
+import type { Places } from './places.ts';
 
 /** What a daemon is started with, whichever engine its torrc asks for. */
 export interface DaemonOptions {
@@ -23,7 +24,7 @@ export interface DaemonOptions {
   readonly stderr: Writable;
   /** How another program starts this one as a managed proxy: what `builtin` means to a Tor. */
   readonly ownCommand: readonly string[];
-  /** Gives up waiting for a Tor that does not come up; the start rejects with its reason. */
+  /** Gives the start up, which rejects with its reason. Without effect afterwards. */
   readonly startSignal?: AbortSignal;
   readonly rng?: Rng;
   readonly clock?: Clock;
@@ -37,6 +38,9 @@ export interface EngineHost {
   readonly store: ConfigStore;
   readonly log: DaemonLog;
   readonly events: Emitter<EngineEvent>;
+  readonly places: Places;
+  /** Aborted when nothing is to be started any more: the start is given up, or the daemon is ending. */
+  readonly stopping: AbortSignal;
 }
 
 /** An engine that can be built: what its torrc says is known, and nothing runs. */

@@ -2,6 +2,7 @@
  * The daemon: a configuration, a log, control ports and an engine behind them. What TC means is said
  * here, once for every engine.
  */
+import { addAbortListener, setMaxListeners } from 'node:events';
 import { Emitter } from '../bytes/emitter.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { type ConfigStore, readTorrc } from '../config/store.ts';
@@ -21,6 +22,7 @@ import { planEmbeddedEngine } from './embedded/engine.ts';
 import type { Draining, Engine } from './engine.ts';
 import { DaemonLog } from './log.ts';
 import { type Change, prepareEach } from './part.ts';
+import { Places, placesIn } from './places.ts';
 import { forOption } from './resources.ts';
 import { planTorEngine } from './tor/plan.ts';
 
@@ -38,6 +40,8 @@ export class Daemon implements ControlEngine {
   readonly #engine: Engine;
   readonly #control: ControlPart;
   readonly #lock: DirectoryLock;
+  readonly #places: Places;
+  readonly #stopping = new AbortController();
   #state: 'running' | 'draining' | 'ended' = 'running';
   #resolveEnded!: (reason?: unknown) => void;
   #cancelEnd: (() => void) | undefined;
@@ -48,9 +52,15 @@ export class Daemon implements ControlEngine {
     this.#store = store;
     this.#lock = lock;
     const events = this.#events;
-    this.#log = new DaemonLog({ ...options, clock, events });
-    this.#engine = build({ options, store, log: this.#log, events });
-    this.#control = new ControlPart({ engine: this, log: this.#log, rng, home });
+    const log = new DaemonLog({ ...options, clock, events });
+    const places = new Places();
+    const stopping = this.#stopping.signal;
+    // Each program that is being started listens to it.
+    setMaxListeners(0, stopping);
+    this.#log = log;
+    this.#places = places;
+    this.#engine = build({ options, store, log, events, places, stopping });
+    this.#control = new ControlPart({ engine: this, log, rng, home, places });
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
@@ -58,9 +68,11 @@ export class Daemon implements ControlEngine {
    * Reads the torrc and starts what it asks for.
    *
    * @throws PosternError `ERR_CONFIG_*`, `ERR_DATA_DIRECTORY`, `ERR_DIRECTORY_*`, `ERR_LOG_FILE`, `ERR_LISTEN_*`,
-   *   `ERR_TRANSPORT_*`, `ERR_PARENT_*`, `ERR_CONTROL_*`, `ERR_TOR_*`; nothing runs then
+   *   `ERR_TRANSPORT_*`, `ERR_PARENT_*`, `ERR_CONTROL_*`, `ERR_TOR_*`, or the reason of `startSignal`;
+   *   nothing runs then
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
+    const { startSignal } = options;
     const plan = await planEngine(options);
     const first = plan.store.current;
     // Before anything in it is touched: another daemon's cookie, identity and Tor are there as well.
@@ -68,15 +80,20 @@ export class Daemon implements ControlEngine {
       lockDirectory(dataDirectory(first.values, options.home)),
     );
     const daemon = new Daemon(options, plan, lock);
+    using _ =
+      startSignal &&
+      addAbortListener(startSignal, () => daemon.#stopping.abort(startSignal.reason));
     try {
       // The log before all others: they have something to say. The control ports after them: what
       // opens them is renewed, and must not be by a daemon that does not come up.
       await (await daemon.#log.prepare(first.values)).commit();
+      daemon.#places.beginChange(placesIn(first.values, options.home));
       const start = await prepareEach([
         () => daemon.#engine.start(first, (reason) => daemon.#end(reason)),
         () => daemon.#control.prepare(first.values),
       ]);
       await start.commit();
+      startSignal?.throwIfAborted();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -214,6 +231,7 @@ export class Daemon implements ControlEngine {
   }
 
   #prepare(next: Configuration, changed: ReadonlySet<string>, isReload: boolean): Promise<Change> {
+    this.#places.beginChange(placesIn(next.values, this.#options.home));
     return prepareEach([
       () => (isReload ? this.#log.prepareAfresh(next.values) : this.#log.prepare(next.values)),
       () => this.#control.prepare(next.values),
@@ -238,7 +256,7 @@ export class Daemon implements ControlEngine {
   /** As soon as nothing of others is left; whoever asks a second time does not want to wait. */
   async #shutDown(): Promise<'done' | 'ending'> {
     if (this.#state !== 'running') return this.#halt();
-    this.#state = 'draining';
+    this.#leave('draining');
     let draining: Draining | undefined;
     try {
       draining = await this.#engine.drain(this.#store.current);
@@ -264,7 +282,7 @@ export class Daemon implements ControlEngine {
 
   async #halt(): Promise<'ending'> {
     if (this.#state === 'ended') return 'ending';
-    this.#state = 'draining';
+    this.#leave('draining');
     try {
       await this.#engine.halt();
     } catch (error) {
@@ -281,8 +299,13 @@ export class Daemon implements ControlEngine {
   }
 
   #end(reason?: unknown): void {
-    this.#state = 'ended';
+    this.#leave('ended');
     this.#resolveEnded(reason);
+  }
+
+  #leave(state: 'draining' | 'ended'): void {
+    this.#state = state;
+    this.#stopping.abort(endingError());
   }
 
   #checkRunning(): void {

@@ -1,13 +1,13 @@
 import { PosternError } from '../errors.ts';
-import type { Endpoint } from '../pt/address.ts';
 import type { ImmediateChange } from './part.ts';
+import { collide, type GiveBack, type Holder, type Place, type Places } from './places.ts';
 import { unawaited } from '../unawaited.ts';
 
 /** How to open something. */
 export interface Opening<T> {
   readonly open: () => T | Promise<T>;
-  /** The addresses that it listens on, where they are fixed: nothing else can have them meanwhile. */
-  readonly takes?: readonly Endpoint[];
+  /** Where it listens, as far as that is fixed: nothing else can have these places meanwhile. */
+  readonly takes?: readonly Place[];
 }
 
 /** What is to be open, by a key that says all that it depends on. */
@@ -26,22 +26,28 @@ interface Entry<T> extends Opening<T> {
   readonly resource: T;
 }
 
+/** Resources that listen. */
+export interface ListenOptions {
+  /** Those of the whole daemon. */
+  readonly places: Places;
+  /** Hears why something that had made room cannot be opened again. */
+  readonly onLost: (error: unknown) => void;
+}
+
 /** Resources that follow the configuration: what stays the same is kept and not opened again. */
-export class Resources<T> {
+export class Resources<T> implements Holder {
   readonly #close: (resource: T) => void | Promise<void>;
-  readonly #onLost: (error: unknown) => void;
+  readonly #listening: ListenOptions | undefined;
   #open: ReadonlyMap<string, Entry<T>> = new Map();
 
   /**
    * @param close is called once for each resource that was opened; may not throw
-   * @param onLost hears why something that had made room cannot be opened again
+   * @param listening for resources with a place
    */
-  constructor(
-    close: (resource: T) => void | Promise<void>,
-    onLost: (error: unknown) => void = () => {},
-  ) {
+  constructor(close: (resource: T) => void | Promise<void>, listening?: ListenOptions) {
     this.#close = close;
-    this.#onLost = onLost;
+    this.#listening = listening;
+    listening?.places.join(this);
   }
 
   /** What is open, by key. */
@@ -50,31 +56,26 @@ export class Resources<T> {
   }
 
   /**
-   * Opens what is wanted and not open. What is not wanted any more is closed by the commit; at once,
-   * where it has an address that is taken over.
+   * Opens what is wanted and not open. What is not wanted any more is closed by the commit; before, where
+   * somebody else is to have its place.
    *
    * @throws what opening one of them throws; those opened before it are closed then, and those that
    *   made room are open again
    */
   async prepare(wanted: Wanted<T>): Promise<ResourceChange<T>> {
-    const old = this.#open;
     const next = new Map<string, Entry<T>>();
     const fresh: T[] = [];
-    const leaving = new Map([...old].filter(([key]) => !wanted.has(key)));
-    const left = new Map<string, Entry<T>>();
+    const undo: GiveBack[] = [];
     const rollback = async (): Promise<void> => {
       for (const resource of fresh.toReversed()) await this.#close(resource);
-      await this.#reopen(left);
+      for (const giveBack of undo.toReversed()) await giveBack();
     };
     try {
       for (const [key, opening] of wanted) {
-        let entry = old.get(key);
+        let entry = this.#open.get(key);
         if (entry === undefined) {
-          for (const [name, one] of leaving) {
-            if (!collide(one, opening)) continue;
-            leaving.delete(name);
-            left.set(name, one);
-            await this.#close(one.resource);
+          for (const place of opening.takes ?? []) {
+            undo.push(...((await this.#listening?.places.makeRoom(place)) ?? []));
           }
           entry = { ...opening, resource: await opening.open() };
           fresh.push(entry.resource);
@@ -89,11 +90,24 @@ export class Resources<T> {
       next: resourcesOf(next),
       fresh,
       commit: () => {
+        const leaving = [...this.#open].filter(([key]) => !next.has(key));
         this.#open = next;
-        for (const { resource } of leaving.values()) unawaited(() => this.#close(resource));
+        for (const [, { resource }] of leaving) unawaited(() => this.#close(resource));
       },
       rollback,
     };
+  }
+
+  async leave(place: Place): Promise<readonly GiveBack[]> {
+    const isThere = ({ takes = [] }: Entry<T>): boolean => takes.some((one) => collide(one, place));
+    const leaving = [...this.#open].filter(([, entry]) => isThere(entry));
+    this.#open = new Map([...this.#open].filter(([, entry]) => !isThere(entry)));
+    for (const [, { resource }] of leaving) await this.#close(resource);
+    return leaving.map(
+      ([key, entry]) =>
+        () =>
+          this.#reopen(key, entry),
+    );
   }
 
   /** Closes all. Idempotent. */
@@ -103,39 +117,18 @@ export class Resources<T> {
     for (const { resource } of entries.toReversed()) await this.#close(resource);
   }
 
-  async #reopen(left: ReadonlyMap<string, Entry<T>>): Promise<void> {
-    const open = new Map(this.#open);
-    for (const [key, entry] of left) {
-      try {
-        open.set(key, { ...entry, resource: await entry.open() });
-      } catch (error) {
-        open.delete(key);
-        this.#onLost(error);
-      }
+  async #reopen(key: string, entry: Entry<T>): Promise<void> {
+    try {
+      const resource = await entry.open();
+      this.#open = new Map([...this.#open, [key, { ...entry, resource }]]);
+    } catch (error) {
+      this.#listening?.onLost(error);
     }
-    this.#open = open;
   }
 }
 
 function resourcesOf<T>(entries: ReadonlyMap<string, Entry<T>>): ReadonlyMap<string, T> {
   return new Map([...entries].map(([key, { resource }]) => [key, resource] as const));
-}
-
-/** Whether the system would say of one that its address is in use, because of the other. */
-function collide<T>({ takes: some = [] }: Opening<T>, { takes: others = [] }: Opening<T>): boolean {
-  return some.some((one) => others.some((other) => overlap(one, other)));
-}
-
-function overlap(one: Endpoint, other: Endpoint): boolean {
-  if (one.port !== other.port || one.port === 0) return false;
-  const hosts = [one.host, other.host];
-  const isIpv6 = hosts.map((host) => host.includes(':'));
-  return (
-    one.host === other.host ||
-    // `::` takes in IPv4, too.
-    hosts.includes('::') ||
-    (hosts.includes('0.0.0.0') && !isIpv6.includes(true))
-  );
 }
 
 /**

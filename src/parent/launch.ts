@@ -34,6 +34,11 @@ export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfigurati
   readonly startTimeoutMs?: number;
   /** How long each step of stopping may take. */
   readonly stopWaits?: StopWaits;
+  /**
+   * Out of reach of the terminal: a Ctrl-C there, or its end, is for us alone, and we stop the program. For
+   * those who see to that whatever signal comes.
+   */
+  readonly isDetached?: boolean;
   /** Gives the start up: the child is stopped, then the promise rejects with `signal.reason`. */
   readonly signal?: AbortSignal;
   /** Hears everything that the child says, from the first line on. */
@@ -156,7 +161,7 @@ class Start {
   });
 
   constructor(options: LaunchOptions, timers: Timers) {
-    const { command, configuration, env = process.env } = options;
+    const { command, configuration, env = process.env, isDetached = false } = options;
     this.#options = options;
     this.#timers = timers;
     this.#requested = configuration.transports.map((transport) =>
@@ -173,6 +178,7 @@ class Start {
       variables: buildEnvironment(configuration),
       env,
       timers,
+      isDetached,
       handlers: {
         onStdout: (event) => this.#read(event),
         onStdoutEnd: () => this.#run(this.#machine.receiveEnd()),

@@ -1,19 +1,17 @@
 /** A program that has all transports it is started for, kept running: what every parent of ours wants. */
+import { addAbortListener } from 'node:events';
 import { PosternError, describeError } from '../errors.ts';
 import type { LaunchConfiguration } from '../pt/launch-environment.ts';
 import type { LogSeverity } from '../pt/messages.ts';
 import { type Child, launch, type LaunchOptions, type MethodOf } from './launch.ts';
 import { supervise, type SuperviseOptions, type Supervisor } from './supervise.ts';
 import { hurriedStopWaits } from './terminate.ts';
-import { unawaited } from '../unawaited.ts';
 
 /** What to start, and whom to tell. */
 export interface StartOptions<L extends LaunchConfiguration>
   extends
-    Omit<LaunchOptions<L>, 'stopWaits' | 'startTimeoutMs'>,
+    Omit<LaunchOptions<L>, 'stopWaits' | 'startTimeoutMs' | 'isDetached'>,
     Pick<SuperviseOptions<Child<MethodOf<L>>>, 'rng'> {
-  /** Ends the start, and later the program. */
-  readonly signal?: AbortSignal;
   /** It runs, or runs again, and may listen somewhere else. */
   readonly onRunning?: (child: Child<MethodOf<L>>) => void;
   /** Hears in words what the program says and what becomes of it, after its name. */
@@ -23,12 +21,14 @@ export interface StartOptions<L extends LaunchConfiguration>
 /**
  * Starts a program and waits until it is ready; from then on it is started again when it ends.
  *
- * @throws PosternError `ERR_PARENT_*` when the first start fails, or lacks one of the transports
+ * @throws PosternError `ERR_PARENT_*` when the first start fails, or lacks one of the transports; the
+ *   signal's reason
  */
 export async function startTransports<L extends LaunchConfiguration>(
   options: StartOptions<L>,
 ): Promise<Supervisor<Child<MethodOf<L>>>> {
   const { command, signal, onEvent, onRunning, onLog } = options;
+  signal?.throwIfAborted();
   const name = command[0].replace(/^.*\//, '');
   const log = (severity: LogSeverity, text: string): void => onLog?.(severity, `${name}${text}`);
   let isReady = false;
@@ -42,6 +42,7 @@ export async function startTransports<L extends LaunchConfiguration>(
           ...options,
           signal: stopped,
           stopWaits: hurriedStopWaits,
+          isDetached: true,
           onEvent(event) {
             if (event.type === 'stderr') log('info', `: ${event.line}`);
             else if (event.type === 'log') log(event.message.severity, `: ${event.message.text}`);
@@ -63,10 +64,7 @@ export async function startTransports<L extends LaunchConfiguration>(
       }
     },
   });
-  const stop = (): void => unawaited(() => supervisor.close());
-  signal?.addEventListener('abort', stop);
-  unawaited(() => supervisor.closed.then(() => signal?.removeEventListener('abort', stop)));
-  if (signal?.aborted === true) stop();
+  using _ = signal && addAbortListener(signal, () => refuse(signal.reason));
   try {
     await Promise.race([supervisor.child(), failed]);
     isReady = true;

@@ -2,6 +2,7 @@
 import { type EventEmitter, setMaxListeners } from 'node:events';
 import { isUnderNohup } from './nohup.ts';
 import { armLastResort, giveUpUnreadOutput } from './last-resort.ts';
+import { letGoOfLostTerminals } from './lost-terminal.ts';
 
 /** The two ways of being asked to end. */
 export interface StopRequests {
@@ -29,6 +30,7 @@ export interface ProcessStopRequests extends StopRequests {
 export function stopRequestsOfProcess(): ProcessStopRequests {
   // That nobody reads what is said is no reason to stop serving.
   process.stderr.on('error', () => {});
+  letGoOfLostTerminals();
   const stop = stopRequestsOf(process, process.stdout, isUnderNohup(process.env));
   armLastResort(stop.now);
   return {

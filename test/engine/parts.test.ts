@@ -12,7 +12,8 @@ import { Emitter } from '../../src/bytes/emitter.ts';
 import type { EngineEvent } from '../../src/control/engine.ts';
 import { DaemonLog } from '../../src/engine/log.ts';
 import { parseIpEndpoint } from '../../src/pt/address.ts';
-import { Resources, type Wanted } from '../../src/engine/resources.ts';
+import { Places } from '../../src/engine/places.ts';
+import { type ResourceChange, Resources, type Wanted } from '../../src/engine/resources.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
 import { encodeReply5 } from '../../src/socks/encode.ts';
 
@@ -183,10 +184,15 @@ test('resources: what stays is kept, what fails undoes what was opened for it', 
 test('resources: an address is free for who comes next, and is given back when nothing comes of it', async () => {
   const log: string[] = [];
   const lost: unknown[] = [];
-  const resources = new Resources<string>(
-    (name) => void log.push(`close ${name}`),
-    (error) => lost.push(error),
-  );
+  const places = new Places();
+  const resources = new Resources<string>((name) => void log.push(`close ${name}`), {
+    places,
+    onLost: (error) => lost.push(error),
+  });
+  const prepare = (next: Wanted<string>): Promise<ResourceChange<string>> => {
+    places.beginChange([...next.values()].flatMap(({ takes = [] }) => takes));
+    return resources.prepare(next);
+  };
   let isBroken = false;
   const wanted = (...names: string[]): Wanted<string> =>
     new Map(
@@ -203,10 +209,10 @@ test('resources: an address is free for who comes next, and is given back when n
         },
       ]),
     );
-  (await resources.prepare(wanted('127.0.0.1:80', '127.0.0.1:90', '[::1]:80'))).commit();
+  (await prepare(wanted('127.0.0.1:80', '127.0.0.1:90', '[::1]:80'))).commit();
   log.length = 0;
   // The wildcard of IPv4 and another address of port 90; that of IPv6 goes at the commit.
-  (await resources.prepare(wanted('0.0.0.0:80', '127.0.0.2:90'))).commit();
+  (await prepare(wanted('0.0.0.0:80', '127.0.0.2:90'))).commit();
   assert.deepEqual(log.splice(0), [
     'close 127.0.0.1:80',
     'open 0.0.0.0:80',
@@ -214,7 +220,7 @@ test('resources: an address is free for who comes next, and is given back when n
     'close 127.0.0.1:90',
     'close [::1]:80',
   ]);
-  await assert.rejects(resources.prepare(wanted('[::]:80', '127.0.0.2:90', '127.0.0.3:1 bad')));
+  await assert.rejects(prepare(wanted('[::]:80', '127.0.0.2:90', '127.0.0.3:1 bad')));
   assert.deepEqual(log.splice(0), [
     'close 0.0.0.0:80',
     'open [::]:80',
@@ -222,7 +228,7 @@ test('resources: an address is free for who comes next, and is given back when n
     'open 0.0.0.0:80',
   ]);
   assert.deepEqual([...resources.current.keys()].toSorted(), ['0.0.0.0:80', '127.0.0.2:90']);
-  const change = await resources.prepare(wanted('127.0.0.1:80', '127.0.0.2:90'));
+  const change = await prepare(wanted('127.0.0.1:80', '127.0.0.2:90'));
   isBroken = true;
   await change.rollback();
   assert.deepEqual([...resources.current.keys()], ['127.0.0.2:90']);

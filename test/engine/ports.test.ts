@@ -1,9 +1,10 @@
 /** Ports of a daemon while its configuration changes: what stays, what is taken over, what is written down. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { formatEndpoint } from '../../src/pt/address.ts';
+import { connectControl } from '../../src/control/node/client.ts';
+import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import {
   bridgeLinesOf,
@@ -168,4 +169,86 @@ test('a port of an application goes from one address to all, and back; who is co
   assert.deepEqual(client.engine.endpoints.httpTunnel, [{ host: '127.0.0.1', port }]);
   stream.end('still here');
   assert.equal((await readAll(stream)).toString(), 'still here');
+});
+
+describe('one change', () => {
+  const text = (endpoint: Endpoint | undefined): string => formatEndpoint(endpoint!);
+
+  test('has parts of the daemon exchange their ports, and who is connected stays', async (t) => {
+    const [one, two, three, four] = await Promise.all(Array.from({ length: 4 }, closedPort));
+    const [a, b, c, d] = [one!, two!, three!, four!].map((at) => formatEndpoint(at));
+    const { engine } = await startEngine(t, `SocksPort ${a}\nControlPort ${b}\nORPort ${c}\n`);
+    const plugin = 'ServerTransportPlugin obfs3 builtin\nServerTransportListenAddr obfs3';
+    const control = await connectControl(two!);
+    t.after(() => control.close());
+    const places = (): readonly string[] => {
+      const { socks, control: controls, orPort } = engine.endpoints;
+      return [...[...socks, ...controls].map(text), orPort === undefined ? '-' : text(orPort)];
+    };
+    await engine.setConf(`SocksPort ${b}\nControlPort ${a}\n`);
+    assert.deepEqual(places(), [b, a, c]);
+    await engine.setConf(`SocksPort ${c}\nControlPort ${b}\nORPort ${a}\n`);
+    assert.deepEqual(places(), [c, b, a]);
+    await engine.setConf(`SocksPort ${a}\nORPort\n${plugin} ${c}\n`);
+    assert.deepEqual(places(), [a, b, '-']);
+    await engine.setConf(`ControlPort ${c}\nSocksPort ${b}\n${plugin} ${a}\n`);
+    assert.deepEqual(places(), [b, c, '-']);
+    assert.deepEqual(
+      engine.bridgeLines.map(({ endpoint }) => text(endpoint)),
+      [a],
+    );
+    await engine.setConf(`SocksPort ${c}\nHTTPTunnelPort ${b}\nControlPort ${d}\n`);
+    await engine.setConf(`SocksPort ${b}\nHTTPTunnelPort ${c}\n`);
+    assert.deepEqual(places(), [b, d, '-']);
+    assert.deepEqual(await control.getConf(['SocksPort']), [
+      { key: 'SocksPort', value: String(two!.port) },
+    ]);
+    for (const endpoint of [one!, two!, three!, four!]) (await dial(endpoint)).destroy();
+  });
+
+  test('that is refused gives the ports back', async (t) => {
+    const [one, two] = await Promise.all([closedPort(), closedPort()]);
+    const [a, b] = [formatEndpoint(one), formatEndpoint(two)];
+    const taken = await listen(t, () => {});
+    const { engine } = await startEngine(t, `SocksPort ${a}\nControlPort ${b}\n`);
+    for (const line of [`ORPort ${taken.text}`, `HTTPTunnelPort ${a}`]) {
+      const change = engine.setConf(`SocksPort ${b}\nControlPort ${a}\n${line}\n`);
+      await assert.rejects(change, { code: 'ERR_CONFIG_VALUE', message: /in use/ }, line);
+      assert.deepEqual(engine.endpoints.socks.map(text), [a]);
+      assert.deepEqual(engine.endpoints.control.map(text), [b]);
+      (await dial(one)).destroy();
+      const control = await connectControl(two);
+      assert.deepEqual(await control.getConf(['SocksPort']), [
+        { key: 'SocksPort', value: String(one.port) },
+      ]);
+      await control.close();
+    }
+  });
+
+  test('that wants the place of a program that is to stay leaves it alone', async (t) => {
+    const { port } = await closedPort();
+    const bridge = await startEngine(
+      t,
+      `ServerTransportPlugin obfs3 exec ${postern.command.join(' ')}
+ServerTransportListenAddr obfs3 127.0.0.1:${port}
+`,
+    );
+    const change = bridge.engine.setConf(`ControlPort ${port}\n`);
+    await assert.rejects(change, { code: 'ERR_CONFIG_VALUE', message: /in use/ });
+    const starts = bridge.events.filter(
+      (event) => event.type === 'log' && event.message.includes('runs as process'),
+    );
+    assert.equal(starts.length, 1);
+  });
+
+  test('opens a ControlSocket of the same path for others than before', async (t) => {
+    const { engine, directory } = await startEngine(t, 'ControlSocket ~/control\n');
+    const path = join(directory, 'control');
+    const mode = async (): Promise<number> => (await stat(path)).mode & 0o777;
+    await engine.setConf('ControlSocket ~/control GroupWritable RelaxDirModeCheck\n');
+    assert.equal(await mode(), 0o660);
+    await engine.setConf(`ControlPort unix:${path}\nControlSocket\n`);
+    assert.equal(await mode(), 0o600);
+    await (await connectControl({ socketPath: path })).close();
+  });
 });

@@ -11,6 +11,7 @@ import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import { dataDirectory } from '../data-directory.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
+import type { Places } from '../places.ts';
 import { forOption, type Opening, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { createExit } from './exit.ts';
@@ -28,6 +29,7 @@ import { TunnelServer } from './tunnel-server.ts';
 /** What the bridge role is given. */
 export interface BridgePartOptions extends ChildHost, Omit<BuiltinServersOptions, 'onConnection'> {
   readonly bandwidth: Bandwidth;
+  readonly places: Places;
 }
 
 /** The bridge role of the engine. */
@@ -47,12 +49,12 @@ export class BridgePart implements Part {
   #exit: ReturnType<typeof createExit>;
 
   constructor(options: BridgePartOptions) {
-    const { bandwidth, log } = options;
+    const { bandwidth, log, places } = options;
     this.#options = options;
     const onLost = (error: unknown): void =>
       log.write('err', `what made room for a change does not open again: ${describeError(error)}`);
-    this.#ports = new Resources((port) => port.close(), onLost);
-    this.#transports = new Resources((running) => running.close(), onLost);
+    this.#ports = new Resources((port) => port.close(), { places, onLost });
+    this.#transports = new Resources((running) => running.close(), { places, onLost });
     this.#builtins = new BuiltinServers({
       ...options,
       onConnection: (connection) => this.#accept(connection),

@@ -19,11 +19,13 @@ export interface ChildHost {
   readonly home: string;
   readonly timers: Timers;
   readonly rng: Rng;
+  /** Aborted when nothing is to be started any more. */
+  readonly stopping: AbortSignal;
 }
 
 /** `startTransports`, which tells the daemon's log. */
 export function startChild<L extends LaunchConfiguration>(
-  { log, env, timers, rng }: ChildHost,
+  { log, env, timers, rng, stopping }: ChildHost,
   options: Pick<StartOptions<L>, 'command' | 'configuration' | 'onRunning'>,
 ): Promise<Supervisor<Child<MethodOf<L>>>> {
   return startTransports({
@@ -31,6 +33,7 @@ export function startChild<L extends LaunchConfiguration>(
     env,
     timers,
     rng,
+    signal: stopping,
     onLog: (severity, text) => log.write(levels[severity], text),
   });
 }

@@ -9,6 +9,7 @@ import { type Application, listenSocks } from '../../net/applications.ts';
 import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
+import type { Places } from '../places.ts';
 import { forOption, numbered, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { Bridge } from './bridge.ts';
@@ -28,6 +29,7 @@ export interface ClientPartOptions extends ClientTransportsOptions {
   readonly events: Emitter<EngineEvent>;
   readonly bandwidth: Bandwidth;
   readonly addressMap: AddressMap;
+  readonly places: Places;
 }
 
 /** The client role of the engine. */
@@ -43,12 +45,12 @@ export class ClientPart implements Part {
   readonly #listeners: Resources<ApplicationPort>;
 
   constructor(options: ClientPartOptions) {
-    const { events, bandwidth, timers, rng, log, addressMap } = options;
+    const { events, bandwidth, timers, rng, log, addressMap, places } = options;
     this.#options = options;
-    this.#listeners = new Resources(
-      ({ listener }) => listener.close(),
-      (error) => log.write('err', `a port does not open again: ${describeError(error)}`),
-    );
+    this.#listeners = new Resources(({ listener }) => listener.close(), {
+      places,
+      onLost: (error) => log.write('err', `a port does not open again: ${describeError(error)}`),
+    });
     this.#transports = new ClientTransports(options);
     this.links = new Links({
       events,

@@ -41,14 +41,14 @@ class EmbeddedEngine implements Engine {
   readonly #bridge: BridgePart;
   readonly #parts: readonly Part[];
 
-  constructor({ options, store, log, events }: EngineHost) {
+  constructor({ options, store, log, events, places, stopping }: EngineHost) {
     const { rng = systemRng, clock = systemClock, timers = systemTimers } = options;
     const { registry = builtinTransports, env, home } = options;
     this.#store = store;
     this.#log = log;
     this.#addressMap = new AddressMap({ rng });
     const bandwidth = new Bandwidth(events, timers, () => performance.now());
-    const common = { registry, env, home, timers, rng, log, bandwidth };
+    const common = { registry, env, home, timers, rng, log, bandwidth, places, stopping };
     const state = openStateDirectory(transportStateDirectory(store.current.values, home));
     this.#client = new ClientPart({
       ...common,

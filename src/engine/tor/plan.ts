@@ -65,7 +65,7 @@ async function planOwned(
   const verify = async (first: Configuration): Promise<void> => {
     const directory = dataDirectory(values, home);
     checkSocketPath(controlSocketIn(directory));
-    await verifyWithTor(binary, settings.torrcFor(first), directory, env, timers);
+    await verifyWithTor(binary, settings.torrcFor(first), directory, env, timers, startSignal);
   };
   const parts: TorEngineParts = { text, settings, keep, verify, isOwned: true };
   return { store, build: (host) => new TorEngine(host, parts) };
@@ -73,11 +73,11 @@ async function planOwned(
 
 /** The Tor to start, and the options that it has for users. */
 async function installedTor(
-  { env, home, timers = systemTimers }: DaemonOptions,
+  { env, home, timers = systemTimers, startSignal }: DaemonOptions,
   { TorBinary: path }: OptionValues,
 ): Promise<{ readonly binary: string; readonly vocabulary: Vocabulary }> {
   const binary = await findTor(path && expandPath(path, home), env);
-  const names = await listTorOptions(binary, env, timers);
+  const names = await listTorOptions(binary, env, timers, startSignal);
   return { binary, vocabulary: torVocabulary(names.filter((name) => !isPrivate(name))) };
 }
 
@@ -99,7 +99,11 @@ async function planAttached(
   const password = await readPassword(values.TorControlPasswordFile, home);
   const login = { ...address, timers, ...(password !== undefined && { password }) };
   const option = 'path' in address ? 'TorControlSocket' : 'TorControlPort';
-  const names = mayDial ? await forOption(option, () => askForOptions(login)) : undefined;
+  const names = mayDial
+    ? await forOption(option, () =>
+        askForOptions({ ...login, ...(startSignal && { signal: startSignal }) }),
+      )
+    : undefined;
   const vocabulary = torVocabulary(names, elsewhere);
   const store = await ConfigStore.open(options.torrc, options.localDefaults, vocabulary);
   const keep: TorEngineParts['keep'] = (hooks) =>

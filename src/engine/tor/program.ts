@@ -1,5 +1,6 @@
 /** The Tor that is installed: where it is, and which options it knows. */
 import { execFile } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -31,15 +32,17 @@ export async function findTor(binary: string | undefined, env: Environment): Pro
 /**
  * The names of all options that a Tor knows, in its own spelling.
  *
- * @throws PosternError `ERR_TOR_PROGRAM` when it is no Tor
+ * @throws PosternError `ERR_TOR_PROGRAM` when it is no Tor; the signal's reason
  */
 export async function listTorOptions(
   binary: string,
   env: Environment,
   timers: Timers,
+  signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const patience = new AbortController();
   const cancelTimeout = timers.after(limits.torProgramMs, () => patience.abort());
+  using _ = signal && addAbortListener(signal, () => patience.abort());
   try {
     const { stdout } = await promisify(execFile)(binary, ['--list-torrc-options'], {
       env: { PATH: env['PATH'] },
@@ -48,6 +51,7 @@ export async function listTorOptions(
     const names = stdout.split('\n').filter((line) => /^\w+$/.test(line));
     if (names.includes('SocksPort')) return names;
   } catch (cause) {
+    signal?.throwIfAborted();
     const problem = patience.signal.aborted ? 'does not answer' : 'does not run';
     throw new PosternError('ERR_TOR_PROGRAM', `${binary} ${problem}`, { cause });
   } finally {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
@@ -10,7 +11,7 @@ import { reasonIn, TorrcRefusal } from './complaints.ts';
  * Has Tor judge a torrc: `tor --verify-config`.
  *
  * @param torrc its text
- * @throws TorrcRefusal; PosternError `ERR_TOR_PROGRAM`
+ * @throws TorrcRefusal; PosternError `ERR_TOR_PROGRAM`; the signal's reason
  */
 export async function verifyWithTor(
   binary: string,
@@ -18,6 +19,7 @@ export async function verifyWithTor(
   dataDirectory: string,
   env: Environment,
   timers: Timers,
+  signal?: AbortSignal,
 ): Promise<void> {
   const child = spawn(
     binary,
@@ -30,7 +32,9 @@ export async function verifyWithTor(
     ],
     { env: { PATH: env['PATH'] }, stdio: ['pipe', 'pipe', 'ignore'] },
   );
-  const cancelTimeout = timers.after(limits.torProgramMs, () => child.kill('SIGKILL'));
+  const kill = (): void => void child.kill('SIGKILL');
+  const cancelTimeout = timers.after(limits.torProgramMs, kill);
+  using _ = signal && addAbortListener(signal, kill);
   const failed = new Promise<never>((_resolve, reject) => {
     child.on('error', (cause) => {
       reject(new PosternError('ERR_TOR_PROGRAM', `${binary} does not run`, { cause }));
@@ -43,6 +47,7 @@ export async function verifyWithTor(
     failed,
   ]).finally(cancelTimeout);
   if (exitCode === 0) return;
+  signal?.throwIfAborted();
   if (exitCode === null) throw new PosternError('ERR_TOR_PROGRAM', `${binary} does not answer`);
   const complaints = [...output.matchAll(/\[(?:warn|err)\] (.*)/g)].map((match) => match[1]!);
   throw new TorrcRefusal(reasonIn(complaints) ?? 'Tor does not take it');

@@ -1,0 +1,81 @@
+/** Places to listen at: who has one now, and who gets it with the next change. */
+import { expandPath } from '../config/node.ts';
+import type { OptionValues } from '../config/options.ts';
+import type { Endpoint } from '../pt/address.ts';
+import { serverPlugins } from './embedded/server-transports.ts';
+
+/** What only one listener can have: an address with its port, or the path of a socket. */
+export type Place = Endpoint | { readonly path: string };
+
+/** Opens again what had made room. Never rejects. */
+export type GiveBack = () => Promise<void>;
+
+/** Somebody who listens. */
+export interface Holder {
+  /** Closes what is open at that place or stands in its way. @returns how that is undone */
+  leave(place: Place): Promise<readonly GiveBack[]>;
+}
+
+/** The places of a daemon, whichever of its parts listens there: a change hands them over. */
+export class Places {
+  readonly #holders: Holder[] = [];
+  #next: readonly Place[] = [];
+
+  join(holder: Holder): void {
+    this.#holders.push(holder);
+  }
+
+  /** A change begins. @param next all that is listened at when it is in force */
+  beginChange(next: readonly Place[]): void {
+    this.#next = next;
+  }
+
+  /**
+   * Makes room for a listener that the change opens, where whoever has the place is to leave it: nobody
+   * else is to have it then. Who is to stay stays, and the listener finds its place in use.
+   */
+  async makeRoom(place: Place): Promise<readonly GiveBack[]> {
+    if (this.#next.filter((other) => collide(place, other)).length > 1) return [];
+    const undo: GiveBack[] = [];
+    for (const holder of this.#holders) undo.push(...(await holder.leave(place)));
+    return undo;
+  }
+}
+
+/** Whether the system would say of one that it is in use, because of the other. */
+export function collide(one: Place, other: Place): boolean {
+  if ('path' in one || 'path' in other) {
+    return 'path' in one && 'path' in other && one.path === other.path;
+  }
+  if (one.port !== other.port || one.port === 0) return false;
+  const hosts = [one.host, other.host];
+  const isIpv6 = hosts.map((host) => host.includes(':'));
+  return (
+    one.host === other.host ||
+    // `::` takes in IPv4, too.
+    hosts.includes('::') ||
+    (hosts.includes('0.0.0.0') && !isIpv6.includes(true))
+  );
+}
+
+/**
+ * All that these options have the daemon listen at.
+ *
+ * @param home what `~` stands for in paths
+ */
+export function placesIn(values: OptionValues, home: string): readonly Place[] {
+  const { SocksPort, HTTPTunnelPort, ControlPort, ControlSocket, ORPort, ExtORPort } = values;
+  const places: readonly (Place | undefined)[] = [
+    ...SocksPort,
+    ...HTTPTunnelPort,
+    ...ControlPort,
+    ...[ControlSocket ?? []].flat(),
+    ...[ORPort, ExtORPort],
+    ...serverPlugins(values).flatMap(({ transports }) =>
+      transports.map(({ bindAddress }) => bindAddress),
+    ),
+  ];
+  return places
+    .filter((place) => place !== undefined)
+    .map((place) => ('path' in place ? { path: expandPath(place.path, home) } : place));
+}
