@@ -306,8 +306,7 @@ const table = {
     side: 'remote',
     retry: 'later',
     summary: 'The proxy that connections go through took too long to answer.',
-    remedy:
-      'Check that the proxy’s type is right (an HTTP proxy is silent when it hears SOCKS), and its own way out.',
+    remedy: 'Check that the proxy’s type is right, and its own way out.',
     socksReply: 0x06,
   },
   ERR_LISTEN_IN_USE: {

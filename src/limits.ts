@@ -110,6 +110,11 @@ const table = {
     unit: 'ms',
     guards: 'A proxy that never answers would hold its SOCKS client without end.',
   },
+  proxySilenceMs: {
+    value: 3_000,
+    unit: 'ms',
+    guards: 'A proxy of another kind than was said would be waited for as for a slow one.',
+  },
   nameLookupMs: {
     value: 10_000,
     unit: 'ms',

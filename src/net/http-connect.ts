@@ -90,11 +90,13 @@ function skipEmptyLines(queue: ByteQueue): void {
 function strangerThanHttp(bytes: Buffer): string | undefined {
   if (bytes.equals(HTTP.subarray(0, bytes.length))) return undefined;
   return bytes[0] === 5 || bytes[0] === 4 || bytes[0] === 0
-    ? 'the proxy answers in SOCKS: its type is not http'
+    ? IS_SOCKS
     : 'the proxy’s answer is not HTTP/1';
 }
 
 const HTTP = Buffer.from('HTTP/');
+/** For whoever took it for an HTTP proxy. */
+export const IS_SOCKS = 'this is a SOCKS proxy: use socks5://… (in a torrc Socks5Proxy)';
 
 /** The length of a response head with its empty line; undefined while that line is not there. */
 function headLength(bytes: Buffer): number | undefined {
@@ -129,6 +131,9 @@ function errorFromStatus(status: number): [ErrorCode, string] {
         'ERR_DIAL_HOST_UNREACHABLE',
         `the HTTP proxy cannot reach the target (status ${status})`,
       ];
+    // So say Tor and we, at a port for SOCKS.
+    case 501:
+      return ['ERR_TUNNEL_MALFORMED', `${IS_SOCKS}, or a proxy without CONNECT (status 501)`];
     case 504:
       return ['ERR_DIAL_TIMED_OUT', 'the HTTP proxy’s own connection timed out (status 504)'];
     default:

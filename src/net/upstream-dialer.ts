@@ -4,8 +4,8 @@ import type { Endpoint } from '../pt/address.ts';
 import type { UpstreamProxy } from '../pt/upstream-proxy.ts';
 import { createSocksClient } from '../socks/client.ts';
 import type { Dialer } from './dialer.ts';
-import { runExchange } from './exchange.ts';
 import { createHttpConnect } from './http-connect.ts';
+import { runProxyExchange } from './proxy-kind.ts';
 
 /**
  * A dialer that reaches everything through an upstream proxy, host names included, which are
@@ -18,7 +18,7 @@ export function createUpstreamDialer(proxy: UpstreamProxy, dial: Dialer): Dialer
   return async (target, options = {}) => {
     const exchange = createExchange(proxy, target);
     const stream = await dialProxy(proxy, dial, options);
-    await runExchange(stream, exchange, options);
+    await runProxyExchange(proxy, stream, dial, exchange, options);
     return stream;
   };
 }

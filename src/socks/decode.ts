@@ -210,11 +210,14 @@ function commandUnsupported(): PosternError {
   return new PosternError('ERR_SOCKS_COMMAND_UNSUPPORTED', 'the client asked for BIND or UDP');
 }
 
+/** For whoever took it for a SOCKS proxy. */
+export const IS_HTTP = 'this is an HTTP proxy: use http://… (in a torrc HTTPSProxy)';
+
 /** What answers there is no SOCKS proxy, or not of this version. */
 function otherProtocol(first: number): PosternError {
   const what =
     first === 0x48 // the H of HTTP/1.1
-      ? 'the proxy answers in HTTP: its type is http, not SOCKS'
+      ? IS_HTTP
       : first === 0 || first === 4 || first === 5
         ? 'the proxy speaks another version of SOCKS'
         : 'the proxy’s answer is no SOCKS';

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { listenSocks, serveApplication } from '../../src/net/applications.ts';
 import { createUpstreamDialer } from '../../src/net/upstream-dialer.ts';
-import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../src/pt/address.ts';
+import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
 import { parseUpstreamProxy } from '../../src/pt/upstream-proxy.ts';
 import { LoggedProcess } from '../support/logged-process.ts';
 import { temporaryDirectory } from '../support/managed.ts';
@@ -38,7 +38,7 @@ function start(t: TestContext, name: string, command: readonly string[]): Logged
   return child;
 }
 
-/** squid says that it accepts connections some time before it does. */
+/** squid and ptadapter say that they are there some time before they accept connections. */
 async function untilReached(endpoint: Endpoint): Promise<void> {
   const attempt = (): Promise<boolean> =>
     dial(endpoint).then(
@@ -63,6 +63,14 @@ async function tries(proxy: Endpoint, service: Endpoint, closed: Endpoint, forbi
   }
   await assert.rejects(reach(closed), { code: 'ERR_DIAL_HOST_UNREACHABLE' });
   await assert.rejects(reach(forbidden), { code: 'ERR_DIAL_NOT_ALLOWED', message: /443 only/ });
+  for (const type of ['socks5', 'socks4a']) {
+    const upstream = parseUpstreamProxy(`${type}://${formatEndpoint(proxy)}`);
+    await assert.rejects(
+      createUpstreamDialer(upstream, createDirectDialer())(service),
+      { code: 'ERR_TUNNEL_MALFORMED', message: /this is an HTTP proxy: use http:/ },
+      type,
+    );
+  }
 }
 
 test('[PT-3.2.2-04] squid', { skip: squid ? false : 'squid is not installed' }, async (t) => {
@@ -198,7 +206,9 @@ test(
        options-iat-mode = 0`,
     );
     await client.line(/CMETHODS DONE/);
-    const stream = await dial(parseIpEndpoint(formatEndpoint(entrance))!);
+    // It listens a moment later.
+    await untilReached(entrance);
+    const stream = await dial(entrance);
     stream.write('through');
     assert.equal((await readBytes(stream, 7)).toString(), 'through');
     await server.line(/Connection received from .*obfs4/);

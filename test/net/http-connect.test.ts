@@ -50,8 +50,8 @@ test('two blanks, an empty line in front and a long head pass', () => {
 
 test('a proxy of another kind is told by its first byte, without a head and a wait', () => {
   for (const [bytes, message] of [
-    [Buffer.of(5, 0xff), /answers in SOCKS/],
-    [Buffer.of(0, 0x5b, 0, 0), /answers in SOCKS/],
+    [Buffer.of(5, 0xff), /this is a SOCKS proxy: use socks5/],
+    [Buffer.of(0, 0x5b, 0, 0), /this is a SOCKS proxy: use socks5/],
     [Buffer.from('S'), /not HTTP/],
     [Buffer.from('\r\nHTTQ'), /not HTTP/],
   ] as const) {

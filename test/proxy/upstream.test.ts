@@ -4,9 +4,10 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { mock, test, type TestContext } from 'node:test';
+import { describe, mock, test, type TestContext } from 'node:test';
 import { formatEndpoint, parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import { limits } from '../../src/limits.ts';
+import { listenSocks } from '../../src/net/applications.ts';
 import { createUpstreamDialer } from '../../src/net/upstream-dialer.ts';
 import { parseUpstreamProxy } from '../../src/pt/upstream-proxy.ts';
 import { encodeRequest4 } from '../../src/socks/encode.ts';
@@ -218,4 +219,72 @@ test('SOCKS5 proxies as they are found: one that wants no password, odd verdicts
     assert.equal(heard[0], greeting);
     if (answers[0] === '0502') assert.equal(heard[1], userPass);
   }
+});
+
+describe('[PT-3.2.2-04] a proxy of another kind than was said', { concurrency: 4 }, () => {
+  const target = { host: '192.0.2.1', port: 443 };
+  const reach = (type: string, { text }: { readonly text: string }): Promise<Duplex> =>
+    createUpstreamDialer(parseUpstreamProxy(`${type}://${text}`), dial)(target);
+
+  for (const type of ['socks5', 'socks4a']) {
+    test(`${type}, and it waits for the end of an HTTP request`, async (t) => {
+      const proxy = await listen(t, (socket) => {
+        let heard = '';
+        socket
+          .on('error', () => {})
+          .on('data', (chunk: Buffer) => {
+            heard += chunk.toString('latin1');
+            if (heard.includes('\r\n\r\n')) socket.write('HTTP/1.0 400 Bad Request\r\n\r\n');
+          });
+      });
+      await assert.rejects(reach(type, proxy), {
+        code: 'ERR_TUNNEL_MALFORMED',
+        message: /^this is an HTTP proxy: use http:/,
+      });
+    });
+  }
+
+  test('http, and it hangs up on what is no SOCKS', async (t) => {
+    const proxy = await listen(t, (socket) => {
+      socket
+        .on('error', () => {})
+        .once('data', (chunk: Buffer) => {
+          if (chunk[0] === 5) socket.write(Buffer.of(5, 0xff));
+          else socket.destroy();
+        });
+    });
+    await assert.rejects(reach('http', proxy), {
+      code: 'ERR_TUNNEL_MALFORMED',
+      message: /^this is a SOCKS proxy: use socks5:/,
+    });
+  });
+
+  test('http, and it is a SocksPort of ours', async (t) => {
+    const port = await listenSocks(
+      { host: '127.0.0.1', port: 0 },
+      { accept: () => {}, serve: () => {}, onFailure: () => {} },
+    );
+    t.after(() => port.abort());
+    await assert.rejects(reach('http', { text: formatEndpoint(port.endpoint) }), {
+      code: 'ERR_TUNNEL_MALFORMED',
+      message: /^this is a SOCKS proxy: use socks5:/,
+    });
+  });
+
+  test('is one of that kind, when it is slow or says nothing in any language', async (t) => {
+    const sockets: Socket[] = [];
+    const slow = await listen(t, (socket) => {
+      sockets.push(socket.on('error', () => {}));
+      socket.once('data', () => {
+        // The second one asks which kind it is.
+        if (sockets.length === 2) sockets[0]!.write(Buffer.from('050005000001000000000000', 'hex'));
+      });
+    });
+    (await reach('socks5', slow)).destroy();
+    assert.equal(sockets.length, 2);
+    const dead = await listen(t, (socket) => void socket.destroy());
+    for (const type of ['socks5', 'socks4a', 'http']) {
+      await assert.rejects(reach(type, dead), { code: 'ERR_TUNNEL_CLOSED' }, type);
+    }
+  });
 });

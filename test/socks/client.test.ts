@@ -141,7 +141,7 @@ test('an HTTP proxy that was taken for SOCKS is called so', () => {
   for (const version of ['socks5', 'socks4'] as const) {
     const [failed] = createSocksClient({ version, target }).receive(Buffer.from('HTTP/1.0 400 x'));
     assert.ok(failed?.type === 'failed');
-    assert.match(failed.error.message, /answers in HTTP/);
+    assert.match(failed.error.message, /this is an HTTP proxy: use http:/);
   }
 });
 
