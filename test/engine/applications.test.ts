@@ -4,75 +4,99 @@ import { EventEmitter, once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import { listenHttpTunnel } from '../../src/engine/embedded/http-tunnel-port.ts';
+import type { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { encodeGreeting, encodeRequest5 } from '../../src/socks/encode.ts';
 import { SocksMethod } from '../../src/socks/messages.ts';
-import { startEngine, startPlainBridge, type TestEngine } from '../support/engine.ts';
+import { startEngine, type TestEngine } from '../support/engine.ts';
 import { HandTimers } from '../support/hand-timers.ts';
 import { dial, readAll, readBytes } from '../support/sockets.ts';
 
 describe('HTTPTunnelPort', () => {
+  const anyPort: Endpoint = { host: '127.0.0.1', port: 0 };
+
   test('ends what never asks for a tunnel, and keeps what has one', async (t) => {
-    const timers = new HandTimers();
-    const bridge = await startPlainBridge(t, () => {});
-    const client = await startEngine(
-      t,
-      `HTTPTunnelPort auto\nUseBridges 1\nClientTransportPlugin obfs4 builtin\n${bridge.line}`,
-      { timers },
-    );
-    const port = client.engine.endpoints.httpTunnel[0]!;
-    const asked = await dial(port);
-    asked.on('error', () => {});
+    const failures: unknown[] = [];
+    const listener = await listenHttpTunnel(anyPort, {
+      serve: async () => {},
+      onFailure: (error) => failures.push((error as PosternError).code),
+      timeoutMs: 50,
+    });
+    t.after(() => listener.abort());
+    const asked = await dial(listener.endpoint);
     asked.write('CONNECT 192.0.2.1:80 HTTP/1.1\r\n\r\n');
-    await client.until((event) => event.type === 'stream' && event.status === 'sentConnect');
-    for (const words of ['', 'CONNECT 192.0.2.1:80 HTTP/1.1\r\nX: ', 'GET / HTTP/1.1\r\n']) {
-      const socket = await dial(port);
+    for (const words of [
+      '',
+      '\r\n',
+      'CONNECT 192.0.2.1:80 HTTP/1.1\r\nX: ',
+      'GET / HTTP/1.1\r\n',
+    ]) {
+      const socket = await dial(listener.endpoint);
       socket.on('error', () => {});
       socket.write(words);
-      await timers.isSet(limits.socksRequestTimeoutMs);
-      await timers.fire(limits.socksRequestTimeoutMs);
       await closed(socket);
     }
-    assert.equal(timers.delays.includes(limits.socksRequestTimeoutMs), false);
+    assert.deepEqual(failures, Array(4).fill('ERR_SOCKS_TIMED_OUT'));
     assert.equal(asked.destroyed, false);
     asked.destroy();
   });
 
-  test('takes a head whose lines end in LF alone', async (t) => {
+  test('takes heads as they come, and what comes behind them is payload', async (t) => {
     const asked = new EventEmitter();
-    const listener = await listenHttpTunnel(
-      { host: '127.0.0.1', port: 0 },
-      {
-        serve: async ({ target }) => void asked.emit('target', target),
-        onFailure: (error) => assert.fail(String(error)),
-        timers: new HandTimers(),
-      },
-    );
+    const listener = await listenHttpTunnel(anyPort, {
+      serve: async ({ target, socket }) => void asked.emit('target', target, socket),
+      onFailure: (error) => assert.fail(String(error)),
+    });
     t.after(() => listener.abort());
+    const name = { host: 'a.b', port: 1 };
     for (const [head, target] of [
       ['CONNECT [2001:db8::1]:80 HTTP/1.1\nHost: x\n\n', { host: '2001:db8::1', port: 80 }],
-      ['CONNECT a.b:1 HTTP/1.0\r\n\r\n', { host: 'a.b', port: 1 }],
+      ['CONNECT a.b:1 HTTP/1.0\r\n\r\n', name],
+      ['CONNECT a.b:1 HTTP/1.0\n\n', name],
+      ['\r\n\nCONNECT  a.b:1 HTTP/1.1 \r\nX: y\r\n\n', name],
+    ] as const) {
+      for (let split = 0; split < head.length; split += 1) {
+        const socket = await dial(listener.endpoint);
+        const next = once(asked, 'target');
+        socket.write(head.slice(0, split));
+        await new Promise(setImmediate);
+        socket.write(`${head.slice(split)}payload`);
+        const [found, stream] = (await next) as [Endpoint, Duplex];
+        assert.deepEqual(found, target);
+        assert.equal((await readBytes(stream, 7)).toString(), 'payload');
+        stream.destroy();
+        socket.on('error', () => {}).destroy();
+      }
+    }
+  });
+
+  test('says what is wrong with others', async (t) => {
+    const listener = await listenHttpTunnel(anyPort, {
+      serve: async () => assert.fail('nothing to serve'),
+      onFailure: (error) => assert.fail(String(error)),
+    });
+    t.after(() => listener.abort());
+    for (const [words, status] of [
+      ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+      ['CONNECT / HTTP/1.1\r\n\r\n', 400],
+      ['CONNECT a.b:1\r\n\r\n', 400],
+      ['\u0005\u0001\u0000', 400],
+      [`CONNECT a.b:1 HTTP/1.1\r\nX: ${'x'.repeat(limits.httpConnectHeadBytes)}`, 431],
     ] as const) {
       const socket = await dial(listener.endpoint);
-      socket.on('error', () => {});
-      const next = once(asked, 'target');
-      socket.write(head);
-      assert.deepEqual(await next, [target]);
+      socket.write(words);
+      assert.match((await readAll(socket)).toString(), new RegExp(`^HTTP/1\\.1 ${status} `), words);
       socket.destroy();
     }
   });
 
   test('past a limit of those that have not asked the oldest makes room', async (t) => {
-    const listener = await listenHttpTunnel(
-      { host: '127.0.0.1', port: 0 },
-      {
-        serve: async () => {},
-        onFailure: (error) => assert.fail(String(error)),
-        timers: new HandTimers(),
-        maxPending: 2,
-      },
-    );
+    const listener = await listenHttpTunnel(anyPort, {
+      serve: async () => {},
+      onFailure: (error) => assert.equal((error as PosternError).code, 'ERR_SOCKS_CLOSED'),
+      maxPending: 2,
+    });
     t.after(() => listener.abort());
     const waiting = [await dial(listener.endpoint), await dial(listener.endpoint)];
     const next = await dial(listener.endpoint);

@@ -153,7 +153,7 @@ export class ClientPart implements Part {
   }
 
   #wantedPorts(next: OptionValues): Wanted<ApplicationPort> {
-    const { log, timers } = this.#options;
+    const { log } = this.#options;
     const serve = (application: Application): Promise<void> => this.streams.serve(application);
     const onFailure = (error: unknown): void => {
       if (error instanceof PosternError && QUIET.has(error.code)) return;
@@ -164,8 +164,7 @@ export class ClientPart implements Part {
       // Whoever reaches the port may use it; user names and passwords mean nothing.
       SocksPort: (endpoint: Endpoint) =>
         listenSocks(endpoint, { accept: () => {}, serve, onFailure }),
-      HTTPTunnelPort: (endpoint: Endpoint) =>
-        listenHttpTunnel(endpoint, { serve, onFailure, timers }),
+      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, { serve, onFailure }),
     };
     return new Map(
       (['SocksPort', 'HTTPTunnelPort'] as const).flatMap((option) =>
