@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connectControl } from '../../src/control/node/client.ts';
+import type { EngineEvent } from '../../src/control/engine.ts';
 import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import {
@@ -169,6 +170,31 @@ test('a port of an application goes from one address to all, and back; who is co
   assert.deepEqual(client.engine.endpoints.httpTunnel, [{ host: '127.0.0.1', port }]);
   stream.end('still here');
   assert.equal((await readAll(stream)).toString(), 'still here');
+});
+
+test('Address says in bridge-lines where a bridge is reached; without it that is where it listens', async (t) => {
+  const { port } = await closedPort();
+  const bridge = await startEngine(
+    t,
+    `ServerTransportPlugin obfs3 builtin
+ServerTransportListenAddr obfs3 [::]:${port}
+Address 192.0.2.7
+Address 2001:db8::7
+`,
+  );
+  const written = async (count: number): Promise<string> => {
+    const isNews = (event: EngineEvent): boolean =>
+      event.type === 'log' && event.message.includes('what clients need is in');
+    await bridge.until(() => bridge.events.filter(isNews).length === count);
+    return readFile(join(bridge.directory, 'bridge-lines'), 'utf8');
+  };
+  const lines = (...hosts: readonly string[]): string =>
+    hosts.map((host) => `Bridge obfs3 ${host}:${port}\n`).join('');
+  assert.equal(await written(1), lines('192.0.2.7', '[2001:db8::7]'));
+  await bridge.engine.setConf('Address 192.0.2.8\n');
+  assert.equal(await written(2), lines('192.0.2.8'));
+  await bridge.engine.setConf('Address\n');
+  assert.equal(await written(3), lines('0.0.0.0', '[::]'));
 });
 
 describe('one change', () => {

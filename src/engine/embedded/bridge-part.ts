@@ -39,6 +39,8 @@ export class BridgePart implements Part {
   readonly #ports: Resources<Listener | ExtOrListener>;
   readonly #builtins: BuiltinServers;
   readonly #transports: Resources<RunningTransports>;
+  /** The configuration in force. */
+  #values: OptionValues | undefined;
   /** What clients need, as it was written down last. */
   #published: string | undefined;
   #publishing: Promise<void> = Promise.resolve();
@@ -113,7 +115,8 @@ export class BridgePart implements Part {
             if ('cookieFile' in port && next.ExtORPort === undefined) continue;
             log.announce(`Links arrive at ${formatEndpoint(port.endpoint)}`);
           }
-          if (builtins.isFresh || transports.fresh.length > 0) this.#publish(next);
+          this.#values = next;
+          this.#publish();
         },
         rollback: () => rollBack(undo),
       };
@@ -169,7 +172,7 @@ export class BridgePart implements Part {
     next: OptionValues,
     extended: ExtOrListener,
   ): readonly [string, Opening<RunningTransports>] {
-    const onMoved = (): void => this.#publish(next);
+    const onMoved = (): void => this.#publish();
     return [
       JSON.stringify([plugin, extended.endpoint]),
       {
@@ -223,12 +226,15 @@ export class BridgePart implements Part {
    * Writes what clients need where the operator finds it, when it has changed; a log is no place for
    * it. One after another: what was written last is what holds.
    */
-  #publish(values: OptionValues): void {
-    this.#publishing = this.#publishing.then(() => this.#writeBridgeLines(values));
+  #publish(): void {
+    this.#publishing = this.#publishing.then(() => this.#writeBridgeLines());
   }
 
-  async #writeBridgeLines(values: OptionValues): Promise<void> {
+  async #writeBridgeLines(): Promise<void> {
     const { log, home } = this.#options;
+    const values = this.#values;
+    // The commit that comes writes them.
+    if (values === undefined) return;
     const text = formatBridgeLines(this.bridgeLines, values);
     if (text === this.#published || text === '') return;
     const path = join(dataDirectory(values, home), 'bridge-lines');

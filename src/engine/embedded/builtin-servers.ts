@@ -30,8 +30,6 @@ export interface BuiltinServersOptions {
 /** A change of the transports, and the ports that they want. */
 export interface BuiltinChange extends ImmediateChange {
   readonly ports: Wanted<RunningTransports>;
-  /** Whether a transport is new, or has other options than before. */
-  readonly isFresh: boolean;
 }
 
 /** A transport with its options and its identity. */
@@ -63,7 +61,7 @@ export class BuiltinServers {
       JSON.stringify([name, options]);
     const portKey = ({ name, bindAddress }: RequestedServer): string =>
       JSON.stringify([name, bindAddress]);
-    const { next, fresh, commit, rollback } = await this.#identities.prepare(
+    const { next, commit, rollback } = await this.#identities.prepare(
       new Map(
         transports.map((transport) => {
           const open = (): Promise<Identity> => this.#openIdentity(transport, values);
@@ -85,7 +83,6 @@ export class BuiltinServers {
     );
     return {
       ports,
-      isFresh: fresh.length > 0,
       commit: () => {
         this.#serving = serving;
         commit();

@@ -10,6 +10,7 @@ import { connectTorControl } from '../../../src/tor-control/node/connect.ts';
 import type { TorControl } from '../../../src/tor-control/node/control.ts';
 import { Daemon } from '../../../src/engine/daemon.ts';
 import { startCommand } from '../../support/command.ts';
+import { startFakeTor } from '../../support/fake-tor.ts';
 import { listen } from '../../support/sockets.ts';
 import { torMissing, TorProcess } from '../../support/tor-process.ts';
 import {
@@ -428,4 +429,28 @@ describe('a Tor that wants to know who asks', skip, () => {
       { message: /^TorControlPort: / },
     );
   });
+});
+
+test('[TC-3.3-03] a SETCONF that Tor has taken is done, whatever it says of its listeners', async (t) => {
+  let isMute = false;
+  const answers: Readonly<Record<string, string>> = {
+    'config/names': '250+config/names=\r\nSocksPort LinkedLines\r\n.\r\n250 OK',
+    'net/listeners/socks':
+      '250-net/listeners/socks=""\r\n250-net/listeners/httptunnel=""\r\n250 OK',
+    version: '250-version=0.4.9.11\r\n250-status/bootstrap-phase=NOTICE\r\n250 OK',
+  };
+  const { endpoint, received } = await startFakeTor(t, {
+    GETINFO: (line, socket) => {
+      const answer = isMute ? undefined : answers[line.split(' ')[1]!];
+      socket.write(`${answer ?? '551 Internal error'}\r\n`);
+    },
+  });
+  const daemon = await startTorDaemon(t, `TorControlPort ${endpoint.port}\n`);
+  isMute = true;
+  await daemon.control.setConf([{ key: 'SocksPort', value: '9050' }]);
+  await daemon.until(
+    (event) =>
+      event.type === 'log' && event.message.startsWith('Tor has changed and does not say how'),
+  );
+  assert.ok(received.some((line) => /^RESETCONF SocksPort="?9050/.test(line)));
 });
