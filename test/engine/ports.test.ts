@@ -253,8 +253,8 @@ describe('one change', () => {
 
   test('that wants the place of a program that is to stay leaves it alone', async (t) => {
     const { port } = await closedPort();
-    const bridge = await startEngine(
-      t,
+    const bridge = await startEngine(t, '');
+    await bridge.engine.setConf(
       `ServerTransportPlugin obfs3 exec ${postern.command.join(' ')}
 ServerTransportListenAddr obfs3 127.0.0.1:${port}
 `,

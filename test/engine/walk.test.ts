@@ -11,17 +11,18 @@ import { connectControl, type ControlClient } from '../../src/control/node/clien
 import { PosternError } from '../../src/errors.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { startEngine } from '../support/engine.ts';
+import { processesOf } from '../support/processes.ts';
 import { seededRng } from '../support/rng.ts';
 import { closedPort, dial } from '../support/sockets.ts';
-import { getConf, offline, startTorDaemon } from '../support/tor-engine.ts';
+import { getConf, offline, startTorDaemon, type TestDaemon } from '../support/tor-engine.ts';
 import { torMissing } from '../support/tor-process.ts';
 
 type Setting = readonly { readonly key: string; readonly value?: string }[];
 const CONTROLLERS = 4;
-/** In all; ten thousand take some minutes. */
-const STEPS = Number(process.env['WALK_STEPS'] ?? 1_500);
-const EMBEDDED_STEPS = 0.8 * STEPS;
-const TOR_STEPS = 0.2 * STEPS;
+/** A multiple of the controllers. Ten thousand for each engine take some minutes. */
+const STEPS = process.env['WALK_STEPS'];
+const EMBEDDED_STEPS = Number(STEPS ?? 1_200);
+const TOR_STEPS = Number(STEPS ?? 300);
 
 /** So many steps, shared out among controllers that do not wait for each other. */
 async function walk(
@@ -62,13 +63,13 @@ async function walk(
   return counts;
 }
 
-/** What the process has open, by kind; log files by their path. */
-function descriptors(): Readonly<Record<string, number>> {
+/** What a process has open, this one by default, by kind; files by their path. */
+function descriptors(pid: number | 'self' = 'self'): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
-  for (const fd of readdirSync('/proc/self/fd')) {
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     let name: string;
     try {
-      name = readlinkSync(`/proc/self/fd/${fd}`).replace(/:\[\d+\]$/, '');
+      name = readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, '');
     } catch {
       continue; // the one of this very list
     }
@@ -86,6 +87,13 @@ function listeningPorts(): ReadonlySet<number> {
       .filter((cells) => cells[3] === '0A')
       .map((cells) => Number.parseInt(cells[1]!.split(':')[1]!, 16)),
   );
+}
+
+/** The Tor of a daemon. */
+function torPid({ directory }: TestDaemon): number {
+  const tors = processesOf(directory).filter(({ program }) => program === 'tor');
+  assert.equal(tors.length, 1);
+  return tors[0]!.pid;
 }
 
 async function connectAll(
@@ -185,10 +193,9 @@ describe('a random walk', () => {
   test('through a real Tor does so too', { skip: torMissing }, async (t) => {
     const ports = await Promise.all(Array.from({ length: 2 }, () => closedPort()));
     const [socks, http] = ports.map(({ port }) => port);
-    const daemon = await startTorDaemon(
-      t,
-      `${offline.replace('DisableNetwork 1\n', '')}ControlPort auto\nDisableNetwork 1\n`,
-    );
+    // With its network disabled a Tor would not listen; of this one nobody answers.
+    const lines = offline.replace('DisableNetwork 1', 'UseBridges 1\nBridge 127.0.0.1:9');
+    const daemon = await startTorDaemon(t, lines);
     const controllers = await connectAll(daemon.daemon.endpoints.control[0]!);
     const settings: readonly Setting[] = [
       [{ key: 'SocksPort', value: String(socks) }],
@@ -203,14 +210,47 @@ describe('a random walk', () => {
       [{ key: 'Log', value: 'info stdout' }],
       [{ key: 'Log', value: 'notice stdout' }],
     ];
+    // Tor keeps some descriptors that it opens when it first needs them: counted from behind a short walk.
+    await walk(controllers, 40, 'tor warms up', settings);
+    const start = `Engine tor\nControlPort auto\n${lines}`;
+    const pid = torPid(daemon);
+    daemon.torrc.text = start;
+    await controllers[0]!.sendSignal('reload');
+    const before = { ours: descriptors(), tor: descriptors(pid) };
+
     const counts = await walk(controllers, TOR_STEPS, 'tor walk', settings);
     assert.ok(counts.taken > TOR_STEPS / 2 && counts.refused > 0, JSON.stringify(counts));
     await controllers[0]!.saveConf();
     const saved = daemon.torrc.text.split('\n');
-    for (const key of ['SocksPort', 'Nickname', 'ConnLimit', 'ContactInfo']) {
-      const lines = await getConf(controllers[1]!, key);
+    for (const key of ['SocksPort', 'HTTPTunnelPort', 'Nickname', 'ConnLimit', 'ContactInfo']) {
+      const inForce = await getConf(controllers[1]!, key);
       const written = saved.filter((line) => line.startsWith(`${key} `));
-      if (written.length > 0) assert.deepEqual(lines, written);
+      if (written.length > 0) assert.deepEqual(inForce, written);
+    }
+
+    // What it says, where Tor listens, and what the torrc says.
+    const { endpoints } = daemon.daemon;
+    const written = (key: string): readonly string[] =>
+      saved.filter((line) => line.startsWith(`${key} `) && line !== `${key} 0`);
+    assert.equal(endpoints.socks.length, written('SocksPort').length);
+    assert.equal(endpoints.httpTunnel.length, written('HTTPTunnelPort').length);
+    const all = [...endpoints.socks, ...endpoints.httpTunnel];
+    for (const endpoint of all) (await dial(endpoint)).destroy();
+    const listening = listeningPorts();
+    for (const { port } of ports) {
+      const isOurs = all.some((endpoint) => endpoint.port === port);
+      assert.equal(listening.has(port), isOurs, String(port));
+    }
+
+    // Back to where it began: nothing of the walk stays open, in Tor or here.
+    daemon.torrc.text = start;
+    await controllers[0]!.sendSignal('reload');
+    assert.equal(torPid(daemon), pid);
+    const noMore = (now: Readonly<Record<string, number>>, then: typeof now): boolean =>
+      Object.entries(now).every(([name, count]) => count <= (then[name] ?? 0));
+    while (!noMore(descriptors(pid), before.tor)) await new Promise(setImmediate);
+    while ((descriptors()['socket'] ?? 0) > (before.ours['socket'] ?? 0)) {
+      await new Promise(setImmediate);
     }
     for (const control of controllers) await control.close();
   });
