@@ -22,7 +22,8 @@ import { planEmbeddedEngine } from './embedded/engine.ts';
 import type { Draining, Engine } from './engine.ts';
 import { DaemonLog } from './log.ts';
 import { type Change, prepareEach } from './part.ts';
-import { Places, placesIn } from './places.ts';
+import { Places } from './places.ts';
+import { placesIn } from './places-in.ts';
 import { forOption } from './resources.ts';
 import { planTorEngine } from './tor/plan.ts';
 

@@ -1,8 +1,5 @@
 /** Places to listen at: who has one now, and who gets it with the next change. */
-import { expandPath } from '../config/node.ts';
-import type { OptionValues } from '../config/options.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { serverPlugins } from './embedded/server-transports.ts';
 
 /** What only one listener can have: an address with its port, or the path of a socket. */
 export type Place = Endpoint | { readonly path: string };
@@ -56,26 +53,4 @@ export function collide(one: Place, other: Place): boolean {
     hosts.includes('::') ||
     (hosts.includes('0.0.0.0') && !isIpv6.includes(true))
   );
-}
-
-/**
- * All that these options have the daemon listen at.
- *
- * @param home what `~` stands for in paths
- */
-export function placesIn(values: OptionValues, home: string): readonly Place[] {
-  const { SocksPort, HTTPTunnelPort, ControlPort, ControlSocket, ORPort, ExtORPort } = values;
-  const places: readonly (Place | undefined)[] = [
-    ...SocksPort,
-    ...HTTPTunnelPort,
-    ...ControlPort,
-    ...[ControlSocket ?? []].flat(),
-    ...[ORPort, ExtORPort],
-    ...serverPlugins(values).flatMap(({ transports }) =>
-      transports.map(({ bindAddress }) => bindAddress),
-    ),
-  ];
-  return places
-    .filter((place) => place !== undefined)
-    .map((place) => ('path' in place ? { path: expandPath(place.path, home) } : place));
 }

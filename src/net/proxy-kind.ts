@@ -67,7 +67,9 @@ export async function runProxyExchange(
     const isOther = await answersAs(kind, attempt.signal, () => dial(endpoint, attempt));
     if (isOther) attempt.abort(otherKind(type));
   };
-  const silence = setTimeout(() => (question = ask()), limits.proxySilenceMs);
+  const silence = setTimeout(() => {
+    question = ask();
+  }, limits.proxySilenceMs);
   let hasSpoken = false;
   const heard: Exchange<void> = {
     ...exchange,

@@ -71,9 +71,9 @@ describe('a terminal that goes away', { skip }, () => {
   for (const [name, [args, isReady]] of Object.entries(verbs)) {
     test(`${name} ends in order`, async (t) => {
       const folder = temporaryDirectory(t);
-      const { verb, close } = await startInTerminal(t, args, folder);
-      await verb.match(isReady);
-      assert.equal(await close(), 0);
+      const terminal = await startInTerminal(t, args, folder);
+      await terminal.verb.match(isReady);
+      assert.equal(await terminal.close(), 0);
       // The demo's keys, for one.
       const left = readdirSync(folder).filter((entry) => entry.startsWith('postern-'));
       assert.deepEqual(left, []);

@@ -32,7 +32,9 @@ export async function verifyWithTor(
     ],
     { env: { PATH: env['PATH'] }, stdio: ['pipe', 'pipe', 'ignore'] },
   );
-  const kill = (): void => void child.kill('SIGKILL');
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
   const cancelTimeout = timers.after(limits.torProgramMs, kill);
   using _ = signal && addAbortListener(signal, kill);
   const failed = new Promise<never>((_resolve, reject) => {
