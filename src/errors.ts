@@ -512,6 +512,12 @@ const table = {
     remedy:
       'Check the path, its permissions and the free space; what a save replaces is kept beside it as `.previous`.',
   },
+  ERR_CONFIG_INCLUDE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'A torrc that takes lines from other files by %include is not saved, as with Tor.',
+    remedy: 'Write the change into the file that it belongs to, and reload.',
+  },
 
   // src/control
   ERR_CONTROL_TOO_LONG: {

@@ -246,6 +246,12 @@ const table = {
     guards: 'A torrc that is really something else, such as a disk, would fill the memory.',
   },
 
+  torrcIncludes: {
+    value: 31,
+    unit: 'count',
+    guards: 'A torrc that includes itself would be read for ever. Tor’s own number.',
+  },
+
   // src/control
   controlUnauthenticatedBodyBytes: {
     value: 1_024,

@@ -2,7 +2,8 @@
 import { PosternError } from '../errors.ts';
 import { type OptionName, optionGroups, optionTable, type OptionValues } from './options.ts';
 import { checkRules } from './rules.ts';
-import { parseTorrc, type Setting } from './torrc.ts';
+import { placeOf } from './include.ts';
+import { parseTorrc, parseTorrcFile, type Setting, type TorrcPiece } from './torrc.ts';
 import { valueFault } from './value-types.ts';
 import { embeddedVocabulary, type Keyword, type Vocabulary } from './vocabulary.ts';
 
@@ -37,17 +38,18 @@ export class Configuration {
   }
 
   /**
-   * Reads a torrc.
+   * Reads a torrc, as text or with what it includes.
    *
    * @throws PosternError `ERR_CONFIG_SYNTAX`, `ERR_CONFIG_KEY` or `ERR_CONFIG_VALUE`, naming key, line
    *   and fault
    */
   static parse(
-    text: string,
+    torrc: string | readonly TorrcPiece[],
     localDefaults: LocalDefaults = {},
     vocabulary: Vocabulary = embeddedVocabulary,
   ): Configuration {
-    const lines = applyLines(new Map(), text, vocabulary);
+    const pieces = typeof torrc === 'string' ? parseTorrcFile(torrc) : torrc;
+    const lines = applyLines(new Map(), pieces, vocabulary);
     const foreign = [...lines.keys()].find((home) => vocabulary.isKeptElsewhere(home));
     if (foreign !== undefined) {
       throw valueFault(
@@ -65,7 +67,7 @@ export class Configuration {
    * @throws PosternError like `parse`; nothing has changed then, as nothing ever does
    */
   changedBy(text: string): Configuration {
-    const lines = applyLines(this.#lines, text, this.vocabulary);
+    const lines = applyLines(this.#lines, parseTorrc(text), this.vocabulary);
     return new Configuration(lines, this.#localDefaults, this.vocabulary);
   }
 
@@ -76,8 +78,10 @@ export class Configuration {
    */
   namedBy(text: string): ReadonlySet<string> {
     return new Set(
-      parseTorrc(text).flatMap(({ line, setting }) =>
-        setting === undefined ? [] : homeOf(keywordOf(this.vocabulary, setting.key, line)),
+      parseTorrc(text).flatMap((piece) =>
+        piece.setting === undefined
+          ? []
+          : homeOf(keywordOf(this.vocabulary, piece.setting.key, placeOf(piece))),
       ),
     );
   }
@@ -161,14 +165,16 @@ export class Configuration {
 
 const optionNames = Object.keys(optionTable) as OptionName[];
 
-function applyLines(lines: Lines, text: string, vocabulary: Vocabulary): Lines {
+function applyLines(lines: Lines, pieces: readonly TorrcPiece[], vocabulary: Vocabulary): Lines {
   const result = new Map<string, readonly Line[]>(lines);
   const fresh = new Map<string, Line[]>();
-  for (const { line, setting } of parseTorrc(text)) {
+  for (const piece of pieces) {
+    const { setting } = piece;
     if (setting === undefined) continue;
-    const keyword = keywordOf(vocabulary, setting.key, line);
+    const place = placeOf(piece);
+    const keyword = keywordOf(vocabulary, setting.key, place);
     const home = homeOf(keyword);
-    const entry = readSetting(line, keyword, setting.value);
+    const entry = readSetting(place, keyword, setting.value);
     const isScalar = keyword.kind === 'option' && !keyword.rules.isList;
     let entries = fresh.get(home);
     if (entries === undefined || entry === undefined || isScalar) {
@@ -178,7 +184,7 @@ function applyLines(lines: Lines, text: string, vocabulary: Vocabulary): Lines {
     if (entry === undefined) continue;
     const head = optionGroups[home]?.head ?? entry.key;
     if (entries.length === 0 && entry.key !== head) {
-      throw valueFault(`${entry.key} (line ${line}): must come after a ${head}`);
+      throw valueFault(`${entry.key} (${place}): must come after a ${head}`);
     }
     entries.push(entry);
   }
@@ -195,7 +201,7 @@ function homeOf(keyword: Keyword): string {
 }
 
 /** The line in canonical form; undefined when it only clears. */
-function readSetting(line: number, keyword: Keyword, value: string): Line | undefined {
+function readSetting(place: string, keyword: Keyword, value: string): Line | undefined {
   if (value === '') return undefined;
   const { name } = keyword;
   switch (keyword.kind) {
@@ -206,21 +212,21 @@ function readSetting(line: number, keyword: Keyword, value: string): Line | unde
         return { key: name, value: type.format(parsed), parsed };
       } catch (error) {
         if (!(error instanceof PosternError)) throw error;
-        throw valueFault(`${name} (line ${line}): ${error.message}`, error);
+        throw valueFault(`${name} (${place}): ${error.message}`, error);
       }
     }
     case 'member':
       return { key: name, value, parsed: value };
     case 'group':
-      throw valueFault(`${name} (line ${line}): takes no value; set its options themselves`);
+      throw valueFault(`${name} (${place}): takes no value; set its options themselves`);
   }
 }
 
 /** @throws PosternError `ERR_CONFIG_KEY` */
-function keywordOf(vocabulary: Vocabulary, key: string, line?: number): Keyword {
+function keywordOf(vocabulary: Vocabulary, key: string, place?: string): Keyword {
   const keyword = vocabulary.find(key);
   if (keyword !== undefined) return keyword;
   const shown = key.length > 40 ? `${key.slice(0, 40)}…` : key;
-  const place = line === undefined ? '' : ` (line ${line})`;
-  throw new PosternError('ERR_CONFIG_KEY', `${shown}${place}: there is no option of this name`);
+  const where = place === undefined ? '' : ` (${place})`;
+  throw new PosternError('ERR_CONFIG_KEY', `${shown}${where}: ${vocabulary.explainUnknown(key)}`);
 }

@@ -45,7 +45,12 @@ const privateNetworks: readonly Network[] = [
 /** The rules of one line. */
 export const exitPolicyType: ValueType<readonly ExitRule[]> = {
   syntax: 'accept|reject|accept6|reject6 ADDRESS[/BITS][:PORT[-PORT]], more after commas',
-  parse: (text) => text.split(',').map(parseRule),
+  // A comma may stand behind the last one.
+  parse: (text) =>
+    text
+      .replace(/,[ \t]*$/, '')
+      .split(',')
+      .map(parseRule),
   format: (rules) => rules.map(formatRule).join(','),
 };
 

@@ -10,16 +10,18 @@ export interface LogLine {
   /** The range of severities that are written; both ends belong to it. */
   readonly minimum: LogLevel;
   readonly maximum: LogLevel;
-  readonly target: 'stdout' | 'stderr' | { readonly file: string };
+  readonly target: 'stdout' | 'stderr' | 'syslog' | { readonly file: string };
 }
 
 /** `Log notice` goes to stdout, as with Tor. */
 export const logType: ValueType<LogLine> = {
-  syntax: 'SEVERITY[-SEVERITY] [stdout|stderr|file /PATH], of debug, info, notice, warn, err',
+  syntax:
+    'SEVERITY[-SEVERITY] [stdout|stderr|syslog|file /PATH], of debug, info, notice, warn, err',
   parse(text) {
-    const match = /^([a-z]+)(?:-([a-z]+))?(?:[ \t]+(?:(stdout|stderr)|file[ \t]+(.+)))?$/i.exec(
-      text,
-    );
+    if (text.includes('['))
+      throw valueFault('log domains, in brackets, are Tor’s own: leave them out');
+    const match =
+      /^([a-z]+)(?:-([a-z]+))?(?:[ \t]+(?:(stdout|stderr|syslog)|file[ \t]+(.+)))?$/i.exec(text);
     const minimum = findLevel(match?.[1]);
     const maximum = findLevel(match?.[2] ?? 'err');
     if (match === null || minimum === undefined || maximum === undefined) {
@@ -30,7 +32,7 @@ export const logType: ValueType<LogLine> = {
     if (logLevels.indexOf(minimum) > logLevels.indexOf(maximum)) {
       throw valueFault('the first severity of a range must be the lesser one, like info-warn');
     }
-    const stream = match[3]?.toLowerCase() === 'stderr' ? 'stderr' : 'stdout';
+    const stream = streams.find((name) => name === match[3]?.toLowerCase()) ?? 'stdout';
     const file = match[4];
     return {
       minimum,
@@ -44,6 +46,9 @@ export const logType: ValueType<LogLine> = {
   },
 };
 
+const streams = ['stdout', 'stderr', 'syslog'] as const;
+
 function findLevel(word: string | undefined): LogLevel | undefined {
-  return logLevels.find((severity) => severity === word?.toLowerCase());
+  const name = word?.toLowerCase();
+  return logLevels.find((severity) => severity === name);
 }

@@ -1,10 +1,11 @@
 /** The torrc as a file, and what the place where the daemon runs says about its defaults. */
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { replaceFile } from '../state/replace-file.ts';
 import type { LocalDefaults } from './configuration.ts';
+import { type FindIncluded, isPattern, parsePatternPart } from './include.ts';
 import type { TorrcFile } from './store.ts';
 
 /**
@@ -39,7 +40,76 @@ export function torrcFile(path: string): TorrcFile {
         throw fileError(`${path} cannot be saved`, error);
       }
     },
+
+    included: findIncluded,
   };
+}
+
+/** Relative to the working directory, as Tor has it. */
+const findIncluded: FindIncluded = async (pattern) => {
+  const paths = await pathsLike(pattern);
+  const files: { path: string; text: string }[] = [];
+  for (const found of paths) {
+    for (const path of await filesAt(found)) {
+      const bytes = await readIfThere(path).catch((error: unknown) => {
+        throw fileError(`${path} cannot be read`, error);
+      });
+      if (bytes !== undefined) files.push({ path, text: decode(bytes) });
+    }
+  }
+  return files;
+};
+
+/** What there is of a pattern, in order; of a path without one, the path itself. */
+async function pathsLike(pattern: string): Promise<readonly string[]> {
+  if (!isPattern(pattern)) return [pattern];
+  const parts = pattern.split('/').map(parsePatternPart);
+  let found: readonly string[] = [pattern.startsWith('/') ? '/' : ''];
+  for (const part of parts) {
+    if (part === '') continue;
+    const next: string[] = [];
+    for (const directory of found) {
+      const names =
+        typeof part === 'string'
+          ? [part]
+          : (await namesIn(directory)).filter((name) => part.test(name));
+      for (const name of names) {
+        const path = join(directory, name);
+        // A link that leads nowhere was found all the same.
+        if (typeof part !== 'string' || (await kindOf(path)) !== undefined) next.push(path);
+      }
+    }
+    found = next;
+  }
+  const isForDirectories = pattern.endsWith('/');
+  const kinds = await Promise.all(found.map(kindOf));
+  return found
+    .filter((_, index) => !isForDirectories || kinds[index] === 'directory')
+    .toSorted(byBytes);
+}
+
+async function filesAt(path: string): Promise<readonly string[]> {
+  const kind = await kindOf(path);
+  if (kind === 'file') return [path];
+  if (kind !== 'directory') throw fileError(`there is no file or directory ${resolve(path)}`);
+  const names = (await namesIn(path)).filter((name) => !name.startsWith('.')).toSorted(byBytes);
+  const paths = names.map((name) => join(path, name));
+  const kinds = await Promise.all(paths.map(kindOf));
+  return paths.filter((_, index) => kinds[index] === 'file');
+}
+
+async function kindOf(path: string): Promise<'file' | 'directory' | undefined> {
+  const entry = await stat(path).catch(() => undefined);
+  if (entry?.isDirectory()) return 'directory';
+  return entry?.isFile() ? 'file' : undefined;
+}
+
+async function namesIn(path: string): Promise<readonly string[]> {
+  return readdir(path === '' ? '.' : path).catch(() => []);
+}
+
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 
 /**

@@ -11,6 +11,8 @@ import type { Endpoint } from '../pt/address.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
 import {
   addressType,
+  type ApplicationPlace,
+  applicationPortType,
   listenType,
   type Mapping,
   mappingType,
@@ -24,7 +26,8 @@ import { controlPortType, controlSocketType, type SocketPlace } from './socket-v
 import {
   bridgeType,
   listenAddressType,
-  pluginType,
+  clientPluginType,
+  serverPluginType,
   type TransportListenAddress,
   type TransportOptions,
   transportOptionsType,
@@ -37,6 +40,7 @@ import {
   intervalType,
   memoryType,
   pathType,
+  scrubbingType,
   textType,
   type ValueType,
 } from './value-types.ts';
@@ -46,8 +50,8 @@ import {
  * single one that is not set and has no default.
  */
 export interface OptionValues {
-  readonly SocksPort: readonly Endpoint[];
-  readonly HTTPTunnelPort: readonly Endpoint[];
+  readonly SocksPort: readonly ApplicationPlace[];
+  readonly HTTPTunnelPort: readonly ApplicationPlace[];
   readonly UseBridges: boolean;
   readonly Bridge: readonly BridgeLine[];
   readonly ClientTransportPlugin: readonly TransportPlugin[];
@@ -120,14 +124,14 @@ type RowOf<V> = [V] extends [readonly (infer T)[]]
 const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   SocksPort: {
     section: 'client',
-    type: listenType,
+    type: applicationPortType,
     isList: true,
     default: '9050',
     summary: 'Where applications connect that speak SOCKS5, SOCKS4 or SOCKS4a.',
   },
   HTTPTunnelPort: {
     section: 'client',
-    type: listenType,
+    type: applicationPortType,
     isList: true,
     default: '0',
     summary: 'Where applications connect that speak HTTP CONNECT.',
@@ -147,7 +151,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   ClientTransportPlugin: {
     section: 'client',
-    type: pluginType,
+    type: clientPluginType,
     isList: true,
     summary: 'Who carries out the transports that the bridges need: a program, or this one.',
   },
@@ -160,10 +164,11 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   MaxCircuitDirtiness: {
     section: 'client',
-    type: intervalType(10),
+    type: intervalType(10, 30 * 86_400),
     isList: false,
     default: '600',
-    summary: 'How long after its first stream a circuit still takes new ones.',
+    summary:
+      'How long after its first stream a circuit still takes new ones: from 10 seconds to 30 days.',
   },
   MapAddress: {
     section: 'client',
@@ -245,7 +250,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   ServerTransportPlugin: {
     section: 'bridge',
-    type: pluginType,
+    type: serverPluginType,
     isList: true,
     summary: 'Run as a bridge with these transports, by a program or by this one.',
   },
@@ -379,7 +384,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   SafeLogging: {
     section: 'daemon',
-    type: booleanType,
+    type: scrubbingType,
     isList: false,
     default: '1',
     isForEveryEngine: true,

@@ -4,7 +4,7 @@
  */
 import { PosternBug, PosternError } from '../errors.ts';
 import { Configuration } from './configuration.ts';
-import { formatSetting, parseTorrc, type Setting } from './torrc.ts';
+import { formatSetting, parseTorrcFile, type Setting } from './torrc.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /**
@@ -79,7 +79,7 @@ function mergeInto(text: string, old: Lines, wanted: Lines, vocabulary: Vocabula
   };
 
   const output: string[][] = [];
-  for (const { raw, setting } of parseTorrc(text)) {
+  for (const { raw, setting } of parseTorrcFile(text)) {
     const state = setting === undefined ? undefined : progressOf(homeOf(setting.key, vocabulary));
     const slot =
       setting === undefined || state!.unchanged

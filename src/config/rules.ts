@@ -24,18 +24,10 @@ const rules: readonly ((values: OptionValues) => string | undefined)[] = [
       ? 'Socks4Proxy, Socks5Proxy, HTTPSProxy: only one of them can be set'
       : undefined;
   },
-  ({ Socks5Proxy, Socks5ProxyUsername: username, Socks5ProxyPassword: password }) => {
-    if ((username === undefined) !== (password === undefined)) {
-      return 'Socks5ProxyUsername, Socks5ProxyPassword: one needs the other';
-    }
-    return username !== undefined && Socks5Proxy === undefined
-      ? 'Socks5ProxyUsername: needs Socks5Proxy'
-      : undefined;
-  },
-  ({ HTTPSProxy, HTTPSProxyAuthenticator: authenticator }) =>
-    authenticator !== undefined && HTTPSProxy === undefined
-      ? 'HTTPSProxyAuthenticator: needs HTTPSProxy'
-      : undefined,
+  ({ Socks5ProxyUsername: username, Socks5ProxyPassword: password }) =>
+    (username === undefined) === (password === undefined)
+      ? undefined
+      : 'Socks5ProxyUsername, Socks5ProxyPassword: one needs the other',
 
   ({ UseBridges, Bridge }) =>
     UseBridges && Bridge.length === 0 ? 'UseBridges: needs a Bridge line' : undefined,

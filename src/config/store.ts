@@ -1,7 +1,8 @@
 import { PosternError } from '../errors.ts';
 import { Configuration, type LocalDefaults } from './configuration.ts';
+import { expandTorrc, type FindIncluded, hasInclude } from './include.ts';
 import { rewriteTorrc } from './rewrite.ts';
-import type { Setting } from './torrc.ts';
+import type { Setting, TorrcPiece } from './torrc.ts';
 import { valueFault } from './value-types.ts';
 import { embeddedVocabulary, type Vocabulary } from './vocabulary.ts';
 
@@ -18,6 +19,8 @@ export interface TorrcFile {
    * @throws PosternError `ERR_CONFIG_FILE`
    */
   write(text: string): Promise<void>;
+  /** The files that a `%include` in it means. */
+  readonly included: FindIncluded;
 }
 
 /**
@@ -98,11 +101,13 @@ export class ConfigStore {
    * SAVECONF: writes what is in force into the torrc (TC 3.9), as it stands there at this moment:
    * comments that were added while the daemon ran are kept, settings are not.
    *
-   * @throws PosternError `ERR_CONFIG_FILE`; the torrc is as it was then
+   * @throws PosternError `ERR_CONFIG_FILE`; `ERR_CONFIG_INCLUDE` for a torrc with `%include`, which Tor does
+   *   not save either; the torrc is as it was then
    */
   save(): Promise<void> {
     return this.#inTurn(async () => {
       const text = (await this.#file.read()) ?? '';
+      if (hasInclude(text)) throw new PosternError('ERR_CONFIG_INCLUDE', INCLUDES);
       await this.#file.write(rewriteTorrc(text, this.#current));
     });
   }
@@ -115,9 +120,9 @@ export class ConfigStore {
    */
   reload(complete: () => Promise<void> = async () => {}): Promise<void> {
     return this.#inTurn(async () => {
-      const text = await readTorrc(this.#file);
+      const pieces = await readTorrc(this.#file);
       const { vocabulary } = this.#current;
-      const next = Configuration.parse(text, this.#localDefaults, vocabulary);
+      const next = Configuration.parse(pieces, this.#localDefaults, vocabulary);
       await this.#adopt(next, { isReload: true });
       await complete();
     });
@@ -158,15 +163,17 @@ export class ConfigStore {
 }
 
 /**
- * Reads a torrc that must be there.
+ * Reads a torrc that must be there, with the files that it includes.
  *
- * @throws PosternError `ERR_CONFIG_FILE`
+ * @throws PosternError `ERR_CONFIG_FILE`, `ERR_CONFIG_SYNTAX`
  */
-export async function readTorrc(file: TorrcFile): Promise<string> {
+export async function readTorrc(file: TorrcFile): Promise<readonly TorrcPiece[]> {
   const text = await file.read();
   if (text === undefined) throw new PosternError('ERR_CONFIG_FILE', 'there is no torrc to read');
-  return text;
+  return expandTorrc(text, file.included);
 }
+
+const INCLUDES = 'the torrc takes lines from other files by %include, and is not written over';
 
 /** An effect that failed, such as a port in use, makes the value an impossible one (TC 3.1). */
 function refuse(error: unknown): never {

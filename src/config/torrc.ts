@@ -4,7 +4,7 @@
  *     Keyword value             # white space ends the keyword; # begins a comment, also in a value
  *     Keyword a long \          # a backslash at its end continues a line; whole comment lines
  *       value                   # may stand in between
- *     Keyword "quoted # value"  # C escapes inside: \" \\ \' \t \xHH \OOO
+ *     Keyword "quoted # value"  # C escapes inside: \" \\ \' \t \xHH \OOO (one to three digits)
  *     Keyword                   # no value: back to the default
  *
  * As Tor's parse_config_line_from_str reads them, but for two dangers: a comment at the end of a
@@ -26,6 +26,8 @@ export interface TorrcPiece {
   readonly raw: string;
   /** The number of its first line, from 1. */
   readonly line: number;
+  /** The file that it is from; absent in the torrc itself. */
+  readonly file?: string;
   /** Undefined for a comment or a blank line. */
   readonly setting?: Setting;
 }
@@ -45,6 +47,32 @@ export function parseTorrc(text: string): readonly TorrcPiece[] {
     pieces.push({ raw, line: first + 1, ...(setting !== undefined && { setting }) });
   }
   return pieces;
+}
+
+/**
+ * The same for a file, where Tor takes two marks more before a keyword: `+` for one line more, as every line
+ * is here, and `/` for back to the default, whatever stands behind it.
+ *
+ * @param file its name, when it is not the torrc itself
+ * @throws PosternError `ERR_CONFIG_SYNTAX`, naming the line
+ */
+export function parseTorrcFile(text: string, file?: string): readonly TorrcPiece[] {
+  const from = file === undefined ? {} : { file };
+  try {
+    return parseTorrc(text.replace(/^\uFEFF/, '')).map(({ setting, ...piece }) => ({
+      ...piece,
+      ...from,
+      ...(setting !== undefined && { setting: withoutMark(setting) }),
+    }));
+  } catch (error) {
+    if (!(error instanceof PosternError) || file === undefined) throw error;
+    throw new PosternError(error.code, error.message.replace(/^line \d+/, `$& of ${file}`));
+  }
+}
+
+function withoutMark({ key, value }: Setting): Setting {
+  if (key.startsWith('/')) return { key: key.slice(1), value: '' };
+  return { key: key.replace(/^\+/, ''), value };
 }
 
 /**
@@ -94,8 +122,14 @@ function joinContinued(firstPart: string, nextLine: () => string | undefined): s
 
 function nextUncommented(nextLine: () => string | undefined): string | undefined {
   let line = nextLine();
-  while (line !== undefined && /^[ \t\v\f\r]*#/.test(line)) line = nextLine();
-  return line;
+  let indent = '';
+  for (;;) {
+    // What stands before a comment belongs to the value, as with Tor.
+    const blanks = line === undefined ? undefined : /^([ \t\v\f\r]*)#/.exec(line)?.[1];
+    if (blanks === undefined) return line === undefined ? undefined : indent + line;
+    indent += blanks;
+    line = nextLine();
+  }
 }
 
 function parseQuoted(line: number, text: string): string {
@@ -110,7 +144,7 @@ function parseQuoted(line: number, text: string): string {
 function decodeEscapes(line: number, text: string): string {
   const simple: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', "'": "'", t: '\t' };
   return text.replace(
-    /((?:\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2})+)|\\(.)/gs,
+    /((?:\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[0-7]{1,2})+)|\\(.)/gs,
     (_, bytes: string | undefined, letter: string | undefined) => {
       if (bytes !== undefined) return decodeBytes(line, bytes);
       const character = simple[letter!];

@@ -10,8 +10,10 @@ import { type ValueType, valueFault } from './value-types.ts';
 /** `ClientTransportPlugin` and `ServerTransportPlugin`: who carries out these transports. */
 export interface TransportPlugin {
   readonly transports: readonly string[];
-  /** The program and its arguments; undefined for the transports that are built in. */
+  /** The program and its arguments. */
   readonly command?: readonly [program: string, ...args: string[]];
+  /** A program that runs already, by its SOCKS port; without it and `command` the transports are built in. */
+  readonly proxy?: { readonly protocol: 'socks4' | 'socks5'; readonly endpoint: Endpoint };
 }
 
 /** `ServerTransportListenAddr`. */
@@ -35,24 +37,69 @@ export const bridgeType: ValueType<BridgeLine> = {
   format: formatBridgeLine,
 };
 
-/** Tor's `exec`, and `builtin` for the transports of this program. White space ends an argument. */
-export const pluginType: ValueType<TransportPlugin> = {
+/** `ServerTransportPlugin`: Tor's `exec`, and `builtin` for the transports of this program. */
+export const serverPluginType: ValueType<TransportPlugin> = {
   syntax: 'TRANSPORT[,TRANSPORT …] exec /PATH [ARGUMENT …], or TRANSPORT[,TRANSPORT …] builtin',
   parse(text) {
-    const [names, how, program, ...args] = text.split(/[ \t]+/);
+    const [names, how] = text.split(/[ \t]+/, 2);
+    const rest = text.slice(text.indexOf(how ?? '', names!.length) + (how ?? '').length).trim();
     const transports = orValueFault(() => parseTransportList(names!));
     const kind = how?.toLowerCase();
-    if (kind === 'builtin' && program === undefined) return { transports };
-    if (kind !== 'exec' || program === undefined) {
+    if (kind === 'builtin' && rest === '') return { transports };
+    if (kind !== 'exec' || rest === '') {
       throw valueFault('after the transports there must be builtin, or exec and a program');
     }
-    // The working directory of a daemon is nobody's business; a search path would be a risk.
-    if (!program.startsWith('/')) throw valueFault('the program must be an absolute path');
-    return { transports, command: [program, ...args] };
+    return { transports, command: parseProgram(rest) };
   },
   format: ({ transports, command }) =>
-    `${transports.join(',')} ${command === undefined ? 'builtin' : `exec ${command.join(' ')}`}`,
+    `${transports.join(',')} ${command === undefined ? 'builtin' : `exec ${formatProgram(command)}`}`,
 };
+
+/** `ClientTransportPlugin`: the same, and Tor's `socks4` and `socks5`. */
+export const clientPluginType: ValueType<TransportPlugin> = {
+  syntax: `${serverPluginType.syntax}, or TRANSPORT[,TRANSPORT …] socks5 IP:PORT (or socks4)`,
+  parse(text) {
+    const [names, how, address, ...more] = text.split(/[ \t]+/);
+    const protocol = (['socks4', 'socks5'] as const).find((name) => name === how?.toLowerCase());
+    if (protocol === undefined) return serverPluginType.parse(text);
+    const transports = orValueFault(() => parseTransportList(names!));
+    const endpoint = parseIpEndpoint(address ?? '');
+    if (endpoint === undefined || endpoint.port === 0 || more.length > 0) {
+      throw valueFault(`behind ${protocol} there must be ip:port, where the program listens`);
+    }
+    return { transports, proxy: { protocol, endpoint } };
+  },
+  format: (plugin) =>
+    plugin.proxy === undefined
+      ? serverPluginType.format(plugin)
+      : `${plugin.transports.join(',')} ${plugin.proxy.protocol} ${formatEndpoint(plugin.proxy.endpoint)}`,
+};
+
+/** White space ends a word, but in double quotes; Tor has no quotes there, and takes no such path. */
+function parseProgram(text: string): readonly [string, ...string[]] {
+  const words = [...text.matchAll(/"((?:[^"\\]|\\.)*)"|([^\s"]+)/gsu)];
+  if (!/^(?:(?:"(?:[^"\\]|\\.)*"|[^\s"]+)(?:\s+|$))+$/su.test(text)) {
+    throw valueFault('a word with blanks is quoted as a whole: exec "/a b/program" argument');
+  }
+  const [program, ...args] = words.map(
+    ([, quoted, plain]) => plain ?? quoted!.replace(/\\(.)/gsu, '$1'),
+  );
+  // The working directory of a daemon is nobody's business; a search path would be a risk.
+  if (!program!.startsWith('/')) {
+    throw valueFault(
+      program!.includes('/')
+        ? 'the program has a relative path; write the whole one, from / on: where a daemon is started must not matter'
+        : 'the program is not searched for; write its whole path, as `command -v` tells it',
+    );
+  }
+  return [program!, ...args];
+}
+
+function formatProgram(command: readonly string[]): string {
+  return command
+    .map((word) => (/^[^\s"]+$/.test(word) ? word : `"${word.replace(/["\\]/g, '\\$&')}"`))
+    .join(' ');
+}
 
 /** Where a transport takes connections; port 0 for any free one. */
 export const listenAddressType: ValueType<TransportListenAddress> = {

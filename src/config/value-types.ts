@@ -59,18 +59,25 @@ export function memoryType(minimumBytes: number): ValueType<number> {
   };
 }
 
-/** A length of time; canonical in seconds. */
-export function intervalType(minimumSeconds: number): ValueType<number> {
+/** A length of time; canonical in seconds. What is out of bounds becomes the bound, as with Tor. */
+export function intervalType(
+  minimumSeconds: number,
+  maximumSeconds: number = Number.MAX_SAFE_INTEGER,
+): ValueType<number> {
   const factors = new Map([
     ...unit(['s', 'second', 'seconds'], 1),
     ...unit(['m', 'minute', 'minutes'], 60),
     ...unit(['h', 'hour', 'hours'], 3_600),
     ...unit(['day', 'days'], 86_400),
     ...unit(['week', 'weeks'], 7 * 86_400),
+    ...unit(['month', 'months'], 2_629_728),
   ]);
   return {
-    syntax: 'NUMBER [seconds|minutes|hours|days|weeks]',
-    parse: (text) => parseQuantity(text, factors, 'seconds, like 90 or 2 minutes', minimumSeconds),
+    syntax: 'NUMBER [seconds|minutes|hours|days|weeks|months]',
+    parse(text) {
+      const value = parseQuantity(text, factors, 'seconds, like 90 or 2 minutes', 0);
+      return Math.min(Math.max(value, minimumSeconds), maximumSeconds);
+    },
     format: String,
   };
 }
@@ -100,11 +107,18 @@ export function choiceType<T extends string>(choices: readonly T[]): ValueType<T
   };
 }
 
+/** `SafeLogging`: Tor scrubs less with `relay`; here it is the same as 1. */
+export const scrubbingType: ValueType<boolean> = {
+  syntax: '0, 1 or relay',
+  parse: (text) => text === 'relay' || booleanType.parse(text),
+  format: booleanType.format,
+};
+
 /** A path that means the same file wherever the daemon was started; `~/` is the user's home. */
 export const pathType: ValueType<string> = textType(
   '/PATH or ~/PATH',
   /^(?:\/|~\/)/,
-  'must be an absolute path, or one that begins with ~/',
+  'must be an absolute path, or one that begins with ~/: where a daemon is started must not matter',
 );
 
 function unit(names: readonly string[], factor: number): (readonly [string, number])[] {

@@ -1,6 +1,8 @@
 /** Which options there are, and how their lines are read: by the engine that stands behind them. */
 import { type OptionName, optionGroups, optionTable } from './options.ts';
-import { parseTorrc } from './torrc.ts';
+import { nearestName } from './near-miss.ts';
+import { obsoleteTorOptions, torAliases, torOptions } from './tor-options.ts';
+import type { TorrcPiece } from './torrc.ts';
 import type { ValueType } from './value-types.ts';
 
 /** How the lines of one option are read and kept. */
@@ -23,6 +25,8 @@ export type Keyword =
 export interface Vocabulary {
   /** What a keyword of any letter case stands for; undefined for an unknown one. No abbreviations. */
   find(text: string): Keyword | undefined;
+  /** What is to be said of a keyword that is not found, as a clause. */
+  explainUnknown(text: string): string;
   /** The options whose values this program reads; the others it only hands on. */
   readonly read: ReadonlySet<OptionName>;
   /**
@@ -44,6 +48,22 @@ export const embeddedVocabulary: Vocabulary = createVocabulary(
     ),
   ]),
   Object.keys(optionTable) as OptionName[],
+  {
+    aliases: new Map([
+      ['virtualaddrnetwork', 'virtualaddrnetworkipv4'],
+      ['bandwidthratebytes', 'bandwidthrate'],
+      ['bandwidthburstbytes', 'bandwidthburst'],
+    ]),
+    explainUnknown: (text) => {
+      const isIn = (names: readonly string[]): boolean =>
+        names.some((name) => name.toLowerCase() === text.toLowerCase());
+      if (isIn(torOptions) || isIn(torAliases)) {
+        return 'this is Tor’s: add `Engine tor`, or leave the line out';
+      }
+      if (isIn(obsoleteTorOptions)) return 'Tor itself has it no more: leave the line out';
+      return undefined;
+    },
+  },
 );
 
 /**
@@ -68,7 +88,10 @@ export function torVocabulary(
     (name) => optionTable[name].isForEveryEngine,
   );
   const keywords = new Map([
-    ...(names ?? []).map((name) => [name.toLowerCase(), keywordOf(name)] as const),
+    // What Tor has had once it still takes, and warns of it.
+    ...(names === undefined ? [] : [...obsoleteTorOptions, ...torAliases, ...names]).map(
+      (name) => [name.toLowerCase(), keywordOf(name)] as const,
+    ),
     // In its canonical spelling also where no names are known: the lines of a group begin with it.
     ...groupKeywords(HIDDEN_SERVICES, [optionGroups[HIDDEN_SERVICES]!.head]),
     ...optionKeywords(ours),
@@ -80,8 +103,8 @@ export function torVocabulary(
 }
 
 /** Which engine a torrc asks for. What is wrong with it shows when the whole is read. */
-export function readEngine(text: string): 'embedded' | 'tor' {
-  const lines = parseTorrc(text).flatMap(({ setting }) => setting ?? []);
+export function readEngine(pieces: readonly TorrcPiece[]): 'embedded' | 'tor' {
+  const lines = pieces.flatMap(({ setting }) => setting ?? []);
   const last = lines.findLast(({ key }) => key.toLowerCase() === 'engine');
   return last?.value.toLowerCase() === 'tor' ? 'tor' : 'embedded';
 }
@@ -119,17 +142,45 @@ function groupKeywords(group: string, members: readonly string[]): (readonly [st
   ];
 }
 
+/** What is special about a vocabulary. */
+interface VocabularyExtras {
+  readonly isKeptElsewhere?: boolean;
+  /** What any other name stands for. */
+  readonly otherwise?: (text: string) => Keyword;
+  /** Old names, and those of today, all in lower case. */
+  readonly aliases?: ReadonlyMap<string, string>;
+  /** Knows better than by the spelling alone; undefined where it does not. */
+  readonly explainUnknown?: (text: string) => string | undefined;
+}
+
 function createVocabulary(
   keywords: Keywords,
   names: readonly OptionName[],
-  {
-    isKeptElsewhere = false,
-    otherwise,
-  }: { readonly isKeptElsewhere?: boolean; readonly otherwise?: (text: string) => Keyword } = {},
+  { isKeptElsewhere = false, otherwise, aliases, explainUnknown }: VocabularyExtras = {},
 ): Vocabulary {
   const read = new Set(names);
   return {
-    find: (text) => keywords.get(text.toLowerCase()) ?? otherwise?.(text),
+    find(text) {
+      const lower = text.toLowerCase();
+      return keywords.get(aliases?.get(lower) ?? lower) ?? otherwise?.(text);
+    },
+    explainUnknown(text) {
+      if (text.toLowerCase() === '%include') {
+        return text === '%include'
+          ? 'only a torrc can include files'
+          : 'write %include in lower case';
+      }
+      const known = explainUnknown?.(text);
+      if (known !== undefined) return known;
+      const near = nearestName(
+        text,
+        [...keywords.values()].map(({ name }) => name),
+      );
+      if (near !== undefined) return `there is no option of this name; did you mean ${near}?`;
+      return text.includes('=')
+        ? 'there is no option of this name; a blank stands behind the name, no equals sign'
+        : 'there is no option of this name';
+    },
     read,
     isKeptElsewhere: (home) => isKeptElsewhere && !read.has(home as OptionName),
   };

@@ -6,6 +6,7 @@ import { addAbortListener, setMaxListeners } from 'node:events';
 import { Emitter } from '../bytes/emitter.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { type ConfigStore, readTorrc } from '../config/store.ts';
+import { parseTorrc } from '../config/torrc.ts';
 import { readEngine } from '../config/vocabulary.ts';
 import type { ControlEngine, EngineEvent } from '../control/engine.ts';
 import type { MappedAddress, Signal } from '../control/messages.ts';
@@ -149,7 +150,7 @@ export class Daemon implements ControlEngine {
     try {
       await this.#store.set(lines);
     } catch (error) {
-      throw this.#engine.explain(lines, error);
+      throw this.#engine.explain(parseTorrc(lines), error);
     }
   }
 
@@ -245,8 +246,8 @@ export class Daemon implements ControlEngine {
     try {
       await this.#store.reload(() => this.#engine.completeReload(this.#store.current));
     } catch (error) {
-      const text = await this.#options.torrc.read().catch(() => undefined);
-      const explained = this.#engine.explain(text ?? '', error);
+      const pieces = await readTorrc(this.#options.torrc).catch(() => []);
+      const explained = this.#engine.explain(pieces, error);
       const reason = describeError(explained);
       this.#log.write('warn', `The torrc is not loaded, what was in force stays: ${reason}`);
       throw explained;
@@ -320,9 +321,9 @@ export class Daemon implements ControlEngine {
  * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
 async function planEngine(options: DaemonOptions, mayDial = true): Promise<EnginePlan> {
-  const text = await readTorrc(options.torrc);
-  return readEngine(text) === 'tor'
-    ? planTorEngine(options, text, mayDial)
+  const pieces = await readTorrc(options.torrc);
+  return readEngine(pieces) === 'tor'
+    ? planTorEngine(options, pieces, mayDial)
     : planEmbeddedEngine(options);
 }
 

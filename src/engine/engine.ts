@@ -1,5 +1,6 @@
 /** What stands behind a daemon: the tunnel that is built in, or a real Tor. */
 import type { Configuration } from '../config/configuration.ts';
+import type { TorrcPiece } from '../config/torrc.ts';
 import type { ControlEngine } from '../control/engine.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
@@ -78,7 +79,7 @@ export interface Engine extends Pick<ControlEngine, 'mapAddress' | 'mappings' | 
    *
    * @param lines as the user wrote them
    */
-  explain(lines: string, error: unknown): unknown;
+  explain(lines: readonly TorrcPiece[], error: unknown): unknown;
 
   /** Closes everything now. Idempotent. */
   close(): Promise<void>;

@@ -13,14 +13,17 @@ import { LogLimiter } from '../log-limiter.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { Emitter } from '../bytes/emitter.ts';
 import type { EngineEvent } from '../control/engine.ts';
+import type { Environment } from '../pt/proxy-environment.ts';
 import type { Change, Part } from './part.ts';
 import { numbered, Resources, type Wanted } from './resources.ts';
+import { formatForSyslog, openSyslog } from './syslog.ts';
 
 /** What the log is given. */
 export interface DaemonLogOptions {
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly home: string;
+  readonly env: Environment;
   readonly clock: Clock;
   readonly events: Emitter<EngineEvent>;
 }
@@ -30,7 +33,7 @@ interface Sink {
   readonly line: LogLine;
   readonly output: Writable;
   /** Undefined for what is not ours to close. */
-  readonly file?: WriteStream;
+  readonly file?: Writable;
 }
 
 /**
@@ -98,6 +101,7 @@ export class DaemonLog implements Part {
   /** Opens each file, and removes it again where there was none. */
   async verify(first: OptionValues): Promise<void> {
     for (const { target } of first.Log) {
+      if (target === 'syslog') (await openSyslog(this.#options.env, () => {})).end();
       if (typeof target === 'string') continue;
       const path = expandPath(target.file, this.#options.home);
       const isThere = await access(path).then(
@@ -138,6 +142,12 @@ export class DaemonLog implements Part {
     const { stdout, stderr, home } = this.#options;
     if (line.target === 'stdout') return { line, output: stdout };
     if (line.target === 'stderr') return { line, output: stderr };
+    if (line.target === 'syslog') {
+      const file = await openSyslog(this.#options.env, () => {
+        stderr.write('nothing is written to the system log any more: `logger` has ended\n');
+      });
+      return { line, output: file, file };
+    }
     const file = await openLogFile(expandPath(line.target.file, home));
     // Said once, where somebody may see it; writing goes on for the other logs.
     file.on('error', (error: NodeJS.ErrnoException) => {
@@ -155,7 +165,8 @@ export class DaemonLog implements Part {
     for (const { line, output } of this.#sinks.current.values()) {
       if (!this.#takes(line, level) || output.destroyed) continue;
       // A log must never hold traffic up, nor grow without end.
-      if (output.writableLength <= limits.logBacklogBytes) output.write(entry);
+      if (output.writableLength > limits.logBacklogBytes) continue;
+      output.write(line.target === 'syslog' ? formatForSyslog(level, text) : entry);
     }
     events.emit({ type: 'log', level, message: text });
   }

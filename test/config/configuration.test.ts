@@ -233,8 +233,6 @@ describe('rules', () => {
   const wrong: readonly (readonly [text: string, message: RegExp])[] = [
     ['Socks4Proxy 127.0.0.1\nSocks5Proxy 127.0.0.1', /^Socks4Proxy, Socks5Proxy, HTTPSProxy: /],
     ['Socks5Proxy 127.0.0.1\nSocks5ProxyUsername a', /^Socks5ProxyUsername, Socks5ProxyPassword: /],
-    ['Socks5ProxyUsername a\nSocks5ProxyPassword b', /needs Socks5Proxy$/],
-    ['HTTPSProxyAuthenticator a:b', /needs HTTPSProxy$/],
     ['UseBridges 1', /^UseBridges: needs a Bridge/],
     ['UseBridges 1\nBridge 192.0.2.1:1\nCircuitHops 2', /^CircuitHops: /],
     ['UseBridges 1\nBridge obfs4 192.0.2.1:1', /^Bridge: .* obfs4$/],

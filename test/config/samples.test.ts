@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Configuration } from '../../src/config/configuration.ts';
 import { readEngine, torVocabulary } from '../../src/config/vocabulary.ts';
+import { parseTorrcFile } from '../../src/config/torrc.ts';
 import { readSource } from '../support/sources.ts';
 
 /** A sample with the lines that it offers in comments switched on. */
@@ -20,7 +21,7 @@ for (const name of ['torrc.client', 'torrc.bridge']) {
 
 test('torrc.tor asks for a Tor, and our part of it is valid', () => {
   const { text } = readSource('examples/torrc.tor');
-  assert.equal(readEngine(text), 'tor');
+  assert.equal(readEngine(parseTorrcFile(text)), 'tor');
   for (const lines of [text, switchedOn(text)]) {
     const { values } = Configuration.parse(lines, {}, torVocabulary(undefined));
     assert.deepEqual(values.ControlPort, [{ host: '127.0.0.1', port: 9051 }]);

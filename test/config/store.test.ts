@@ -12,6 +12,10 @@ class MemoryTorrc implements TorrcFile {
     this.text = text;
   }
 
+  async included(): Promise<[]> {
+    return [];
+  }
+
   async read(): Promise<string | undefined> {
     return this.text;
   }

@@ -17,7 +17,7 @@ import { optionTable } from '../../src/config/options.ts';
 import {
   bridgeType,
   listenAddressType,
-  pluginType,
+  serverPluginType,
   transportOptionsType,
 } from '../../src/config/transport-values.ts';
 import { controlPortType, controlSocketType } from '../../src/config/socket-values.ts';
@@ -62,8 +62,16 @@ const cases: Readonly<Record<string, Case>> = {
   },
   interval: {
     type: intervalType(10),
-    good: ['10', ['2 minutes', '120'], ['1 hour', '3600'], ['1 week', '604800'], ['1.5 m', '90']],
-    bad: ['9', 'soon', '1 fortnight', '-20', ''],
+    good: [
+      '10',
+      ['2 minutes', '120'],
+      ['1 hour', '3600'],
+      ['1 week', '604800'],
+      ['1.5 m', '90'],
+      ['1 month', '2629728'],
+      ['9', '10'],
+    ],
+    bad: ['soon', '1 fortnight', '-20', ''],
   },
   choice: { type: choiceType(['one', 'two']), good: ['one', ['TWO', 'two']], bad: ['', 'three'] },
   path: { type: pathType, good: ['/a b', '~/x'], bad: ['a', './a', '~a', ''] },
@@ -87,7 +95,7 @@ const cases: Readonly<Record<string, Case>> = {
       '65536',
       '-1',
       '00',
-      'localhost:1',
+      'otherhost:1',
       '127.0.0.1:0',
       '::1:80',
       '9050 x',
@@ -157,7 +165,7 @@ const cases: Readonly<Record<string, Case>> = {
       'accept 192.0.2.0/33:80',
       'accept6 192.0.2.1:80',
       'accept ::1:80',
-      'accept *:80,',
+      'accept *:80,,',
       'accept host.example:80',
       '',
     ],
@@ -172,7 +180,7 @@ const cases: Readonly<Record<string, Case>> = {
     bad: ['obfs4', 'obfs4 host.example:443', 'obfs4 192.0.2.3:443 cert', ''],
   },
   plugin: {
-    type: pluginType,
+    type: serverPluginType,
     good: [
       'obfs4 builtin',
       ['obfs3,obfs4  BUILTIN', 'obfs3,obfs4 builtin'],
@@ -208,7 +216,7 @@ const cases: Readonly<Record<string, Case>> = {
       ['info-err StdErr', 'info stderr'],
       'debug-notice file /var/log/a b',
     ],
-    bad: ['loud stdout', 'err-info stdout', 'notice syslog', 'notice file x', 'notice file', ''],
+    bad: ['loud stdout', 'err-info stdout', 'notice journal', 'notice file x', 'notice file', ''],
   },
   hashedPassword: {
     type: optionTable.HashedControlPassword.type,

@@ -6,6 +6,7 @@ import { rewriteTorrc } from '../../src/config/rewrite.ts';
 import { ConfigStore } from '../../src/config/store.ts';
 import { embeddedVocabulary, readEngine, torVocabulary } from '../../src/config/vocabulary.ts';
 import { memoryTorrc } from '../support/engine.ts';
+import { parseTorrcFile } from '../../src/config/torrc.ts';
 
 /** What some Tor says that it knows, ours among them. */
 const names = [
@@ -35,7 +36,7 @@ describe('readEngine', () => {
   ];
   for (const [text, engine] of cases) {
     test(`${JSON.stringify(text)} asks for ${engine}`, () =>
-      assert.equal(readEngine(text), engine));
+      assert.equal(readEngine(parseTorrcFile(text)), engine));
   }
 
   test('agrees with what the configuration then says', () => {
@@ -46,7 +47,7 @@ describe('readEngine', () => {
   });
 
   test('a line that is none is a syntax error with its number', () => {
-    assert.throws(() => readEngine('Engine tor\nNickname "a'), {
+    assert.throws(() => readEngine(parseTorrcFile('Engine tor\nNickname "a')), {
       code: 'ERR_CONFIG_SYNTAX',
       message: /line 2/,
     });

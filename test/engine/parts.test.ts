@@ -25,7 +25,7 @@ test('a line of the daemon’s log steers no terminal, and is one line', async (
     if (event.type === 'log') told.push(event.message);
   });
   const clock = { epochMs: () => 0 };
-  const log = new DaemonLog({ stdout, stderr: stdout, home: '/', clock, events });
+  const log = new DaemonLog({ stdout, stderr: stdout, env: {}, home: '/', clock, events });
   await (await log.prepare(Configuration.parse('').values)).commit();
   log.write('warn', 'a\u001b[2Jb\r\n  c\u009bd');
   assert.equal(stdout.read(), '1970-01-01T00:00:00.000Z [warn] a [2Jb | c d\n');

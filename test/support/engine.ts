@@ -52,6 +52,7 @@ export function memoryTorrc(text: string): MemoryTorrc {
     async write(content) {
       this.text = content;
     },
+    included: async () => [],
   };
 }
 

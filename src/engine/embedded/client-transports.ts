@@ -127,6 +127,10 @@ export class ClientTransports {
   ): Omit<BridgeRoute, 'key'> {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
+    if (plugin?.proxy !== undefined) {
+      const { protocol, endpoint } = plugin.proxy;
+      return { direct: createPtDialer({ kind: 'CMETHOD', transport, protocol, endpoint }, args) };
+    }
     if (plugin?.command === undefined) {
       const builtin = this.#options.registry.get(transport);
       const createSession = builtin.client(args, this.#options.environment);

@@ -113,7 +113,7 @@ class EmbeddedEngine implements Engine {
 
   async halt(): Promise<void> {}
 
-  explain(_lines: string, error: unknown): unknown {
+  explain(_lines: unknown, error: unknown): unknown {
     return error;
   }
 

@@ -1,5 +1,6 @@
 /** What Tor says against a configuration, in our terms. */
-import { parseTorrc } from '../../config/torrc.ts';
+import { placeOf } from '../../config/include.ts';
+import type { TorrcPiece } from '../../config/torrc.ts';
 import { PosternError } from '../../errors.ts';
 import { TorRefusal } from '../../tor-control/messages.ts';
 
@@ -34,16 +35,16 @@ function isEmptyPhrase(complaint: string): boolean {
  * An error about configuration lines as the user is to read it: Tor's complaint, with the line that it
  * is about when its words tell; any other error as it is.
  *
- * @param text the lines that Tor was given, as the user wrote them
+ * @param lines what Tor was given, as the user wrote them
  * @param error what came of it, perhaps as the cause of another error
  */
-export function explainRefusal(text: string, error: unknown): unknown {
+export function explainRefusal(lines: readonly TorrcPiece[], error: unknown): unknown {
   const complaint = complaintOf(error);
   if (complaint === undefined) return lossOf(error) ?? error;
   const isUnknown = /^(?:Unknown option|Unrecognized configuration key)/.test(complaint);
   return new PosternError(
     isUnknown ? 'ERR_CONFIG_KEY' : 'ERR_CONFIG_VALUE',
-    blameLine(text, complaint),
+    blameLine(lines, complaint),
   );
 }
 
@@ -60,10 +61,10 @@ function lossOf(error: unknown): PosternError | undefined {
   return isLoss && cause.retry === 'later' ? cause : undefined;
 }
 
-function blameLine(text: string, complaint: string): string {
+function blameLine(lines: readonly TorrcPiece[], complaint: string): string {
   const said = complaint.toLowerCase();
-  const settings = parseTorrc(text).flatMap(({ line, setting }) =>
-    setting === undefined ? [] : [{ line, ...setting }],
+  const settings = lines.flatMap((piece) =>
+    piece.setting === undefined ? [] : [{ place: placeOf(piece), ...piece.setting }],
   );
   // Of a change of one line that line, whatever the words are; a torrc of one line is `Engine tor`.
   const isOnly = settings.length === 1 && settings[0]!.key.toLowerCase() !== 'engine';
@@ -74,7 +75,7 @@ function blameLine(text: string, complaint: string): string {
     named.at(-1) ??
     settings.find(({ value }) => /.[/:]./.test(value) && said.includes(value.toLowerCase())) ??
     (isOnly ? settings[0] : undefined);
-  return blamed === undefined ? complaint : `${blamed.key} (line ${blamed.line}): ${complaint}`;
+  return blamed === undefined ? complaint : `${blamed.key} (${blamed.place}): ${complaint}`;
 }
 
 function isWordIn(text: string, word: string): boolean {

@@ -4,6 +4,7 @@ import type { EngineEvent } from '../../control/engine.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { logLevels } from '../../config/log-values.ts';
 import type { ConfigStore } from '../../config/store.ts';
+import type { TorrcPiece } from '../../config/torrc.ts';
 import type { AddressMapping, ConfEntry, MappedAddress } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
@@ -28,7 +29,7 @@ import { unawaited } from '../../unawaited.ts';
 /** What the tor engine is made of. */
 export interface TorEngineParts {
   /** The torrc, as the user wrote it. */
-  readonly text: string;
+  readonly pieces: readonly TorrcPiece[];
   readonly settings: TorSettings;
   /** Starts Tor, or connects to one, and waits until it is prepared. */
   readonly keep: (hooks: TorKeeperHooks, log: DaemonLog) => Promise<TorKeeper>;
@@ -72,13 +73,13 @@ export class TorEngine implements Engine {
     try {
       await this.#parts.verify(first);
     } catch (error) {
-      throw explainRefusal(this.#parts.text, error);
+      throw explainRefusal(this.#parts.pieces, error);
     }
   }
 
   /** Starts Tor, or connects to the one that runs. */
   async start(_first: Configuration, onEnded: (reason?: unknown) => void): Promise<Change> {
-    const { keep, isOwned, text } = this.#parts;
+    const { keep, isOwned, pieces } = this.#parts;
     const hooks: TorKeeperHooks = {
       prepare: (control) => this.#prepare(control),
       onLost: (error, retryMs) => this.#tellLoss(error, retryMs),
@@ -88,7 +89,7 @@ export class TorEngine implements Engine {
       this.#keeper = keeper;
       unawaited(() => keeper.closed.then(onEnded));
     } catch (error) {
-      throw isOwned ? explainRefusal(text, error) : error;
+      throw isOwned ? explainRefusal(pieces, error) : error;
     }
     return simpleChange(() => {});
   }
@@ -99,7 +100,7 @@ export class TorEngine implements Engine {
     return getConf(parts, keys, () => this.#tor.control);
   }
 
-  explain(lines: string, error: unknown): unknown {
+  explain(lines: readonly TorrcPiece[], error: unknown): unknown {
     return explainRefusal(lines, error);
   }
 

@@ -4,6 +4,7 @@ import { Configuration } from '../../config/configuration.ts';
 import { expandPath } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
 import { ConfigStore } from '../../config/store.ts';
+import type { TorrcPiece } from '../../config/torrc.ts';
 import { valueFault } from '../../config/value-types.ts';
 import { torVocabulary, type Vocabulary } from '../../config/vocabulary.ts';
 import { systemRng } from '../../crypto/rng.ts';
@@ -25,26 +26,26 @@ import { verifyWithTor } from './verify.ts';
 /**
  * Which Tor it will be, and which options it has.
  *
- * @param text the torrc, as it was when it was found to say `Engine tor`
+ * @param pieces the torrc, as it was when it was found to say `Engine tor`
  * @param mayDial whether a Tor that runs already is asked; the names of its options are else not judged
  * @throws PosternError `ERR_CONFIG_*`, `ERR_TOR_*`
  */
 export function planTorEngine(
   options: DaemonOptions,
-  text: string,
+  pieces: readonly TorrcPiece[],
   mayDial: boolean,
 ): Promise<EnginePlan> {
-  const values = ownValues(options, text);
+  const values = ownValues(options, pieces);
   const address = addressOf(values, options.home);
   return address === undefined
-    ? planOwned(options, values, text)
-    : planAttached(options, values, text, address, mayDial);
+    ? planOwned(options, values, pieces)
+    : planAttached(options, values, pieces, address, mayDial);
 }
 
 async function planOwned(
   options: DaemonOptions,
   values: OptionValues,
-  text: string,
+  pieces: readonly TorrcPiece[],
 ): Promise<EnginePlan> {
   const { env, home, rng = systemRng, timers = systemTimers, startSignal } = options;
   const { binary, vocabulary } = await installedTor(options, values);
@@ -67,7 +68,7 @@ async function planOwned(
     checkSocketPath(controlSocketIn(directory));
     await verifyWithTor(binary, settings.torrcFor(first), directory, env, timers, startSignal);
   };
-  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: true };
+  const parts: TorEngineParts = { pieces, settings, keep, verify, isOwned: true };
   return { store, build: (host) => new TorEngine(host, parts) };
 }
 
@@ -91,7 +92,7 @@ function isPrivate(name: string): boolean {
 async function planAttached(
   options: DaemonOptions,
   values: OptionValues,
-  text: string,
+  pieces: readonly TorrcPiece[],
   address: TorControlAddress,
   mayDial: boolean,
 ): Promise<EnginePlan> {
@@ -112,15 +113,15 @@ async function planAttached(
     if ('path' in address) await forOption(option, () => checkSocketPath(address.path));
   };
   const settings = settingsFor(options);
-  const parts: TorEngineParts = { text, settings, keep, verify, isOwned: false };
+  const parts: TorEngineParts = { pieces, settings, keep, verify, isOwned: false };
   return { store, build: (host) => new TorEngine(host, parts) };
 }
 
 const elsewhere = { isKeptElsewhere: true };
 
 /** Our own part of the torrc, before it is known which options Tor has. */
-function ownValues({ localDefaults }: DaemonOptions, text: string): OptionValues {
-  return Configuration.parse(text, localDefaults, torVocabulary(undefined)).values;
+function ownValues({ localDefaults }: DaemonOptions, pieces: readonly TorrcPiece[]): OptionValues {
+  return Configuration.parse(pieces, localDefaults, torVocabulary(undefined)).values;
 }
 
 function settingsFor({ ownCommand, registry = builtinTransports }: DaemonOptions): TorSettings {

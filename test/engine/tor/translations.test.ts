@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Configuration } from '../../../src/config/configuration.ts';
-import { parseTorrc } from '../../../src/config/torrc.ts';
 import { valueFault } from '../../../src/config/value-types.ts';
 import { torVocabulary } from '../../../src/config/vocabulary.ts';
 import { explainRefusal, reasonIn, TorrcRefusal } from '../../../src/engine/tor/complaints.ts';
@@ -13,6 +12,7 @@ import { TorSettings } from '../../../src/engine/tor/tor-settings.ts';
 import { PosternError } from '../../../src/errors.ts';
 import { builtinTransports } from '../../../src/transports/registry.ts';
 import { holds, textOf } from '../../support/properties.ts';
+import { parseTorrc } from '../../../src/config/torrc.ts';
 
 const vocabulary = torVocabulary([
   ...['ContactInfo', 'Nickname', 'SocksPort', 'Bridge', 'ClientTransportPlugin', 'ORPort', 'User'],
@@ -151,7 +151,7 @@ ORPort auto
         new TorrcRefusal(said),
         valueFault('as the store has it', refused(said)),
       ]) {
-        const explained = explainRefusal(text, error);
+        const explained = explainRefusal(parseTorrc(text), error);
         assert.ok(explained instanceof PosternError);
         assert.equal(explained.message, told);
         assert.equal(explained.code, 'ERR_CONFIG_VALUE');
@@ -180,7 +180,7 @@ ORPort auto
       ['HiddenServiceDir /h\nORPort 1\n', said],
       ['Engine tor\n', said],
     ] as const) {
-      const explained = explainRefusal(lines, refused(said));
+      const explained = explainRefusal(parseTorrc(lines), refused(said));
       assert.ok(explained instanceof PosternError);
       assert.equal(explained.message, told);
     }
@@ -188,7 +188,7 @@ ORPort auto
 
   test('about a name that Tor does not know is one about a key', () => {
     const said = "Unrecognized option: Unknown option 'ORPort'.  Failing.";
-    const explained = explainRefusal(text, refused(said));
+    const explained = explainRefusal(parseTorrc(text), refused(said));
     assert.ok(explained instanceof PosternError);
     assert.equal(explained.code, 'ERR_CONFIG_KEY');
     assert.equal(explained.message, "ORPort (line 7): Unknown option 'ORPort'.  Failing.");
@@ -196,11 +196,11 @@ ORPort auto
 
   test('is not what comes of a Tor that is gone, or of a fault of ours', () => {
     const lost = unavailable();
-    assert.equal(explainRefusal(text, valueFault(lost.message, lost)), lost);
+    assert.equal(explainRefusal(parseTorrc(text), valueFault(lost.message, lost)), lost);
     for (const error of [lost, valueFault('ours'), new Error('a defect'), undefined]) {
-      assert.equal(explainRefusal(text, error), error);
+      assert.equal(explainRefusal(parseTorrc(text), error), error);
     }
     const taken = valueFault('ControlPort', new PosternError('ERR_LISTEN_IN_USE', 'in use'));
-    assert.equal(explainRefusal(text, taken), taken);
+    assert.equal(explainRefusal(parseTorrc(text), taken), taken);
   });
 });
