@@ -32,7 +32,7 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'A peer sent more than the limit for what was being read.',
-    remedy: 'See docs/LIMITS.md for the limit and whether it can be raised.',
+    remedy: '`postern explain` lists the limits, and tells of each whether it can be raised.',
   },
 
   // src/crypto
@@ -236,7 +236,7 @@ const table = {
     side: 'remote',
     retry: 'later',
     summary: 'The target refused the TCP connection.',
-    remedy: 'Check the address and port, and that the bridge is running.',
+    remedy: 'Check the address and port, and that something listens there.',
     socksReply: 0x05,
   },
   ERR_DIAL_HOST_UNREACHABLE: {
@@ -360,8 +360,15 @@ const table = {
   ERR_TRANSPORT_ARGUMENT: {
     side: 'local',
     retry: 'never',
-    summary: 'A transport argument is missing, malformed or unknown.',
-    remedy: 'Copy the bridge line again, whole; docs/run-a-client.md explains its arguments.',
+    summary: 'An argument of a bridge line is missing, malformed or unknown.',
+    remedy: 'Copy the bridge line again, whole: what the message names stands in it.',
+  },
+  ERR_TRANSPORT_OPTION: {
+    side: 'local',
+    retry: 'never',
+    summary: 'An option of a server transport is malformed, unknown, or does not go with the others.',
+    remedy:
+      'Correct it where the bridge is set up: `--option`, ServerTransportOptions or TOR_PT_SERVER_TRANSPORT_OPTIONS.',
   },
   ERR_TRANSPORT_STATE: {
     side: 'local',
@@ -491,19 +498,19 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'A configuration line does not have the form of a torrc line.',
-    remedy: 'Write an option and its value on a line of their own, as in docs/OPTIONS.md.',
+    remedy: 'Write an option and its value on a line of their own; `postern explain` lists the options.',
   },
   ERR_CONFIG_KEY: {
     side: 'local',
     retry: 'never',
     summary: 'A configuration option of that name does not exist.',
-    remedy: 'Look up the option’s spelling in docs/OPTIONS.md; abbreviations are not accepted.',
+    remedy: '`postern explain` lists the options; with `Engine tor` all of Tor’s are there as well.',
   },
   ERR_CONFIG_VALUE: {
     side: 'local',
     retry: 'never',
     summary: 'An option’s value is malformed, out of range or not possible here.',
-    remedy: 'Correct the value that the message names; docs/OPTIONS.md gives the type of each.',
+    remedy: 'Correct what the message names; `postern explain OPTION` tells what an option takes.',
   },
   ERR_CONFIG_FILE: {
     side: 'local',
@@ -543,13 +550,20 @@ const table = {
     retry: 'never',
     summary: 'The server is a Tor that no longer speaks the original, binary control protocol.',
     remedy:
-      'Put `postern run` with `Engine tor` in front of that Tor (docs/run-on-tor.md), and control that.',
+      'Put a daemon in front of that Tor, and control it: a torrc with `Engine tor` and TorControlPort, for `postern run`.',
   },
   ERR_CONTROL_REFUSED: {
     side: 'remote',
     retry: 'never',
     summary: 'The server answered a control request with an error.',
     remedy: 'Do what the server’s text says; its log may say more.',
+  },
+  ERR_CONTROL_UNREACHABLE: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'Nobody answers on the control port.',
+    remedy:
+      'Start the daemon, or say where its control port is: `--control ADDRESS`, or `-f TORRC` with its torrc; a ControlPort line opens it.',
   },
   ERR_CONTROL_CLOSED: {
     side: 'remote',

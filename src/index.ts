@@ -45,6 +45,8 @@ export interface BridgeDialerOptions {
    * for two processes at the same time. Without it they are kept until this process ends.
    */
   readonly stateDir?: string;
+  /** Hears what it can mean that a bridge is silent; else it is a Node warning. */
+  readonly onNotice?: (notice: string) => void;
   /** How long one connection may take in all; without it, each step of it has a limit of its own. */
   readonly timeoutMs?: number;
 }
@@ -95,8 +97,12 @@ export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = 
     upstreamProxy === undefined
       ? dial
       : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
-  const through = throughTransport(outward, createSession);
+  const through = throughTransport(outward, createSession, options.onNotice ?? warnOfNotice);
   return timeoutMs === undefined ? through : withTimeout(through, timeoutMs);
+}
+
+function warnOfNotice(notice: string): void {
+  process.emitWarning(notice, 'PosternNotice');
 }
 
 /** A dialer that gives up after so long. */
@@ -174,7 +180,7 @@ export interface Listening {
  *       (stream) => stream.pipe(stream),
  *     );
  *     console.log(bridge.bridgeLine);
- * @throws PosternError `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`,
+ * @throws PosternError `ERR_TRANSPORT_UNKNOWN`, `ERR_TRANSPORT_OPTION`, `ERR_TRANSPORT_STATE`,
  *   `ERR_PT_BRIDGE_LINE` for arguments that no line can carry, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`;
  *   `signal.reason`. Nothing is left open then.
  */
@@ -195,7 +201,7 @@ export async function listen(
         rng: systemRng,
         clock: systemClock,
         state,
-        notify: options.onNotice ?? ((notice) => process.emitWarning(notice, 'PosternNotice')),
+        notify: options.onNotice ?? warnOfNotice,
       },
       onConnection: (stream) => onConnection(stream),
       onListening: ({ endpoint, clientArguments: args }) => {

@@ -246,6 +246,11 @@ const table = {
     guards: 'A torrc that is really something else, such as a disk, would fill the memory.',
   },
 
+  handshakeSilenceMs: {
+    value: 8_000,
+    unit: 'ms',
+    guards: 'Somebody with a wrong line or clock would look at a minute of silence; nothing ends by it.',
+  },
   torrcIncludes: {
     value: 31,
     unit: 'count',

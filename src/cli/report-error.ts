@@ -7,12 +7,13 @@ export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }
 
-/** What only a different command line can mend. */
+/** What only a different command line can mend, where it is not a torrc that is at fault. */
 const usageCodes: ReadonlySet<ErrorCode> = new Set([
   'ERR_PT_BRIDGE_LINE',
   'ERR_PT_NAME',
   'ERR_PT_UPSTREAM_PROXY',
   'ERR_TRANSPORT_ARGUMENT',
+  'ERR_TRANSPORT_OPTION',
   'ERR_TRANSPORT_UNKNOWN',
 ]);
 
@@ -21,9 +22,15 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set([
  * would start us again and again without a visible reason (PT 3.3.1 [PT-3.3.1-12, 13]).
  *
  * @param what what could not be done, as "cannot listen on 127.0.0.1:80"
+ * @param isOfFile whether what is wrong stands in a file, and not on the command line
  * @returns the exit code
  */
-export function reportError(context: CommandContext, error: unknown, what?: string): number {
+export function reportError(
+  context: CommandContext,
+  error: unknown,
+  what?: string,
+  isOfFile = false,
+): number {
   const prefix = what === undefined ? 'postern:' : `postern: ${what}:`;
   if (hasParent(context.env)) {
     const isUsage = error instanceof UsageError;
@@ -37,7 +44,7 @@ export function reportError(context: CommandContext, error: unknown, what?: stri
   if (error instanceof PosternError) {
     say(context, `${prefix} ${error.message} (${error.code})`);
     say(context, `  What to do: ${error.remedy}`);
-    return usageCodes.has(error.code) ? ExitCode.usage : ExitCode.failed;
+    return usageCodes.has(error.code) && !isOfFile ? ExitCode.usage : ExitCode.failed;
   }
   // Not thrown on purpose: whoever mends it needs the stack.
   say(context, `${prefix} ${error instanceof Error ? error.stack : String(error)}`);

@@ -37,7 +37,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     try {
       for (const note of await Daemon.verify(daemonOptions)) say(context, `Note: ${note}`);
     } catch (error) {
-      if (!context.stop.drain.aborted) return reportError(context, error, path);
+      if (!context.stop.drain.aborted) return reportError(context, error, path, true);
       say(context, 'Stopped before all was verified.');
       // Whoever asked for just that did not get it.
       return ExitCode.failed;
@@ -54,14 +54,14 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     ignoreSignals();
     // Nobody waits for it any more.
     if (context.stop.drain.aborted) return ExitCode.ok;
-    return reportError(context, error, path);
+    return reportError(context, error, path, true);
   }
   watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const reason = await daemon.ended;
   ignoreSignals();
   context.stop.endNow(new Error('the daemon has ended'));
   await daemon.close();
-  return reason === undefined ? ExitCode.ok : reportError(context, reason, path);
+  return reason === undefined ? ExitCode.ok : reportError(context, reason, path, true);
 }
 
 /**

@@ -109,6 +109,7 @@ export class ControlPart implements Part {
       commit() {
         commit();
         for (const { name } of fresh) log.announce(`Controllers connect to ${name}`);
+        if (cookie?.isNew) log.write('notice', `The cookie that lets them in is in ${cookie.path}`);
       },
       rollback: async () => {
         await rollback();
@@ -147,10 +148,10 @@ export class ControlPart implements Part {
     const { home, rng } = this.#options;
     const path = cookiePath(next, home);
     const known = this.#cookies.get(path);
-    if (known !== undefined) return { bytes: known, publish: async () => {} };
+    if (known !== undefined) return { path, bytes: known, isNew: false, publish: async () => {} };
     const bytes = makeControlCookie(rng);
     return {
-      bytes,
+      ...{ path, bytes, isNew: true },
       publish: async () => {
         await writeControlCookie(path, bytes);
         this.#cookies.set(path, bytes);
@@ -177,7 +178,9 @@ function cookiePath(values: OptionValues, home: string): string {
 
 /** What whoever can read a file proves by it. */
 interface Cookie {
+  readonly path: string;
   readonly bytes: Uint8Array;
+  readonly isNew: boolean;
   /** Writes it, unless that was done before. */
   publish(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { addAbortListener } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { describeError, PosternBug } from '../errors.ts';
+import { describeError, PosternBug, PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
@@ -66,7 +66,7 @@ export interface RunningTransport extends Published {
  * Past the cap on handshakes that run at the same time one of them is treated exactly as if it had failed:
  * load must not show from outside, and whoever can come with nothing must not keep out who has a secret.
  *
- * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, `ERR_TRANSPORT_STATE`, `ERR_LISTEN_*`; what
+ * @throws PosternError `ERR_TRANSPORT_OPTION`, `ERR_TRANSPORT_STATE`, `ERR_LISTEN_*`; what
  *   `onListening` throws; `signal.reason`
  */
 export async function startTransportServer(
@@ -74,7 +74,9 @@ export async function startTransportServer(
 ): Promise<RunningTransport> {
   const { transport, endpoint, environment, onListening = () => {}, signal } = options;
   signal?.throwIfAborted();
-  const server = await transport.server(options.options ?? [], environment);
+  const server = await transport
+    .server(options.options ?? [], environment)
+    .catch((error: unknown) => Promise.reject(asOption(error)));
   const saveState = async (): Promise<void> => {
     try {
       await server.close();
@@ -205,4 +207,10 @@ class AcceptedStreams {
   abort(): void {
     for (const stream of this.#open) stream.destroy();
   }
+}
+
+/** What a transport says of its arguments is said of the operator's options here: no bridge line is to be copied. */
+function asOption(error: unknown): unknown {
+  if (!(error instanceof PosternError) || error.code !== 'ERR_TRANSPORT_ARGUMENT') return error;
+  return new PosternError('ERR_TRANSPORT_OPTION', error.message, { cause: error.cause });
 }

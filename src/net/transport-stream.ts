@@ -12,6 +12,7 @@ import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { discardUntilClosed } from './rejected.ts';
+import { watchSilence } from './silence.ts';
 import { TurnShare } from './turn-share.ts';
 
 /** What the driver may be told about one connection. */
@@ -66,13 +67,22 @@ export function openTransportStream(
   });
 }
 
-/** A dialer that reaches its targets through a transport, whose other end decides what they mean. */
-export function throughTransport(dial: Dialer, createSession: SessionFactory): Dialer {
+/**
+ * A dialer that reaches its targets through a transport, whose other end decides what they mean.
+ *
+ * @param onSilence hears what it can mean that the other end says nothing
+ */
+export function throughTransport(
+  dial: Dialer,
+  createSession: SessionFactory,
+  onSilence: (text: string) => void = () => {},
+): Dialer {
   return async (target, options = {}) => {
     if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
     const session = createSession(target);
-    return openTransportStream(await dial(target, options), session, options);
+    const wire = await dial(target, options);
+    return watchSilence(openTransportStream(wire, session, options), onSilence);
   };
 }
 

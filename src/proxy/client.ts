@@ -91,10 +91,14 @@ class ForwardProxy {
           return createSession;
         },
         serve: (application, createSession) =>
-          this.#serve(transport, application, throughTransport(this.#dial, createSession)),
+          this.#serve(transport, application, throughTransport(this.#dial, createSession, this.#tellSilence(transport))),
         onFailure: (error) => this.#logFailure(transport, error),
       },
     );
+  }
+
+  #tellSilence({ name }: Transport): (text: string) => void {
+    return (text) => this.#context.logger.warning(`${name}: ${text}`, `${name} silence`);
   }
 
   /** One application's connection, from its SOCKS request to its end. */

@@ -17,14 +17,14 @@ function unknownNames(
 /**
  * Refuses options that the operator wrote and that mean nothing.
  *
- * @throws PosternError `ERR_TRANSPORT_ARGUMENT`
+ * @throws PosternError `ERR_TRANSPORT_OPTION`
  */
 export function checkServerOptions(transport: Transport, options: KeyValues): void {
   const [unknown] = unknownNames(transport, 'server', options);
   if (unknown === undefined) return;
   const known = transport.argumentNames!.server.map((name) => `\`${name}\``).join(', ');
   throw new PosternError(
-    'ERR_TRANSPORT_ARGUMENT',
+    'ERR_TRANSPORT_OPTION',
     `${transport.name}: there is no option \`${shorten(unknown)}\`; there ${known === '' ? 'are none' : `are ${known}`}`,
   );
 }

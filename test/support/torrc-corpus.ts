@@ -69,24 +69,17 @@ export function readCase(torrc: string): Promise<readonly TorrcPiece[]> {
 
 /** What Tor makes of a torrc: its lines in Tor's own form; null when it refuses it. */
 export function dumpByTor(torrc: string, directory: string): readonly string[] | null {
-  const stdio: ['ignore', 'pipe', 'ignore'] = ['ignore', 'pipe', 'ignore'];
-  // Tor looks into a home directory for more, and `~` is to be the same everywhere.
-  const env = { PATH: process.env['PATH'], HOME: '/nowhere' };
-  const ask = (what: readonly string[]): string =>
-    execFileSync('tor', ['-f', torrc, '--defaults-torrc', '/dev/null', '--hush', ...what], {
+  const what = ['-f', torrc, '--defaults-torrc', '/dev/null', '--hush', '--dump-config', 'short'];
+  try {
+    const dump = execFileSync('tor', what, {
       cwd: directory,
       encoding: 'utf8',
-      stdio,
-      env,
+      stdio: ['ignore', 'pipe', 'ignore'],
+      // `~` is to be the same everywhere.
+      env: { PATH: process.env['PATH'], HOME: '/nowhere' },
     });
-  try {
-    ask(['--verify-config']);
-    return (
-      ask(['--dump-config', 'short'])
-        .split('\n')
-        // A log that Tor sends to stdout, which it does before it reads its torrc.
-        .filter((line) => line !== '' && !/^[A-Z][a-z]{2} \d\d /.test(line))
-    );
+    // A log that Tor sends to stdout before it has read its torrc is none of its lines.
+    return dump.split('\n').filter((line) => line !== '' && !/^[A-Z][a-z]{2} \d\d /.test(line));
   } catch {
     return null;
   }

@@ -35,7 +35,7 @@ export interface Abortable {
  * @example
  * const control = await connectControl({ host: '127.0.0.1', port: 9051 });
  * await control.setConf([{ key: 'BandwidthRate', value: '1 MB' }]);
- * @throws PosternError `ERR_DIAL_*`, `ERR_CONTROL_REFUSED`, `ERR_CONTROL_V0_UNSUPPORTED`, …
+ * @throws PosternError `ERR_CONTROL_UNREACHABLE`, `ERR_CONTROL_REFUSED`, `ERR_CONTROL_V0_UNSUPPORTED`, …
  */
 export function connectControl(
   address: ControlAddress,

@@ -115,6 +115,7 @@ export class ClientPart implements Part {
           for (const { option, listener } of ports.fresh) {
             log.announce(`${option} ${formatEndpoint(listener.endpoint)} is open`);
           }
+          this.#tellOfPorts(next, bridges.next.size);
           this.circuits.prepareOne();
         },
         rollback: () => rollBack(undo),
@@ -146,6 +147,24 @@ export class ClientPart implements Part {
     this.circuits.close();
     this.links.close();
     await this.#transports.close();
+  }
+
+  /** What applications will meet there, and would not be told. */
+  #tellOfPorts(next: OptionValues, bridgeCount: number): void {
+    const { log } = this.#options;
+    const ports = [...next.SocksPort, ...next.HTTPTunnelPort];
+    if (ports.length > 0 && bridgeCount === 0 && next.ServerTransportPlugin.length === 0) {
+      const text =
+        next.Bridge.length === 0
+          ? 'There is no bridge: every application is refused. Add `UseBridges 1` and a Bridge line.'
+          : 'The bridges are not used: every application is refused. Add `UseBridges 1`.';
+      log.write('warn', text, text);
+    }
+    const flags = [...new Set(ports.flatMap((port) => port.flags ?? []))].join(', ');
+    if (flags !== '') {
+      const text = `${flags}: Tor’s flags of a port change nothing here: a tunnel has one way for all streams`;
+      log.write('notice', text, text);
+    }
   }
 
   #warnOf({ warning }: BridgeRoute): void {

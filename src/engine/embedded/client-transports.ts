@@ -134,7 +134,9 @@ export class ClientTransports {
     if (plugin?.command === undefined) {
       const builtin = this.#options.registry.get(transport);
       const createSession = builtin.client(args, this.#options.environment);
-      const through = (dial: Dialer): Dialer => throughTransport(dial, createSession);
+      const onSilence = (text: string): void =>
+        this.#options.log.write('warn', text, `${transport} silence`);
+      const through = (dial: Dialer): Dialer => throughTransport(dial, createSession, onSilence);
       const warning = warningOfUnknown(builtin, 'client', args);
       return { direct: through(outward), through, warning };
     }

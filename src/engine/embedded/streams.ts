@@ -61,12 +61,23 @@ export class Streams {
     try {
       const failure = await served;
       this.#open.delete(id);
+      if (failure !== undefined) this.#logFailure(id, failure);
       tell(failure === undefined ? 'closed' : 'failed');
     } catch (error) {
       this.#open.delete(id);
+      // Before the event, which has no place for a reason.
+      this.#logFailure(id, error);
       tell('failed');
-      this.#options.log.write('info', `stream ${id} failed: ${describeError(error)}`, 'stream');
     }
+  }
+
+  /** An application that left is nothing that anybody must know of. */
+  #logFailure(id: number, error: unknown): void {
+    const isLeft = error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED';
+    const errno = error instanceof Error && 'errno' in error ? (error as NodeJS.ErrnoException).code : undefined;
+    const reason = errno === undefined ? describeError(error) : `a connection broke (${errno})`;
+    const level = isLeft || errno !== undefined ? 'info' : 'notice';
+    this.#options.log.write(level, `stream ${id} failed: ${reason}`, `stream ${reason}`);
   }
 
   /** Tries circuit after circuit until the far end has said something about the target. */
