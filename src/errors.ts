@@ -366,7 +366,8 @@ const table = {
   ERR_TRANSPORT_OPTION: {
     side: 'local',
     retry: 'never',
-    summary: 'An option of a server transport is malformed, unknown, or does not go with the others.',
+    summary:
+      'An option of a server transport is malformed, unknown, or does not go with the others.',
     remedy:
       'Correct it where the bridge is set up: `--option`, ServerTransportOptions or TOR_PT_SERVER_TRANSPORT_OPTIONS.',
   },
@@ -498,13 +499,15 @@ const table = {
     side: 'local',
     retry: 'never',
     summary: 'A configuration line does not have the form of a torrc line.',
-    remedy: 'Write an option and its value on a line of their own; `postern explain` lists the options.',
+    remedy:
+      'Write an option and its value on a line of their own; `postern explain` lists the options.',
   },
   ERR_CONFIG_KEY: {
     side: 'local',
     retry: 'never',
     summary: 'A configuration option of that name does not exist.',
-    remedy: '`postern explain` lists the options; with `Engine tor` all of Tor’s are there as well.',
+    remedy:
+      '`postern explain` lists the options; with `Engine tor` all of Tor’s are there as well.',
   },
   ERR_CONFIG_VALUE: {
     side: 'local',

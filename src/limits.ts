@@ -249,7 +249,8 @@ const table = {
   handshakeSilenceMs: {
     value: 8_000,
     unit: 'ms',
-    guards: 'Somebody with a wrong line or clock would look at a minute of silence; nothing ends by it.',
+    guards:
+      'Somebody with a wrong line or clock would look at a minute of silence; nothing ends by it.',
   },
   torrcIncludes: {
     value: 31,

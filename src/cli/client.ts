@@ -1,5 +1,6 @@
 /** `postern client`: local connections go, disguised, to where a bridge forwards. */
 import { resolve } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { PosternError } from '../errors.ts';
 import {
@@ -51,18 +52,28 @@ async function serveBridge(
   entrance: Entrance,
   bridge: BridgeLine,
 ): Promise<number> {
+  const failures = createFailureLog(context);
   const outlet = await openOutlet(context, bridge, {
     ...options,
+    onNotice: (text) => failures.note(text),
     state: options.state ?? defaultState(context, bridge, entrance, options),
   });
   const connections = new Connections();
-  const failures = createFailureLog(context);
 
+  let isReached = false;
+  const dial = async (signal: AbortSignal): Promise<Duplex> => {
+    const stream = await outlet.dial(signal);
+    // Once is news, and so is it after a failure.
+    if (!isReached) say(context, 'The bridge answers: a connection goes through it.');
+    isReached = true;
+    return stream;
+  };
   const serve = (application: Application): Promise<unknown> =>
-    connections.serve(() => serveApplication(application, ({ signal }) => outlet.dial(signal)));
+    connections.serve(() => serveApplication(application, ({ signal }) => dial(signal)));
   const onFailure = (error: unknown): void => {
     // An application that left while it waited is no failure of the bridge.
     if (error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED') return;
+    isReached = false;
     failures.add('cannot connect through the bridge', error);
   };
 
@@ -92,6 +103,7 @@ async function serveBridge(
       ? 'Whatever target they ask for, their connections go to where the bridge forwards.'
       : 'Their connections go to where the bridge forwards.',
   );
+  say(context, 'The bridge is not tried yet: the first connection will tell whether it answers.');
 
   watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   const lost = await Promise.race([untilAborted(context.stop.drain), outlet.lost]);

@@ -13,8 +13,15 @@ export function addCtl(
     .command('ctl')
     .description('Control a running daemon over its control port (TC).')
     .helpCommand(false)
-    .option('--control <address>', 'address:port or unix:/path', '127.0.0.1:9051')
-    .option('--cookie <file>', 'prove it with the cookie in this file (control_auth_cookie)')
+    .option(
+      '--control <address>',
+      'address:port or unix:/path (default: as the torrc says, else 127.0.0.1:9051)',
+    )
+    .option('-f, --file <torrc>', 'find control port and cookie in the torrc of the daemon')
+    .option(
+      '--cookie <file>',
+      'prove it with the cookie in this file (default: the usual one, where it is)',
+    )
     .option('--password-file <file>', 'prove it with the passphrase in this file')
     .option('--json', 'print JSON instead of tables')
     .addHelpText('afterAll', EXIT_CODES_HELP);

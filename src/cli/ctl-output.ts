@@ -9,8 +9,12 @@ export interface CtlOutput {
   /** @param keys what was asked for: a person is told of those without a value */
   entries(keys: readonly string[], entries: readonly ConfEntry[]): void;
   mappings(mappings: readonly AddressMapping[]): void;
-  /** One line for each event: JSON objects are one to a line, too. */
-  event(event: ControlEvent): void;
+  /**
+   * One line for each event, with the time at which it came: JSON objects are one to a line, too.
+   *
+   * @param reason why a stream has failed, if that is known
+   */
+  event(event: ControlEvent, reason?: string): void;
 }
 
 /** The output on a context's stdout. */
@@ -38,9 +42,16 @@ export function createCtlOutput({ stdout }: CommandContext, json: boolean): CtlO
       if (json) writeJson(pairs.map(([from, to]) => ({ from, to })));
       else write(formatTable(pairs.map(([from, to]) => [from!, '→', to!])));
     },
-    event(event) {
-      if (json) writeJson(event.type === 'unknown' ? { ...event, body: toHex(event.body) } : event);
-      else write(formatTable([[...describeEvent(event)]], [14, 14]));
+    event(event, reason) {
+      const now = new Date();
+      const known = reason === undefined ? {} : { reason };
+      if (json) {
+        const body = event.type === 'unknown' ? { body: toHex(event.body) } : {};
+        writeJson({ time: now.toISOString(), ...event, ...body, ...known });
+        return;
+      }
+      const cells = [...describeEvent(event), ...(reason === undefined ? [] : [`(${reason})`])];
+      write(formatTable([[formatTime(now), ...cells]], [8, 14, 14]));
     },
   };
 }
@@ -55,7 +66,7 @@ function describeEvent(event: ControlEvent): readonly string[] {
     case 'orConnection':
       return ['or-connection', event.status, event.name];
     case 'bandwidth':
-      return ['bandwidth', `${event.read} read`, `${event.written} written`];
+      return ['bandwidth', `${event.read} B/s read`, `${event.written} B/s written`];
     case 'log':
       return ['log', event.message];
     case 'unknown':
@@ -77,6 +88,13 @@ function formatTable(rows: readonly (readonly string[])[], widths: readonly numb
     .map((row) => row.map((cell, column) => cell.padEnd(widthOf(column))).join('  '))
     .map((line) => `${line.trimEnd()}\n`)
     .join('');
+}
+
+/** Of the day, here. */
+function formatTime(date: Date): string {
+  return [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((part) => String(part).padStart(2, '0'))
+    .join(':');
 }
 
 function toHex(bytes: Uint8Array): string {

@@ -4,15 +4,14 @@ import { ControlRefusal, type EventKind, type Signal } from '../control/messages
 import { connectControl, type ControlClient } from '../control/node/client.ts';
 import type { ControlAddress } from '../control/node/dial.ts';
 import { PosternError } from '../errors.ts';
-import { parseControlAddress, parseMappedAddress } from './arguments.ts';
+import { parseMappedAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
-import { type ControlSecretOptions, readControlSecret } from './control-secret.ts';
+import { type ControlPlaceOptions, findControl } from './control-place.ts';
 import { createCtlOutput, type CtlOutput } from './ctl-output.ts';
 import { reportError, UsageError } from './report-error.ts';
 
 /** The options of `postern ctl`, for all its verbs. */
-export interface CtlOptions extends ControlSecretOptions {
-  readonly control: string;
+export interface CtlOptions extends ControlPlaceOptions {
   readonly json?: true;
 }
 
@@ -34,9 +33,8 @@ export async function run(
   options: CtlOptions,
   request: CtlRequest,
 ): Promise<number> {
-  const address = parseControlAddress('--control', options.control);
   const act = parseRequest(request);
-  const secret = await readControlSecret(options);
+  const { address, secret, whenRefused } = await findControl(context, options);
   const output = createCtlOutput(context, options.json === true);
   // Whoever reads our output may go, as `head` does: then there is nothing left to do.
   const signal = AbortSignal.any([context.stop.drain, output.closed]);
@@ -50,6 +48,7 @@ export async function run(
     if (error instanceof ControlRefusal) {
       // The daemon's own text says what to do.
       say(context, `postern: the daemon refuses: ${error.message} (${error.code})`);
+      if (client === undefined) say(context, `  What to do: ${whenRefused}`);
       return ExitCode.failed;
     }
     return reportError(context, error, describe(address, client));
@@ -77,8 +76,14 @@ function parseRequest(request: CtlRequest): Action {
     case 'events': {
       const kinds = parseKinds(request.kinds);
       return async (client, output, signal) => {
-        await client.setEvents(kinds, { signal });
-        for await (const event of client.events({ signal })) output.event(event);
+        await client.setEvents([...new Set([...kinds, ...reasonKinds(kinds)])], { signal });
+        const reasons = new Map<number, string>();
+        for await (const event of client.events({ signal })) {
+          const [, id, reason] = event.type === 'log' ? (FAILURE.exec(event.message) ?? []) : [];
+          if (reason !== undefined) rememberReason(reasons, Number(id), reason);
+          if (event.type === 'log' && !kinds.includes('log')) continue;
+          output.event(event, event.type === 'stream' ? reasons.get(event.id) : undefined);
+        }
       };
     }
     case 'saveconf':
@@ -114,6 +119,22 @@ function parseSetting(text: string): { key: string; value: string } {
   }
   return { key, value };
 }
+
+/** The event of a stream has no place for why it failed; the daemon's log says so right before. */
+function reasonKinds(kinds: readonly EventKind[]): readonly EventKind[] {
+  return kinds.includes('stream') ? ['log'] : [];
+}
+
+const FAILURE = /^stream ([0-9]+) failed: (.*)$/s;
+
+/** No more than the last few: the event comes right behind. */
+function rememberReason(reasons: Map<number, string>, id: number, reason: string): void {
+  reasons.set(id, reason);
+  const [oldest] = reasons.keys();
+  if (reasons.size > MAX_REASONS) reasons.delete(oldest!);
+}
+
+const MAX_REASONS = 16;
 
 const kindNames: Readonly<Record<string, EventKind>> = {
   circuit: 'circuit',

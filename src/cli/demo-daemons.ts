@@ -17,6 +17,7 @@ import { formatBridgeLine } from '../pt/bridge-line.ts';
 import { createSocksClient } from '../socks/client.ts';
 import type { CommandContext } from './context.ts';
 import type { Display } from './display.ts';
+import { ownName } from './own-name.ts';
 
 /** Both daemons, running. */
 export interface DemoDaemons extends AsyncDisposable {
@@ -87,7 +88,7 @@ export async function startDemoDaemons(
       tryNext: [
         'the two daemons, and what the client’s control port tells:',
         '',
-        `  postern ctl --control ${formatEndpoint(client.endpoints.control[0]!)} events circuit stream`,
+        `  ${ownName(context)} ctl --control ${formatEndpoint(client.endpoints.control[0]!)} events circuit stream`,
         `  curl --socks5-hostname ${formatEndpoint(socks)} ${url}`,
       ],
       [Symbol.asyncDispose]: close,

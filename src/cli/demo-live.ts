@@ -9,6 +9,7 @@ import type { Child } from '../parent/launch.ts';
 import { formatEndpoint } from '../pt/address.ts';
 import { type CommandContext, ExitCode } from './context.ts';
 import { type Display, formatMegabytes } from './display.ts';
+import { ownName } from './own-name.ts';
 import { untilAborted } from './stop-requests.ts';
 
 /** What the live part stands on. */
@@ -38,7 +39,7 @@ export async function serveLive(
   // A connection that came to nothing shows where it was made.
   const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, serve, () => {});
   const url = `http://${formatEndpoint(listener.endpoint)}`;
-  for (const line of tryNext(url, bridgeLine, more)) display.line(line);
+  for (const line of tryNext(url, bridgeLine, ownName(context), more)) display.line(line);
 
   const timer = setInterval(() => figures.show(display), FIGURES_MS);
   const ended = await Promise.race([
@@ -55,7 +56,12 @@ export async function serveLive(
   throw childGone(ended);
 }
 
-function tryNext(url: string, bridgeLine: string, more: readonly string[]): string[] {
+function tryNext(
+  url: string,
+  bridgeLine: string,
+  postern: string,
+  more: readonly string[],
+): string[] {
   return [
     '',
     'Now try it from another terminal; this goes through the client and the bridge:',
@@ -65,7 +71,7 @@ function tryNext(url: string, bridgeLine: string, more: readonly string[]): stri
     '',
     'or run a client of your own against the bridge:',
     '',
-    `  postern client '${bridgeLine}' --forward-from 127.0.0.1:8080`,
+    `  ${postern} client '${bridgeLine}' --forward-from 127.0.0.1:8080`,
     '',
     ...more.map((text, index) => (index === 0 ? `or ${text}` : text)),
     '',

@@ -17,7 +17,8 @@ export async function run(context: CommandContext, names: readonly string[]): Pr
     const page = [...pages].find(([known]) => known.toLowerCase() === name.toLowerCase());
     if (page !== undefined) return page[1];
     const near = nearestName(name, [...pages.keys()]);
-    const hint = near === undefined ? '`postern explain` lists what there is' : `did you mean ${near}?`;
+    const hint =
+      near === undefined ? '`postern explain` lists what there is' : `did you mean ${near}?`;
     throw new UsageError(`there is no code, option or limit ${name.slice(0, 40)}; ${hint}`);
   });
   context.stdout.write(found.join('\n'));
@@ -30,7 +31,10 @@ export function explanations(): ReadonlyMap<string, string> {
     ...Object.entries(errorTable).map(([code, entry]) => [code, explainCode(code, entry)] as const),
     ...Object.entries(optionTable).map(([name, row]) => [name, explainOption(name, row)] as const),
     ...Object.entries(optionGroups).flatMap(([group, { head, members }]) => [
-      [group, `${group}\n  All lines of the group that begins with ${head}, to be read at once.\n`] as const,
+      [
+        group,
+        `${group}\n  All lines of the group that begins with ${head}, to be read at once.\n`,
+      ] as const,
       ...Object.entries(members).map(
         ([name, sentence]) => [name, `${name}\n  ${sentence}\n`] as const,
       ),

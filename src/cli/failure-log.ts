@@ -6,6 +6,8 @@ import { type CommandContext, say } from './context.ts';
 export interface FailureLog {
   /** One connection failed. */
   add(what: string, error: unknown): void;
+  /** Something that may come again and again. */
+  note(text: string): void;
 }
 
 /**
@@ -19,6 +21,9 @@ export function createFailureLog(context: CommandContext): FailureLog {
       if (context.stop.now.aborted) return;
       const line = `${what}: ${describeError(error)}`;
       limiter.take(line, line, (text) => say(context, text));
+    },
+    note(text) {
+      limiter.take(text, text, (line) => say(context, `Note: ${line}.`));
     },
   };
 }

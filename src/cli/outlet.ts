@@ -20,6 +20,8 @@ export interface OutletOptions {
   readonly upstream?: string | undefined;
   /** The directory for what is kept between connections; without it nothing outlives the outlet. */
   readonly state?: string | undefined;
+  /** Hears what it can mean that the bridge is silent. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface OutletOptions {
 export async function openOutlet(
   context: CommandContext,
   bridge: BridgeLine,
-  { pt, upstream, state }: OutletOptions,
+  { pt, upstream, state, onNotice }: OutletOptions,
 ): Promise<Outlet> {
   if (pt !== undefined) {
     const { openChildOutlet } = await import('./child-outlet.ts');
@@ -40,6 +42,7 @@ export async function openOutlet(
   const dial = bridgeDialer(bridge, {
     ...(upstream !== undefined && { upstreamProxy: upstream }),
     ...(state !== undefined && { stateDir: state }),
+    ...(onNotice !== undefined && { onNotice }),
   });
   const { name, warning } = builtinTransports.get(bridge.transport!);
   if (warning !== undefined) say(context, `Warning: ${name}: ${warning}`);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
+import { nearestName } from '../config/near-miss.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
@@ -67,7 +68,7 @@ async function runWithoutVerb(context: CommandContext, program: Command): Promis
   const options = parseExecLine(context.args);
   await addPlugins(options.plugin);
   const [word] = options.ignored;
-  if (word !== undefined) throw new UsageError(`there is no verb ${word}; see postern --help`);
+  if (word !== undefined) throw new UsageError(noVerb(word, program));
   if (options.version) return printVersion(context);
   program.outputHelp({ error: options.help !== true });
   return options.help ? ExitCode.ok : ExitCode.usage;
@@ -88,7 +89,7 @@ function buildProgram(
     .description(
       'Pluggable transports: carry any TCP connection in a disguise.\n\n' +
         'Without a verb it is a pluggable transport proxy for tor or another parent, ' +
-        'configured by the TOR_PT_* variables that the parent sets (docs/under-tor.md).',
+        'configured by the TOR_PT_* variables that the parent sets.',
     )
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
@@ -111,7 +112,11 @@ function buildProgram(
     .requiredOption('--listen <address:port>', 'where clients connect to, like 0.0.0.0:443')
     .requiredOption('--forward <host:port>', 'where their connections go, like 127.0.0.1:22')
     .option('--transport <name>', 'the transport', 'obfs4')
-    .option('--option <key=value...>', 'an option of the transport, like iat-mode=1')
+    .option(
+      '--option <key=value>',
+      'an option of the transport, like iat-mode=1; may be repeated',
+      collect,
+    )
     .option('--public <address>', 'for the bridge line; again for the other family', collect)
     .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
     .addHelpText(
@@ -155,7 +160,7 @@ function buildProgram(
   program
     .command('run')
     .description('Run the daemon that a torrc describes: a client, a bridge, or a real Tor.')
-    .requiredOption('-f, --file <torrc>', 'the configuration; docs/OPTIONS.md lists the options')
+    .requiredOption('-f, --file <torrc>', 'the configuration; `postern explain` lists the options')
     .option('--verify', 'check the configuration and do nothing else')
     .addHelpText(
       'after',
@@ -188,6 +193,25 @@ function buildProgram(
       );
     });
 
+  program
+    .command('explain')
+    .description('Tell what an error code, an option of a torrc or a limit means; list them all.')
+    .argument('[name...]', 'like ERR_HANDSHAKE_TIMED_OUT or BandwidthRate')
+    .action(async (names: string[]) => {
+      setExitCode(await (await import('./explain.ts')).run(context, names));
+    });
+
+  program
+    .command('help')
+    .description('Show this help, or that of a verb.')
+    .argument('[verb...]', 'like client, or ctl events')
+    .action((words: string[]) => findVerb(program, words).outputHelp());
+
+  program
+    .command('version')
+    .description('Print the version.')
+    .action(() => setExitCode(printVersion(context)));
+
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => context.stdout.write(text),
@@ -202,6 +226,25 @@ function buildProgram(
 /** A daemon and a managed proxy answer in their logs; everything else answers here. */
 function answerStatusRequests(context: CommandContext, verb: Command): void {
   context.onSignal('SIGUSR1', () => say(context, `postern ${verb.name()}: ${describeProcess()}`));
+}
+
+/** @throws UsageError for a verb that there is not */
+function findVerb(program: Command, words: readonly string[]): Command {
+  let found = program;
+  for (const word of words) {
+    const next = found.commands.find((command) => command.name() === word);
+    if (next === undefined) throw new UsageError(noVerb(word, found));
+    found = next;
+  }
+  return found;
+}
+
+function noVerb(word: string, { commands }: Command): string {
+  const near = nearestName(
+    word,
+    commands.map((command) => command.name()),
+  );
+  return `there is no verb ${word.slice(0, 40)}; ${near === undefined ? 'see postern help' : `did you mean ${near}?`}`;
 }
 
 function withSubcommands(command: Command): readonly Command[] {

@@ -111,7 +111,7 @@ export function choiceType<T extends string>(choices: readonly T[]): ValueType<T
 export const scrubbingType: ValueType<boolean> = {
   syntax: '0, 1 or relay',
   parse: (text) => text === 'relay' || booleanType.parse(text),
-  format: booleanType.format,
+  format: (value) => booleanType.format(value),
 };
 
 /** A path that means the same file wherever the daemon was started; `~/` is the user's home. */

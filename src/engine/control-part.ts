@@ -1,5 +1,4 @@
 /** `ControlPort`, `ControlSocket` and what opens them. */
-import { join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import type { SocketPlace } from '../config/socket-values.ts';
@@ -7,7 +6,6 @@ import type { ControlSecrets } from '../control/authentication.ts';
 import type { ControlEngine } from '../control/engine.ts';
 import {
   checkControlCookie,
-  COOKIE_FILE_NAME,
   makeControlCookie,
   writeControlCookie,
 } from '../control/node/cookie-file.ts';
@@ -21,7 +19,7 @@ import type { Rng } from '../crypto/rng.ts';
 import type { Listener } from '../net/listener.ts';
 import { describeError } from '../errors.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
-import { dataDirectory } from './data-directory.ts';
+import { cookiePath } from './data-directory.ts';
 import type { DaemonLog } from './log.ts';
 import type { Change, Part } from './part.ts';
 import type { Places } from './places.ts';
@@ -168,12 +166,6 @@ function placesOf({
     ...ControlPort.map((place) => ['ControlPort', place] as const),
     ...[ControlSocket ?? []].flat().map((place) => ['ControlSocket', place] as const),
   ];
-}
-
-function cookiePath(values: OptionValues, home: string): string {
-  return values.CookieAuthFile === undefined
-    ? join(dataDirectory(values, home), COOKIE_FILE_NAME)
-    : expandPath(values.CookieAuthFile, home);
 }
 
 /** What whoever can read a file proves by it. */

@@ -2,6 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
+import { COOKIE_FILE_NAME } from '../control/node/cookie-file.ts';
 import { PosternError } from '../errors.ts';
 import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { forOption } from './resources.ts';
@@ -22,6 +23,17 @@ export function dataDirectory({ DataDirectory: path }: OptionValues, home: strin
  */
 export function transportStateDirectory(values: OptionValues, home: string): string {
   return join(dataDirectory(values, home), 'pt_state');
+}
+
+/**
+ * Where the control cookie is.
+ *
+ * @throws PosternError `ERR_DATA_DIRECTORY`
+ */
+export function cookiePath(values: OptionValues, home: string): string {
+  return values.CookieAuthFile === undefined
+    ? join(dataDirectory(values, home), COOKIE_FILE_NAME)
+    : expandPath(values.CookieAuthFile, home);
 }
 
 /** A directory for a moment: it is there and ours, unless somebody else uses it. */

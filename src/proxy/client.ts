@@ -91,7 +91,11 @@ class ForwardProxy {
           return createSession;
         },
         serve: (application, createSession) =>
-          this.#serve(transport, application, throughTransport(this.#dial, createSession, this.#tellSilence(transport))),
+          this.#serve(
+            transport,
+            application,
+            throughTransport(this.#dial, createSession, this.#tellSilence(transport)),
+          ),
         onFailure: (error) => this.#logFailure(transport, error),
       },
     );

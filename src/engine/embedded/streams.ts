@@ -74,7 +74,10 @@ export class Streams {
   /** An application that left is nothing that anybody must know of. */
   #logFailure(id: number, error: unknown): void {
     const isLeft = error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED';
-    const errno = error instanceof Error && 'errno' in error ? (error as NodeJS.ErrnoException).code : undefined;
+    const errno =
+      error instanceof Error && 'errno' in error
+        ? (error as NodeJS.ErrnoException).code
+        : undefined;
     const reason = errno === undefined ? describeError(error) : `a connection broke (${errno})`;
     const level = isLeft || errno !== undefined ? 'info' : 'notice';
     this.#options.log.write(level, `stream ${id} failed: ${reason}`, `stream ${reason}`);
