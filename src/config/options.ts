@@ -86,7 +86,9 @@ export interface OptionValues {
   readonly ControlPort: readonly (Endpoint | SocketPlace)[];
   readonly ControlSocket: SocketPlace | undefined;
   readonly CookieAuthentication: boolean;
+  readonly ControlSocketsGroupWritable: boolean;
   readonly CookieAuthFile: string | undefined;
+  readonly CookieAuthFileGroupReadable: boolean;
   readonly HashedControlPassword: readonly PassphraseHash[];
   readonly DataDirectory: string | undefined;
   readonly Engine: 'embedded' | 'tor';
@@ -333,6 +335,14 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     isForEveryEngine: true,
     summary: 'A Unix socket for controllers; its file permissions say who may connect.',
   },
+  ControlSocketsGroupWritable: {
+    section: 'control',
+    type: booleanType,
+    isList: false,
+    default: '0',
+    isForEveryEngine: true,
+    summary: 'Whether everyone of the socket’s group may connect to ControlSocket, too.',
+  },
   CookieAuthentication: {
     section: 'control',
     type: booleanType,
@@ -347,6 +357,14 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     isList: false,
     isForEveryEngine: true,
     summary: 'Where the cookie is written; `control_auth_cookie` in DataDirectory when not set.',
+  },
+  CookieAuthFileGroupReadable: {
+    section: 'control',
+    type: booleanType,
+    isList: false,
+    default: '0',
+    isForEveryEngine: true,
+    summary: 'Whether everyone of the file’s group may read the cookie, too.',
   },
   HashedControlPassword: {
     section: 'control',

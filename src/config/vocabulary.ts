@@ -55,12 +55,10 @@ export const embeddedVocabulary: Vocabulary = createVocabulary(
       ['bandwidthburstbytes', 'bandwidthburst'],
     ]),
     explainUnknown: (text) => {
-      const isIn = (names: readonly string[]): boolean =>
-        names.some((name) => name.toLowerCase() === text.toLowerCase());
-      if (isIn(torOptions) || isIn(torAliases)) {
+      if (isOneOf(torOptions, text) || isOneOf(torAliases, text)) {
         return 'this is Tor’s: add `Engine tor`, or leave the line out';
       }
-      if (isIn(obsoleteTorOptions)) return 'Tor itself has it no more: leave the line out';
+      if (isOneOf(obsoleteTorOptions, text)) return 'Tor itself has it no more: leave the line out';
       return undefined;
     },
   },
@@ -98,6 +96,10 @@ export function torVocabulary(
   ]);
   return createVocabulary(keywords, ours, {
     isKeptElsewhere,
+    explainUnknown: (text) =>
+      isOneOf(torOptions, text)
+        ? 'how this Tor is controlled is not to be set: leave the line out'
+        : undefined,
     ...(names === undefined && { otherwise: keywordOf }),
   });
 }
@@ -110,6 +112,10 @@ export function readEngine(pieces: readonly TorrcPiece[]): 'embedded' | 'tor' {
 }
 
 const HIDDEN_SERVICES = 'HiddenServiceOptions';
+
+function isOneOf(names: readonly string[], text: string): boolean {
+  return names.some((name) => name.toLowerCase() === text.toLowerCase());
+}
 
 /** Taken as it is. */
 const verbatim: LineRules['type'] = { parse: (text) => text, format: String };

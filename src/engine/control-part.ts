@@ -151,7 +151,7 @@ export class ControlPart implements Part {
     return {
       ...{ path, bytes, isNew: true },
       publish: async () => {
-        await writeControlCookie(path, bytes);
+        await writeControlCookie(path, bytes, next.CookieAuthFileGroupReadable);
         this.#cookies.set(path, bytes);
       },
     };
@@ -161,10 +161,14 @@ export class ControlPart implements Part {
 function placesOf({
   ControlPort,
   ControlSocket,
+  ControlSocketsGroupWritable,
 }: OptionValues): readonly (readonly [option: string, place: Endpoint | SocketPlace])[] {
   return [
     ...ControlPort.map((place) => ['ControlPort', place] as const),
-    ...[ControlSocket ?? []].flat().map((place) => ['ControlSocket', place] as const),
+    ...[ControlSocket ?? []].flat().map((place) => {
+      const isGroupWritable = place.isGroupWritable || ControlSocketsGroupWritable;
+      return ['ControlSocket', { ...place, isGroupWritable }] as const;
+    }),
   ];
 }
 

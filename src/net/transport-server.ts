@@ -1,9 +1,10 @@
 import { addAbortListener } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { describeError, PosternBug, PosternError } from '../errors.ts';
+import { describeError, PosternBug } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
+import { openServer } from '../transports/argument-names.ts';
 import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
@@ -74,9 +75,7 @@ export async function startTransportServer(
 ): Promise<RunningTransport> {
   const { transport, endpoint, environment, onListening = () => {}, signal } = options;
   signal?.throwIfAborted();
-  const server = await transport
-    .server(options.options ?? [], environment)
-    .catch((error: unknown) => Promise.reject(asOption(error)));
+  const server = await openServer(transport, options.options ?? [], environment);
   const saveState = async (): Promise<void> => {
     try {
       await server.close();
@@ -207,10 +206,4 @@ class AcceptedStreams {
   abort(): void {
     for (const stream of this.#open) stream.destroy();
   }
-}
-
-/** What a transport says of its arguments is said of the operator's options here: no bridge line is to be copied. */
-function asOption(error: unknown): unknown {
-  if (!(error instanceof PosternError) || error.code !== 'ERR_TRANSPORT_ARGUMENT') return error;
-  return new PosternError('ERR_TRANSPORT_OPTION', error.message, { cause: error.cause });
 }

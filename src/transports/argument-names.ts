@@ -1,7 +1,7 @@
 /** Which arguments and options a transport knows: what people mistype does nothing, and says nothing. */
 import { PosternError } from '../errors.ts';
 import type { KeyValues } from '../pt/key-value.ts';
-import type { Transport } from './contract.ts';
+import type { ServerEnvironment, Transport, TransportServer } from './contract.ts';
 
 /** The names that a transport does not know; none where it does not tell which ones it knows. */
 function unknownNames(
@@ -27,6 +27,25 @@ export function checkServerOptions(transport: Transport, options: KeyValues): vo
     'ERR_TRANSPORT_OPTION',
     `${transport.name}: there is no option \`${shorten(unknown)}\`; there ${known === '' ? 'are none' : `are ${known}`}`,
   );
+}
+
+/**
+ * A transport's `server`. What it says of an argument is said of the operator's option: no bridge line is to be
+ * copied.
+ *
+ * @throws PosternError `ERR_TRANSPORT_OPTION`, and what `server` throws of the state
+ */
+export async function openServer(
+  transport: Transport,
+  options: KeyValues,
+  environment: ServerEnvironment,
+): Promise<TransportServer> {
+  try {
+    return await transport.server(options, environment);
+  } catch (error) {
+    if (!(error instanceof PosternError) || error.code !== 'ERR_TRANSPORT_ARGUMENT') throw error;
+    throw new PosternError('ERR_TRANSPORT_OPTION', error.message, { cause: error.cause });
+  }
 }
 
 /**

@@ -140,7 +140,7 @@ describe('ctl', () => {
     assert.equal(exitCode, ExitCode.ok);
     assert.match(
       stdout,
-      /^circuit 7       built           a,b\nbandwidth       1 read          2 written\nlog             a \[2Jb\n/,
+      /^[\d:]{8}  circuit 7       built           a,b\n[\d:]{8}  bandwidth       1 B\/s read      2 B\/s written\n[\d:]{8}  log             a \[2Jb\n/,
     );
   });
 
@@ -151,7 +151,9 @@ describe('ctl', () => {
     }, 5);
     const [line] = await command.stdout.match(/.+(?=\n)/);
     clearInterval(telling);
-    assert.deepEqual(JSON.parse(line), {
+    const { time, ...event } = JSON.parse(line) as Record<string, unknown>;
+    assert.match(String(time), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    assert.deepEqual(event, {
       type: 'stream',
       status: 'sentConnect',
       id: 8,
@@ -266,5 +268,5 @@ test('ctl says when nobody listens, and when it is no control port', async (t) =
   other.close();
   const nobody = startCommand(['ctl', '--control', `127.0.0.1:${port}`, 'mappings']);
   assert.equal(await nobody.exitCode, ExitCode.failed);
-  assert.match(nobody.stderr.text, /ERR_DIAL_REFUSED/);
+  assert.match(nobody.stderr.text, /ERR_CONTROL_UNREACHABLE[^]*Start the daemon/);
 });

@@ -172,7 +172,7 @@ describe('client and server', () => {
     }
     assert.equal(await closed, undefined);
     await assert.rejects(connectControl({ socketPath: `${directory}/none` }), {
-      code: 'ERR_DIAL_REFUSED',
+      code: 'ERR_CONTROL_UNREACHABLE',
     });
   });
 
@@ -188,7 +188,7 @@ describe('client and server', () => {
     await assert.rejects(connectControl(listener.endpoint, { secret: 'guess' }), { replyCode: 8 });
     const client = await connectControl(listener.endpoint, { secret: secrets.cookie });
     await client.close();
-    await assert.rejects(connectControl(await closedPort()), { code: 'ERR_DIAL_REFUSED' });
+    await assert.rejects(connectControl(await closedPort()), { code: 'ERR_CONTROL_UNREACHABLE' });
   });
 
   test('reconnect dials, authenticates and asks for the same events again', async (t) => {

@@ -17,15 +17,19 @@ export function makeControlCookie(rng: Rng): Buffer {
 }
 
 /**
- * Writes a cookie, for its owner only, in the place of the one before; whoever can read the file is
+ * Writes a cookie, for its owner and perhaps its group, in the place of the one before; whoever can read the file is
  * trusted (TC 4.1, method 3). To be called when the server listens, and by nobody whose server does
  * not: the cookie before may open a port that another process has.
  *
  * @throws PosternError `ERR_CONTROL_COOKIE`
  */
-export async function writeControlCookie(path: string, cookie: Uint8Array): Promise<void> {
+export async function writeControlCookie(
+  path: string,
+  cookie: Uint8Array,
+  isGroupReadable = false,
+): Promise<void> {
   try {
-    await replaceFile(path, cookie);
+    await replaceFile(path, cookie, isGroupReadable ? 0o640 : 0o600);
   } catch (error) {
     throw cookieError(`the cookie file ${path} cannot be written`, error);
   }
@@ -47,7 +51,7 @@ export async function checkControlCookie(path: string): Promise<void> {
 /**
  * Reads the cookie that a client will send. What is sent goes to whoever listens, so a file that is
  * not a cookie is not read at all: it must be a plain file of 32 bytes, this user's (root may read
- * anybody's), and closed to all others.
+ * anybody's), and closed to all others, who may not change it in any case.
  *
  * @param owner `anyone` for Tor's cookie, which is another user's and open to a group on many
  *   systems, and which SAFECOOKIE shows to nobody who has not proven to know it
@@ -71,7 +75,7 @@ export async function readControlCookie(
     }
     if (owner === 'self') {
       if (user !== 0 && info.uid !== user) throw cookieError(`${path} belongs to another user`);
-      if ((info.mode & 0o077) !== 0) throw cookieError(`${path} is open to other users`);
+      if ((info.mode & 0o037) !== 0) throw cookieError(`${path} is open to other users`);
     }
     const cookie = Buffer.alloc(COOKIE_BYTES);
     const { bytesRead } = await handle.read(cookie, 0, COOKIE_BYTES, 0);

@@ -6,7 +6,7 @@ import { startTransportServer } from '../../net/transport-server.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
 import { openStateDirectory, type StateDirectory } from '../../state/state-directory.ts';
-import { checkServerOptions } from '../../transports/argument-names.ts';
+import { checkServerOptions, openServer } from '../../transports/argument-names.ts';
 import type { Environment, TransportServer } from '../../transports/contract.ts';
 import { MemoryState } from '../../transports/memory-state.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
@@ -116,7 +116,7 @@ export class BuiltinServers {
       const state = restrict(openStateDirectory(transportStateDirectory(values, home)));
       const notify = (notice: string): void => this.#notify(name, notice);
       try {
-        const server = await transport.server(options, { ...environment, state, notify });
+        const server = await openServer(transport, options, { ...environment, state, notify });
         const close = async (): Promise<void> => {
           await server.close();
           await state.close();

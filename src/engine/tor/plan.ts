@@ -1,5 +1,6 @@
 /** From a torrc with `Engine tor` to the engine: which Tor, which options, ours or somebody else's. */
 import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { Configuration } from '../../config/configuration.ts';
 import { expandPath } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
@@ -125,7 +126,15 @@ function ownValues({ localDefaults }: DaemonOptions, pieces: readonly TorrcPiece
 }
 
 function settingsFor({ ownCommand, registry = builtinTransports }: DaemonOptions): TorSettings {
-  return new TorSettings({ command: ownCommand, registry });
+  return new TorSettings({ command: ownCommand, registry, user: userName() });
+}
+
+function userName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
 }
 
 function addressOf(

@@ -14,6 +14,8 @@ export interface OwnProgram {
   readonly command: readonly string[];
   /** The transports that it has. */
   readonly registry: TransportRegistry;
+  /** Whose process it is; undefined for a user without a name. */
+  readonly user?: string | undefined;
 }
 
 /** Translates between the torrc that the user wrote and what the Tor behind us has. */
@@ -57,10 +59,17 @@ export class TorSettings {
   /** The lines of one option or group, as Tor is to have them. */
   linesFor(configuration: Configuration, home: string): readonly Setting[] {
     const { Log, SafeLogging } = configuration.values;
-    if (home.toLowerCase() === 'user') {
+    const option = home.toLowerCase();
+    if (option === 'user') {
+      const user = configuration.settingsOf(home).at(-1)?.value;
+      if (user === undefined || user === this.#own.user) return [];
       // Tor would lose its way to the files that we share with it.
-      throw valueFault('User: start Postern as that user; Tor is the same user then');
+      throw valueFault(
+        `User: start Postern as that user, and Tor is the same: sudo -u ${user} postern run -f TORRC`,
+      );
     }
+    // It is our child, and would be lost to us; who wants a daemon starts us as one.
+    if (option === 'runasdaemon') return [];
     if (home === 'SafeLogging') return [{ key: home, value: SafeLogging ? '1' : '0' }];
     if (home === 'Log') {
       return [{ key: home, value: `${lowestLevel(Log)} stdout` }];
