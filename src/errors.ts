@@ -32,7 +32,8 @@ const table = {
     side: 'remote',
     retry: 'never',
     summary: 'A peer sent more than the limit for what was being read.',
-    remedy: '`postern explain` lists the limits, and tells of each whether it can be raised.',
+    remedy:
+      'Run `postern explain`: it lists the limits, and tells of each whether it can be raised.',
   },
 
   // src/crypto
@@ -507,7 +508,7 @@ const table = {
     retry: 'never',
     summary: 'A configuration option of that name does not exist.',
     remedy:
-      '`postern explain` lists the options; with `Engine tor` all of Tor’s are there as well.',
+      'Run `postern explain`: it lists the options; with `Engine tor` all of Tor’s are there as well.',
   },
   ERR_CONFIG_VALUE: {
     side: 'local',

@@ -45,7 +45,7 @@ describe('postern-conform tc', () => {
     const junit = join(folder, 'junit.xml');
     const command = startCommand([
       ...[...words, '--json', '--junit', junit],
-      ...['--only', 'TC-3.4-02', 'TC-3.4-04', '--level', 'FACT'],
+      ...['--only', 'TC-3.4-02', '--only', 'TC-3.4-04', '--level', 'FACT'],
     ]);
     assert.equal(await command.exitCode, ExitCode.failed);
     const { clauses } = JSON.parse(command.stdout.text) as {
@@ -83,7 +83,7 @@ describe('postern-conform tc', () => {
     const only = ['TC-3.9-02', 'TC-3.10-02', 'TC-3.10-07'];
     const command = startCommand([
       ...[...words, '--saveconf', '--reload', '--halt'],
-      ...['--only', ...only, '--json'],
+      ...[...only.flatMap((id) => ['--only', id]), '--json'],
     ]);
     assert.equal(await command.exitCode, ExitCode.ok);
     assert.equal(command.stdout.text.match(/"verdict": "holds"/g)?.length, only.length);
@@ -110,6 +110,8 @@ describe('postern-conform tc', () => {
       [['127.0.0.1:0'], /address and a port/],
       [['127.0.0.1:9051', '--socks', '127.0.0.1:0'], /--socks takes/],
       [['127.0.0.1:9051', '--only', 'PT-2-01'], /is no clause/],
+      // What stands behind an option with one value is the address.
+      [['--only', 'TC-3.4-02', 'banana'], /address and a port/],
       [['127.0.0.1:9051', '--cookie', 'a', '--password-file', 'b'], /only one of/],
     ] as const) {
       const command = startCommand(['tc', ...words]);

@@ -10,7 +10,7 @@ import { limits } from '../limits.ts';
 import { parseTorrcFile, type TorrcPiece } from './torrc.ts';
 
 /** A file that a `%include` means. */
-export interface IncludedFile {
+interface IncludedFile {
   readonly path: string;
   readonly text: string;
 }

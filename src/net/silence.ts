@@ -1,7 +1,7 @@
 import { limits } from '../limits.ts';
 
 /** What a bridge that takes a connection and then says nothing can mean: all of these look the same from here. */
-export const SILENCE: string = `the bridge's TCP port answers, and the bridge itself has been silent for ${limits.handshakeSilenceMs / 1000} seconds: a cert or password of its line may be wrong or old, another transport may listen on that port, the path may be censored, or a clock is wrong: compare \`date -u\` here and there, they may differ by an hour at most`;
+const SILENCE: string = `the bridge's TCP port answers, and the bridge itself has been silent for ${limits.handshakeSilenceMs / 1000} seconds: a cert or password of its line may be wrong or old, another transport may listen on that port, the path may be censored, or a clock is wrong: compare \`date -u\` here and there, they may differ by an hour at most`;
 
 /**
  * Tells of a handshake that takes long on a connection that stands. Nothing is sent because of it.

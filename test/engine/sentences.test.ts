@@ -1,6 +1,6 @@
 /** What a daemon says to somebody with a certain problem. */
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -52,7 +52,7 @@ test('a client without a bridge says so, and what to add; a bridge does not', as
 });
 
 test('a stream that failed has its reason in the log and in `ctl events`', async (t) => {
-  const { engine, until } = await startEngine(t, 'SocksPort auto\nControlPort auto\n');
+  const { engine, ...recorded } = await startEngine(t, 'SocksPort auto\nControlPort auto\n');
   const address = formatEndpoint(engine.endpoints.control[0]!);
   const watch = startCommand(['ctl', '--control', address, 'events', 'stream'], {
     HOME: '/nowhere',
@@ -65,7 +65,7 @@ test('a stream that failed has its reason in the log and in `ctl events`', async
   const asking = (async () => {
     while (!isOver) await socksConnect(engine.endpoints.socks[0]!, target).catch(() => {});
   })();
-  await until(
+  await recorded.until(
     (event) =>
       event.type === 'log' &&
       event.level === 'notice' &&
@@ -92,7 +92,8 @@ test('Log … syslog goes through `logger`, each line with its priority; without
   await engine.close();
   // It ends with its input, and has then written it all.
   for (;;) {
-    const lines = readFileSync(join(folder, 'lines'), 'utf8');
+    const written = join(folder, 'lines');
+    const lines = existsSync(written) ? readFileSync(written, 'utf8') : '';
     if (/<29>All logs take everything/.test(lines)) {
       assert.match(lines, /^<28>There is no bridge/m);
       break;
@@ -114,11 +115,11 @@ test('a program that runs already is used by its SOCKS port, as Tor does', async
       socket.destroy();
     });
   });
-  const { until } = await startEngine(
+  const recorded = await startEngine(
     t,
     `SocksPort auto\nUseBridges 1\nClientTransportPlugin obfs4 socks5 ${proxy.text}\nBridge obfs4 192.0.2.1:1 cert=abc\n`,
   );
-  await until((event) => event.type === 'orConnection' && event.status === 'failed');
+  await recorded.until((event) => event.type === 'orConnection' && event.status === 'failed');
   // A greeting with a method for arguments.
   assert.match(asked[0]!, /^05..*02/);
 });

@@ -60,8 +60,9 @@ function buildProgram(
     .usage('[options] -- <program> [argument...]')
     .option('--transports <names>', 'the transports that it has, like obfs4,obfs3')
     .option(
-      '--shown-option <transport:key=value...>',
-      'a server option that shows in its ARGS, like obfs4:iat-mode=1',
+      '--shown-option <transport:key=value>',
+      'a server option that shows in its ARGS, like obfs4:iat-mode=1; may be repeated',
+      collect,
     )
     .action(async (options: PtOptions) => setExitCode(await runPt(context, examined, options)));
 
@@ -102,8 +103,8 @@ function buildProgram(
 
   for (const verb of program.commands) {
     verb
-      .option('--only <id...>', 'judge these clauses alone, like PT-3.3.1-06 or TC-3.4-02')
-      .option('--level <level...>', 'judge clauses of these levels: MUST, FACT, SHOULD, MAY')
+      .option('--only <id>', 'judge this clause alone, like TC-3.4-02; may be repeated', collect)
+      .option('--level <level>', 'judge MUST, FACT, SHOULD or MAY alone; may be repeated', collect)
       .option('--json', 'print JSON instead of a table')
       .option('--junit <file>', 'write JUnit XML as well')
       .addHelpText('after', EXIT_CODES_HELP);
@@ -117,6 +118,11 @@ function buildProgram(
     });
   }
   return program;
+}
+
+/** One value each: what stands behind it is not its own. */
+function collect(value: string, values: readonly string[] = []): readonly string[] {
+  return [...values, value];
 }
 
 const EXIT_CODES_HELP = `
