@@ -580,7 +580,7 @@ describe('cookie file', () => {
       await assert.rejects(readControlCookie(path), refused);
     }
     await writeFile(path, Buffer.alloc(32));
-    for (const mode of [0o644, 0o640, 0o602, 0o620]) {
+    for (const mode of [0o644, 0o660, 0o602, 0o620]) {
       await chmod(path, mode);
       await assert.rejects(readControlCookie(path), refused);
     }

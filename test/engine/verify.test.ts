@@ -108,10 +108,10 @@ describe('Daemon.verify', () => {
         'ERR_CONFIG_VALUE',
         /stands for every address/,
       ],
-      [`${SERVER}ServerTransportOptions obfs4 iat-mode=9`, 'ERR_TRANSPORT_ARGUMENT', /iat-mode/],
+      [`${SERVER}ServerTransportOptions obfs4 iat-mode=9`, 'ERR_TRANSPORT_OPTION', /iat-mode/],
       [
         `${SERVER}ServerTransportOptions obfs4 iat=1`,
-        'ERR_TRANSPORT_ARGUMENT',
+        'ERR_TRANSPORT_OPTION',
         /^ServerTransportPlugin: obfs4: there is no option `iat`; there are .*`iat-mode`/,
       ],
       ['ServerTransportPlugin obfs9 builtin', 'ERR_TRANSPORT_UNKNOWN', /ServerTransportPlugin/],
