@@ -41,7 +41,17 @@ export function connectControl(
   address: ControlAddress,
   options: ControlClientOptions & Abortable = {},
 ): Promise<ControlClient> {
-  return openControlClient(({ signal } = {}) => dialControl(address, signal), options);
+  const dial = async ({ signal }: Abortable = {}): Promise<Duplex> => {
+    try {
+      return await dialControl(address, signal);
+    } catch (error) {
+      if (!(error instanceof PosternError) || !error.code.startsWith('ERR_DIAL_')) throw error;
+      const text =
+        'host' in address ? `nobody answers on the control port: ${error.message}` : error.message;
+      throw new PosternError('ERR_CONTROL_UNREACHABLE', text, { cause: error });
+    }
+  };
+  return openControlClient(dial, options);
 }
 
 /**

@@ -12,17 +12,14 @@ export type ControlAddress = Endpoint | { readonly socketPath: string };
 /**
  * Connects to a control server over TCP or a Unix-domain socket.
  *
- * @throws PosternError `ERR_CONTROL_UNREACHABLE`, `ERR_SOCKET_PATH`, or `signal.reason`
+ * @throws PosternError `ERR_DIAL_*`, `ERR_SOCKET_PATH`, or `signal.reason`
  */
 export function dialControl(
   address: ControlAddress,
   signal: AbortSignal | undefined,
 ): Promise<Duplex> {
   return 'host' in address
-    ? dialTcp(address, signal && { signal }).catch((error: unknown) => {
-        if (!(error instanceof PosternError)) throw error;
-        throw unreachable(`nobody answers on the control port: ${error.message}`, error);
-      })
+    ? dialTcp(address, signal && { signal })
     : connectSocket(address.socketPath, signal);
 }
 
@@ -37,10 +34,8 @@ async function connectSocket(path: string, signal: AbortSignal | undefined): Pro
     socket.destroy();
     signal?.throwIfAborted();
     const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw unreachable(`nobody answers on the control socket (${errno})`, error);
+    throw new PosternError('ERR_DIAL_REFUSED', `nobody answers on the control socket (${errno})`, {
+      cause: error,
+    });
   }
-}
-
-function unreachable(message: string, cause: unknown): PosternError {
-  return new PosternError('ERR_CONTROL_UNREACHABLE', message, { cause });
 }

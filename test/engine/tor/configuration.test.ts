@@ -103,8 +103,6 @@ describe('configuration of a real Tor over TC', { skip: torMissing }, () => {
       '__OwningControllerFD',
       '__HashedControlSessionPassword',
       'ControlPortWriteToFile',
-      'ControlSocketsGroupWritable',
-      'CookieAuthFileGroupReadable',
     ]) {
       await assert.rejects(control.setConf([{ key, value: '1' }]), refusal(4));
     }
