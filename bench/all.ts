@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --quick] [--json] [--write] [--transport NAME]`: the transports beside obfs4proxy,
- * then the daemon. With `--transport` the daemon is left out; `--daemon` leaves the transports out. `--attack`
+ * `npm run bench [-- --quick] [--json] [--write] [--transport NAME]`: the transports beside obfs4proxy
+ * and lyrebird, then the daemon. With `--transport` the daemon is left out; `--daemon` leaves the transports out. `--attack`
  * is what strangers and hostile clients cost a bridge, and nothing else.
  */
 import { spawnSync } from 'node:child_process';

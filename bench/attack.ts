@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --attack [--quick] [--json] [--write]`: what strangers and hostile clients cost an obfs4
- * bridge and its good clients, Postern's and Debian's obfs4proxy's in turns.
+ * bridge and its good clients: Postern's, and those of obfs4proxy and lyrebird.
  *
  * Nothing passes or fails. `--quick` attacks with a tenth, `--write` writes its section of
  * docs/BENCHMARKS.md.
@@ -10,8 +10,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { buildRoot, packageRoot } from '../scripts/paths.ts';
+import { buildRoot } from '../scripts/paths.ts';
 import { systemRng } from '../src/crypto/rng.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { openTransportStream } from '../src/net/transport-stream.ts';
@@ -19,20 +18,13 @@ import { formatSmethodArgs } from '../src/pt/smethod-args.ts';
 import { systemClock } from '../src/time.ts';
 import { builtinTransports } from '../src/transports/registry.ts';
 import { askForEcho, roundTrip, startTarget } from './load.ts';
+import { options, progress, share } from './options.ts';
 import { environment, environmentList, writeSection } from './page.ts';
-import { startPair, type Pair, type Program } from './pair.ts';
+import { startPair, type Pair } from './pair.ts';
 import { cpuSeconds, memoryBytes, openFiles } from './process-stats.ts';
+import { peers, postern, type Program } from './programs.ts';
 import { formatTable, type Row } from './report.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-  },
-});
-
-const share = options.quick ? 0.1 : 1;
 const SILENT: number = 18_000 * share;
 const NOISY: number = 5000 * share;
 const POURED_BYTES: number = 1e9 * share;
@@ -48,14 +40,13 @@ const NOTICE_MS = 30_000;
 /** Figures of one program, by attack and name. */
 type Figures = Map<string, { readonly unit: string; readonly value: number }>;
 
-const programs: readonly Program[] = [
-  { name: 'postern', command: [join(packageRoot, 'bin', 'postern')] },
-  { name: 'obfs4proxy', command: ['obfs4proxy'] },
-];
+const programs: readonly Program[] = [postern, ...peers];
+const names = programs.map(({ name }) => name);
+
 async function attackAll(program: Program): Promise<Figures> {
   const figures: Figures = new Map();
   for (const [name, attack] of Object.entries(attacks)) {
-    process.stderr.write(`${program.name}: ${name}\n`);
+    progress(`${program.name}: ${name}`);
     // In fresh processes: no attack finds what another one left.
     const pair = await startPair(program, 'obfs4', target.endpoint);
     try {
@@ -152,27 +143,18 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
 };
 
 const target = await startTarget();
-const measured: Figures[] = [];
+const measured = new Map<string, Figures>();
 try {
-  for (const program of programs) measured.push(await attackAll(program));
+  for (const program of programs) measured.set(program.name, await attackAll(program));
 } finally {
   target.stop();
 }
-const [ours, theirs] = measured as [Figures, Figures];
-const rows = [...ours].map(([name, { unit, value }]): Row => {
-  const [transport, figure] = name.split(': ') as [string, string];
-  const other = theirs.get(name)!.value;
-  return {
-    transport,
-    figure,
-    unit,
-    ours: value,
-    theirs: other,
-    ratio: value / other,
-    target: undefined,
-  };
+const rows = [...measured.get(postern.name)!].map(([key, { unit }]): Row => {
+  const [subject, figure] = key.split(': ') as [string, string];
+  const values = [...measured].map(([name, figures]) => [name, figures.get(key)!.value] as const);
+  return { subject, figure, unit, values: Object.fromEntries(values) };
 });
-const table = formatTable(rows, programs[0]!.name, programs[1]!.name);
+const table = formatTable(rows, names, names.slice(1));
 if (options.write) writeSection('Under attack', section(table));
 process.stdout.write(
   options.json ? `${JSON.stringify({ ...environment(), rows }, null, 2)}\n` : table,

@@ -1,33 +1,27 @@
 /**
  * `npm run bench -- --daemon [--quick] [--json] [--write]`: the daemon of `postern run`. One stream through a client
- * daemon and a bridge daemon beside one through a bare obfs4proxy pair, in turns; then what only a
+ * daemon and a bridge daemon beside one through bare pairs of obfs4proxy and lyrebird, in turns; then what only a
  * daemon has: many streams on one link, and the control port.
  */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { buildRoot } from '../scripts/paths.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { type Daemons, startDaemons } from './daemons.ts';
 import { askForDownload, askForEcho, download, roundTrip, startTarget, upload } from './load.ts';
-import { type Program, startPair } from './pair.ts';
+import { options, progress, share } from './options.ts';
 import { environmentList, writeSection } from './page.ts';
-import { cpuSeconds, memoryBytes } from './process-stats.ts';
+import { startPair } from './pair.ts';
+import { cpuTimes, memoryBytes } from './process-stats.ts';
+import { peers, type Program } from './programs.ts';
+import { formatCells } from './report.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-  },
-});
-
-const share = options.quick ? 0.1 : 1;
-const ROUNDS = options.quick ? 2 : 5;
+/** Even, so that each program comes as often first as last. */
+const ROUNDS = options.quick ? 2 : 6;
 const TRANSFER_BYTES: number = 2e9 * share;
-const WARM_UP_BYTES = 1e8;
+const WARM_UP_BYTES: number = 5e8 * share;
 const STREAMS = 500;
 const BYTES_PER_STREAM: number = 2e6 * share;
 /** Beyond those that a daemon has already; four links carry them. */
@@ -43,7 +37,6 @@ const postern: Program = {
   // As examples/postern.service starts it.
   command: [process.execPath, '--single-threaded-gc', join(buildRoot, 'src', 'cli', 'main.js')],
 };
-const obfs4proxy: Program = { name: 'obfs4proxy', command: ['obfs4proxy'] };
 
 /** One figure; `target` says what it should be, where the project has said so. */
 interface Figure {
@@ -69,18 +62,25 @@ try {
   target.stop();
 }
 
-/** One stream, half of the bytes up, half down, in turns with a bare obfs4proxy pair. */
+/** One stream, half of the bytes up, half down, in turns with bare pairs of the others. */
 async function measureThroughput(): Promise<Figure[]> {
-  const pair = await startPair(obfs4proxy, 'obfs4', target.endpoint);
+  progress('daemon: one stream');
+  const pairs = [];
+  for (const peer of peers as readonly Program[]) {
+    pairs.push(await startPair(peer, 'obfs4', target.endpoint));
+  }
   const ways = [
     {
+      name: 'both daemons',
       connect: () => daemons.connect(target.endpoint),
       pids: [daemons.clientPid, daemons.bridgePid],
     },
-    { connect: () => pair.connect(), pids: [pair.clientPid, pair.serverPid] },
-  ];
-  const seconds = [0, 0];
-  const cpu = [0, 0];
+    ...pairs.map((pair) => ({
+      name: `${pair.program.name} pair`,
+      connect: () => pair.connect(),
+      pids: [pair.clientPid, pair.serverPid],
+    })),
+  ].map((way) => ({ ...way, seconds: 0, user: 0, system: 0 }));
   const carry = async (connect: () => Promise<Duplex>, bytes: number): Promise<void> => {
     await upload(await connect(), bytes / 2);
     await download(await connect(), bytes / 2);
@@ -88,31 +88,49 @@ async function measureThroughput(): Promise<Figure[]> {
   try {
     for (const { connect } of ways) await carry(connect, WARM_UP_BYTES);
     for (let round = 0; round < ROUNDS; round += 1) {
-      for (const [index, { connect, pids }] of ways.entries()) {
-        const used = (): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-        const [startMs, before] = [performance.now(), used()];
-        await carry(connect, TRANSFER_BYTES / ROUNDS);
-        seconds[index]! += (performance.now() - startMs) / 1000;
-        cpu[index]! += used() - before;
+      for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+        const before = way.pids.map(cpuTimes);
+        const startMs = performance.now();
+        await carry(way.connect, TRANSFER_BYTES / ROUNDS);
+        way.seconds += (performance.now() - startMs) / 1000;
+        for (const [index, { user, system }] of way.pids.map(cpuTimes).entries()) {
+          way.user += user - before[index]!.user;
+          way.system += system - before[index]!.system;
+        }
       }
     }
   } finally {
-    pair.stop();
+    for (const pair of pairs) pair.stop();
   }
-  const rate = (index: number): number => TRANSFER_BYTES / 1e6 / seconds[index]!;
-  const perGb = (index: number): string => `${(cpu[index]! / (TRANSFER_BYTES / 1e9)).toFixed(2)} s`;
+  const gigabytes = TRANSFER_BYTES / 1e9;
+  const cpu = ({ user, system }: (typeof ways)[number]): number => user + system;
+  const [ours, ...others] = ways as [(typeof ways)[number], ...typeof ways];
+  const seconds = (value: number): string => `${(value / gigabytes).toFixed(2)} s`;
   return [
-    { figure: 'one stream, both daemons', value: `${rate(0).toFixed(0)} MB/s` },
-    { figure: 'one stream, bare obfs4proxy pair', value: `${rate(1).toFixed(0)} MB/s` },
-    { figure: 'ratio of the two', value: (rate(0) / rate(1)).toFixed(2), target: '>= 1.00' },
-    { figure: 'CPU per GB, both daemons', value: perGb(0) },
-    { figure: 'CPU per GB, obfs4proxy pair', value: perGb(1) },
-    { figure: 'ratio of the two', value: (cpu[0]! / cpu[1]!).toFixed(2), target: '<= 0.80' },
+    ...ways.map((way) => ({
+      figure: `one stream, ${way.name}`,
+      value: `${((1000 * gigabytes) / way.seconds).toFixed(0)} MB/s`,
+    })),
+    ...others.map(({ name, seconds: theirs }, index) => ({
+      figure: `speed as a share of the ${name}`,
+      value: (theirs / ours.seconds).toFixed(2),
+      ...(index === 0 && { target: '>= 1.00' }),
+    })),
+    ...ways.map((way) => ({
+      figure: `CPU per GB, ${way.name}`,
+      value: `${seconds(cpu(way))} (user ${seconds(way.user)}, system ${seconds(way.system)})`,
+    })),
+    ...others.map((other, index) => ({
+      figure: `CPU as a share of the ${other.name}`,
+      value: (cpu(ours) / cpu(other)).toFixed(2),
+      ...(index === 0 && { target: '<= 0.80' }),
+    })),
   ];
 }
 
 /** Many downloads at once on one link: how far each has come when half of all bytes are there. */
 async function measureFairness(): Promise<Figure[]> {
+  progress('daemon: many streams');
   const counts = new Array<number>(STREAMS).fill(0);
   let total = 0;
   let atHalf: number[] | undefined;
@@ -153,6 +171,7 @@ async function measureFairness(): Promise<Figure[]> {
 }
 
 async function measureControl(): Promise<Figure[]> {
+  progress('daemon: control port');
   const { control } = daemons;
   const startMs = performance.now();
   // Some thousand on the way at a time: what a pipelining controller does.
@@ -183,6 +202,7 @@ async function measureControl(): Promise<Figure[]> {
 
 /** From SIGNAL reload to a connection at the port that the new torrc has. */
 async function measureReload(): Promise<Figure[]> {
+  progress('daemon: reload');
   const times: number[] = [];
   const dial = createDirectDialer();
   for (let round = 0; round < RELOADS; round += 1) {
@@ -202,6 +222,7 @@ async function measureReload(): Promise<Figure[]> {
  * size at which it is worked in.
  */
 async function measureMemory(): Promise<Figure[]> {
+  progress('daemon: idle streams');
   const pids = [daemons.clientPid, daemons.bridgePid];
   const streams = await openIdle(daemons, 500);
   await delay(SETTLE_MS);
@@ -243,25 +264,16 @@ Measured on
 ${environmentList()}
 ${figures}
 - *one stream*: through the SOCKS port of a client daemon and a link that all streams share, to a bridge
-  daemon; beside the same bytes through obfs4proxy as a client and a server, which carry one
-  connection for each stream and nothing more.
+  daemon; beside the same bytes through a peer as a client and a server, which carry one connection for
+  each stream and nothing more. Half of the bytes go up, half down, after ${WARM_UP_BYTES / 2e6} MB each way.
 - *half time*: when half of all bytes have arrived, how much of its own each stream has.
 - *reload*: from SIGNAL reload over TC to a connection at a port that the new torrc opens.
 `;
 }
 
 function table(figures: readonly Figure[]): string {
-  const lines = [
+  return formatCells([
     ['figure', 'value', 'target'],
     ...figures.map(({ figure, value, target: goal }) => [figure, value, goal ?? '']),
-  ];
-  const widths = [0, 1, 2].map((column) =>
-    Math.max(...lines.map((cells) => cells[column]!.length)),
-  );
-  const format = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |\n`;
-  const [head, ...body] = lines;
-  return (
-    format(head!) + format(widths.map((width) => '-'.repeat(width))) + body.map(format).join('')
-  );
+  ]);
 }

@@ -10,7 +10,7 @@ import { runExchange } from '../src/net/exchange.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { parseIpEndpoint, type Endpoint } from '../src/pt/address.ts';
 import { createSocksClient } from '../src/socks/client.ts';
-import type { Program } from './pair.ts';
+import type { Program } from './programs.ts';
 
 /** Both daemons, running. */
 export interface Daemons {

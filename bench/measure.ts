@@ -1,9 +1,10 @@
-/** The four measurements. Each adds to what earlier rounds have found, so that rounds can alternate. */
+/** The measurements. Each adds to what earlier rounds have found, so that rounds can alternate. */
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { askForEcho, download, roundTrip, upload } from './load.ts';
-import type { Pair } from './pair.ts';
-import { cpuSeconds, memoryBytes } from './process-stats.ts';
+import { startClient, type Pair } from './pair.ts';
+import { cpuTimes, fineCpuSeconds, memoryOf, type Reading } from './process-stats.ts';
+import type { Program } from './programs.ts';
 
 const ROUND_TRIP_BYTES = 64;
 /** Connections that are opened at the same time, so that both processes stay busy. */
@@ -11,81 +12,90 @@ const PARALLEL = 8;
 /** How long both processes are left alone before their memory is read. */
 const SETTLE_MS = 2000;
 
-/** What both processes of a pair used. */
-interface Usage {
-  client: number;
-  server: number;
+/** How much was done, and by how much the readings of each process grew meanwhile. */
+export interface Sum {
+  amount: number;
+  client: Reading;
+  server: Reading;
 }
 
-/** All that was measured of one pair. */
+/** All that was measured of one program. */
 export interface Measured {
-  readonly cpu: Usage;
-  bytes: number;
-  readonly handshakeCpu: Usage;
-  handshakes: number;
-  readonly memory: Usage;
-  connections: number;
+  /** Bytes, and `cpuTimes`. */
+  readonly up: Sum;
+  readonly down: Sum;
+  /** Connections, and `cpuTimes`. */
+  readonly handshakes: Sum;
+  /** Connections, and `memoryOf`. */
+  readonly connections: Sum;
   readonly roundTripsMs: number[];
+  /** CPU seconds from the launch to `CMETHODS DONE`. */
+  readonly startsSeconds: number[];
 }
 
 /** Nothing measured yet. */
 export function nothingMeasured(): Measured {
+  const nothing = (): Sum => ({ amount: 0, client: {}, server: {} });
   return {
-    cpu: { client: 0, server: 0 },
-    bytes: 0,
-    handshakeCpu: { client: 0, server: 0 },
-    handshakes: 0,
-    memory: { client: 0, server: 0 },
-    connections: 0,
+    up: nothing(),
+    down: nothing(),
+    handshakes: nothing(),
+    connections: nothing(),
     roundTripsMs: [],
+    startsSeconds: [],
   };
 }
 
-/** CPU seconds of a transfer: half of the bytes up, half down. */
-export async function measureTransfer(
-  pair: Pair,
-  into: Measured,
-  byteCount: number,
-): Promise<void> {
-  await added(pair, cpuSeconds, into.cpu, async () => {
-    await upload(await pair.connect(), byteCount / 2);
-    await download(await pair.connect(), byteCount / 2);
-  });
-  into.bytes += byteCount;
-}
+/** A measurement: so much more of it. */
+export type Measurement = (pair: Pair, into: Measured, amount: number) => Promise<void>;
 
-/** CPU seconds of connections that carry one byte each way, and so are established at both ends. */
-export async function measureHandshakes(pair: Pair, into: Measured, count: number): Promise<void> {
-  await added(pair, cpuSeconds, into.handshakeCpu, async () => {
-    for (const stream of await openConnections(pair, count, (stream) => stream.destroy())) {
-      stream.destroy();
-    }
+/** CPU time of a transfer: half of the bytes up, half down. */
+export const measureTransfer: Measurement = async (pair, into, byteCount) => {
+  for (const [carry, sum] of [
+    [upload, into.up],
+    [download, into.down],
+  ] as const) {
+    await addGrowth(pair, cpuTimes, sum, byteCount / 2, async () =>
+      carry(await pair.connect(), byteCount / 2),
+    );
+  }
+};
+
+/** CPU time of connections that carry one byte each way, and so are established at both ends. */
+export const measureHandshakes: Measurement = async (pair, into, count) => {
+  await addGrowth(pair, cpuTimes, into.handshakes, count, async () => {
+    await openConnections(pair, count, (stream) => stream.destroy());
   });
-  into.handshakes += count;
-}
+};
 
 /** Memory of connections that are established and idle. */
-export async function measureMemory(pair: Pair, into: Measured, count: number): Promise<void> {
+export const measureMemory: Measurement = async (pair, into, count) => {
   // One connection before, so that what is loaded at the first use is not counted.
   const [first] = await openConnections(pair, 1);
   await delay(SETTLE_MS);
   let streams: Duplex[] = [];
-  await added(pair, memoryBytes, into.memory, async () => {
+  await addGrowth(pair, memoryOf, into.connections, count, async () => {
     streams = await openConnections(pair, count);
     await delay(SETTLE_MS);
   });
-  into.connections += count;
   for (const stream of [first!, ...streams]) stream.destroy();
-}
+};
 
 /** Times of the echo of 64 bytes, one after another. */
-export async function measureRoundTrips(pair: Pair, into: Measured, count: number): Promise<void> {
+export const measureRoundTrips: Measurement = async (pair, into, count) => {
   const stream = await pair.connect();
   await askForEcho(stream);
   for (let trip = 0; trip < count; trip += 1) {
     into.roundTripsMs.push(await roundTrip(stream, ROUND_TRIP_BYTES));
   }
   stream.destroy();
+};
+
+/** CPU time that a managed client needs until it serves. */
+export async function measureStart(program: Program, into: Measured): Promise<void> {
+  const client = await startClient(program, 'obfs4');
+  into.startsSeconds.push(fineCpuSeconds(client.pid));
+  client.stop();
 }
 
 /** Opens connections, a few at a time, and sees one byte go both ways on each. */
@@ -109,15 +119,23 @@ async function openConnections(
   return streams;
 }
 
-/** Adds to `into` what a reading of both processes grows by during `work`. */
-async function added(
+/** Adds to `sum` what a reading of both processes grows by during `work`. */
+async function addGrowth(
   { clientPid, serverPid }: Pair,
-  readingOf: (pid: number) => number,
-  into: Usage,
+  readingOf: (pid: number) => Reading,
+  sum: Sum,
+  amount: number,
   work: () => Promise<void>,
 ): Promise<void> {
   const before = { client: readingOf(clientPid), server: readingOf(serverPid) };
   await work();
-  into.client += readingOf(clientPid) - before.client;
-  into.server += readingOf(serverPid) - before.server;
+  sum.client = grown(sum.client, before.client, readingOf(clientPid));
+  sum.server = grown(sum.server, before.server, readingOf(serverPid));
+  sum.amount += amount;
+}
+
+function grown(sum: Reading, before: Reading, after: Reading): Reading {
+  return Object.fromEntries(
+    Object.keys(after).map((name) => [name, (sum[name] ?? 0) + after[name]! - before[name]!]),
+  );
 }

@@ -1,10 +1,10 @@
 /** docs/BENCHMARKS.md: a section for each program of the benchmark, written by it. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../scripts/paths.ts';
 import { secretboxBackend } from '../src/crypto/secretbox.ts';
+import { peers } from './programs.ts';
 
 /** Puts a section in the place of the one with the same title, or at the end. */
 export function writeSection(title: string, body: string): void {
@@ -18,12 +18,19 @@ export function writeSection(title: string, body: string): void {
   writeFileSync(path, [HEAD, ...next].join('\n'));
 }
 
+/** Puts a picture beside the page. */
+export function writePlot(name: string, svg: string): void {
+  const folder = join(packageRoot, 'docs', 'benchmarks');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.svg`), svg);
+}
+
 /** Where and with what something was measured. */
 export function environment(): Readonly<Record<string, string>> {
   return {
     node: process.version,
     boxes: secretboxBackend,
-    peer: execFileSync('obfs4proxy', ['--version'], { encoding: 'utf8' }).trim(),
+    peers: peers.map(({ version }) => version).join(', '),
     machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`,
     date: new Date().toISOString().slice(0, 10),
   };
@@ -38,10 +45,12 @@ export function environmentList(): string {
 
 const HEAD = `# Benchmarks
 
-Postern beside Debian's obfs4proxy, on loopback, in turns; the operating system says what each process
-has used. Made by
+Postern beside Debian's obfs4proxy and lyrebird, on loopback, in turns; the operating system says what each
+process has used. Made by
 
 \`\`\`sh
+scripts/debian-peers.sh  # lyrebird, where Debian's stable release has none
 npm run bench -- --write
+npm run bench -- --attack --write
 \`\`\`
 `;

@@ -11,12 +11,7 @@ import { parseLine } from '../src/pt/decode.ts';
 import { buildEnvironment, type LaunchConfiguration } from '../src/pt/launch-environment.ts';
 import type { KeyValues } from '../src/pt/key-value.ts';
 import { parseSmethodArgs } from '../src/pt/smethod-args.ts';
-
-/** A PT program under test. */
-export interface Program {
-  readonly name: string;
-  readonly command: readonly [string, ...string[]];
-}
+import type { Program } from './programs.ts';
 
 /** A pair that runs. */
 export interface Pair {
@@ -47,12 +42,7 @@ export async function startPair(
   // Not by `parseLine`: obfs4proxy prints an `ARGS:` without arguments for obfs3.
   const smethod = await firstLine(server, 'SMETHOD ');
   const [, , address, options] = smethod.split(' ');
-  const client = launch(program, {
-    role: 'client',
-    stateLocation: join(state, 'client'),
-    transports: [transport],
-    outboundBind: {},
-  });
+  const client = launchClient(program, transport, state);
   const cmethod = parseLine(await firstLine(client, 'CMETHOD '));
   if (cmethod.kind !== 'CMETHOD') throw new Error(`${program.name} gave no CMETHOD`);
   const args = options?.replace(/^ARGS:/, '') ?? '';
@@ -66,11 +56,37 @@ export async function startPair(
     server: { endpoint: target, args: serverArgs },
     connect: () => dial(target),
     stop() {
-      client.kill('SIGTERM');
-      server.kill('SIGTERM');
+      client.kill('SIGKILL');
+      server.kill('SIGKILL');
       rmSync(state, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a client alone, and waits until it serves. */
+export async function startClient(
+  program: Program,
+  transport: string,
+): Promise<{ readonly pid: number; readonly stop: () => void }> {
+  const state = mkdtempSync(join(tmpdir(), 'postern-bench-'));
+  const client = launchClient(program, transport, state);
+  await firstLine(client, 'CMETHODS DONE');
+  return {
+    pid: client.pid!,
+    stop() {
+      client.kill('SIGKILL');
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
+
+function launchClient(program: Program, transport: string, state: string): ChildProcess {
+  return launch(program, {
+    role: 'client',
+    stateLocation: join(state, 'client'),
+    transports: [transport],
+    outboundBind: {},
+  });
 }
 
 function launch(

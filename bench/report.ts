@@ -1,115 +1,212 @@
-/** What was measured, as rows with ratios and targets, and those as text, Markdown and JSON. */
-import type { Measured } from './measure.ts';
+/** What was measured, as rows with ratios and targets, and those as a table. */
+import type { Measured, Sum } from './measure.ts';
 
-/** One figure of both programs. */
+/** One figure of every program. */
 export interface Row {
-  readonly transport: string;
+  /** What was measured: a transport, or a kind of attack. */
+  readonly subject: string;
   readonly figure: string;
   readonly unit: string;
-  readonly ours: number;
-  readonly theirs: number;
-  /** Ours divided by theirs: less is better for us. */
-  readonly ratio: number;
-  /** What the ratio should not exceed; undefined where no target was set. */
-  readonly target: number | undefined;
+  /** By program; without those that do not have it. */
+  readonly values: Readonly<Record<string, number>>;
+  /** What our value should not exceed, by program: as a share of that program's. */
+  readonly targets?: Targets;
+  /** What our value should not exceed, in the unit. */
+  readonly limit?: number;
+  /** The picture that it is drawn in. */
+  readonly plot?: Plot;
 }
 
-/** What ratios are to be reached, by transport. */
-interface Targets {
-  readonly bothPerGb?: number;
-  readonly perGb?: number;
-  readonly perHandshake?: number;
-  readonly memory?: number;
-  readonly roundTrip?: number;
+type Targets = Readonly<Record<string, number>>;
+
+/** Pictures, which are named after what they show. */
+export type Plot = 'cpu-per-gb' | 'cpu-per-handshake' | 'memory';
+
+/** What is to be reached, by transport. */
+interface TransportTargets {
+  readonly perGb?: Targets;
+  readonly perHandshake?: Targets;
+  readonly memory?: Targets;
+  readonly roundTrip?: Targets;
 }
-const COMMON = { bothPerGb: 0.65, perGb: 0.75, memory: 0.3, roundTrip: 1.1 };
-const TARGETS: Readonly<Record<string, Targets>> = {
-  obfs4: { ...COMMON, perHandshake: 1 },
-  obfs3: { ...COMMON, perHandshake: 0.6 },
-  obfs2: { bothPerGb: 0.65 },
-  scramblesuit: { perGb: 0.75 },
+const COMMON = {
+  memory: { obfs4proxy: 0.12, lyrebird: 0.2 },
+  roundTrip: { obfs4proxy: 1.05, lyrebird: 1.05 },
 };
+const TARGETS: Readonly<Record<string, TransportTargets>> = {
+  obfs4: {
+    ...COMMON,
+    perGb: { obfs4proxy: 0.5, lyrebird: 0.45 },
+    perHandshake: { obfs4proxy: 1, lyrebird: 1.1 },
+  },
+  obfs3: {
+    ...COMMON,
+    perGb: { obfs4proxy: 0.4, lyrebird: 0.72 },
+    perHandshake: { obfs4proxy: 0.35 },
+  },
+  obfs2: { ...COMMON, perGb: { obfs4proxy: 0.45 }, perHandshake: { obfs4proxy: 1.4 } },
+  scramblesuit: { ...COMMON, perGb: { obfs4proxy: 0.35 } },
+};
+const START_LIMIT_MS = 150;
+
+type Side = 'client' | 'server';
+const CPU_TIMES: readonly string[] = ['user', 'system'];
 
 /**
  * The rows of one transport.
  *
- * @param sameServer both clients had one program's server, so that only clients can be compared
+ * @param measured by program
+ * @param sides the client alone where all clients had the same server
  */
 export function createRows(
   transport: string,
-  ours: Measured,
-  theirs: Measured,
-  sameServer: boolean,
+  measured: Readonly<Record<string, Measured>>,
+  sides: readonly Side[],
 ): readonly Row[] {
+  const targets = TARGETS[transport] ?? {};
   const row = (
     figure: string,
     unit: string,
-    target: number | undefined,
-    value: (measured: Measured) => number,
-  ): Row => {
-    const [a, b] = [value(ours), value(theirs)];
-    return { transport, figure, unit, ours: a, theirs: b, ratio: a / b, target };
-  };
-  const sides = sameServer ? (['client'] as const) : (['client', 'server'] as const);
-  const perGb = (cpu: number, { bytes }: Measured): number => cpu / (bytes / 1e9);
-  const targets = TARGETS[transport] ?? {};
-  const both = row('CPU per GB, both', 's', targets.bothPerGb, (m) =>
-    perGb(m.cpu.client + m.cpu.server, m),
-  );
+    valueOf: (measured: Measured) => number,
+    targets?: Targets,
+    plot?: Plot,
+  ): Row => ({
+    subject: transport,
+    figure,
+    unit,
+    values: mapValues(measured, valueOf),
+    ...(targets && { targets }),
+    ...(plot && { plot }),
+  });
+  const perGb = (sums: readonly Sum[], of: readonly Side[], names = CPU_TIMES): number =>
+    1e9 * per(sums, of, names);
+  const both = sides.length === 1 ? sides[0]! : 'both';
   return [
-    ...(sameServer ? [] : [both]),
-    ...sides.map((side) =>
-      row(`CPU per GB, ${side}`, 's', targets.perGb, (m) => perGb(m.cpu[side], m)),
+    row(
+      `CPU per GB, ${both}`,
+      's',
+      (m) => perGb([m.up, m.down], sides),
+      targets.perGb,
+      'cpu-per-gb',
+    ),
+    row(`CPU per GB up, ${both}`, 's', (m) => perGb([m.up], sides), targets.perGb),
+    row(`CPU per GB down, ${both}`, 's', (m) => perGb([m.down], sides), targets.perGb),
+    ...(sides.length === 1 ? [] : sides).map((side) =>
+      row(`CPU per GB, ${side}`, 's', (m) => perGb([m.up, m.down], [side])),
+    ),
+    ...CPU_TIMES.map((name) =>
+      row(`${name} time per GB, ${both}`, 's', (m) => perGb([m.up, m.down], sides, [name])),
     ),
     ...sides.map((side) =>
       row(
         `CPU per handshake, ${side}`,
         'ms',
+        (m) => 1e3 * per([m.handshakes], [side], CPU_TIMES),
         targets.perHandshake,
-        (m) => (1000 * m.handshakeCpu[side]) / m.handshakes,
+        'cpu-per-handshake',
       ),
     ),
     ...sides.map((side) =>
       row(
-        `memory per idle connection, ${side}`,
+        `private memory per idle connection, ${side}`,
         'KiB',
+        (m) => per([m.connections], [side], ['private']) / 1024,
         targets.memory,
-        (m) => m.memory[side] / m.connections / 1024,
+        'memory',
       ),
     ),
-    row('round trip of 64 bytes, median', 'ms', targets.roundTrip, (m) => median(m.roundTripsMs)),
+    ...sides.map((side) =>
+      row(
+        `resident memory per idle connection, ${side}`,
+        'KiB',
+        (m) => per([m.connections], [side], ['resident']) / 1024,
+      ),
+    ),
+    row('round trip of 64 bytes, median', 'ms', (m) => median(m.roundTripsMs), targets.roundTrip),
   ];
 }
 
-/** The rows as a Markdown table, which reads well in a terminal too. */
-export function formatTable(rows: readonly Row[], ours: string, theirs: string): string {
+/** The row of what a start costs. */
+export function createStartRow(measured: Readonly<Record<string, Measured>>): Row {
+  return {
+    subject: 'a start',
+    figure: 'CPU until CMETHODS DONE, median',
+    unit: 'ms',
+    values: mapValues(measured, (m) => 1e3 * median(m.startsSeconds)),
+    limit: START_LIMIT_MS,
+  };
+}
+
+/** All readings of these names and sides, for one of whatever was done. */
+function per(sums: readonly Sum[], sides: readonly Side[], names: readonly string[]): number {
+  let total = 0;
+  let amount = 0;
+  for (const sum of sums) {
+    amount += sum.amount;
+    for (const side of sides) for (const name of names) total += sum[side][name] ?? NaN;
+  }
+  return total / amount;
+}
+
+/** The rows as a Markdown table, which reads well in a terminal too. The first program is ours. */
+export function formatTable(
+  rows: readonly Row[],
+  [ours, ...others]: readonly string[],
+  peers: readonly string[],
+): string {
+  const value = (row: Row, name: string): string => {
+    const number = row.values[name];
+    return number === undefined ? '' : `${number.toPrecision(3)} ${row.unit}`.trimEnd();
+  };
   const lines = [
-    ['transport', 'figure', ours, theirs, 'ratio', 'target', 'reached'],
+    ['', 'figure', ours!, ...others, ...peers.map((peer) => `of ${peer}`)],
     ...rows.map((row) => [
-      row.transport,
+      row.subject,
       row.figure,
-      `${digits(row.ours)} ${row.unit}`,
-      `${digits(row.theirs)} ${row.unit}`,
-      Number.isFinite(row.ratio) ? row.ratio.toFixed(2) : '',
-      row.target === undefined ? '' : `<= ${row.target.toFixed(2)}`,
-      row.target === undefined ? '' : row.ratio <= row.target ? 'yes' : 'no',
+      value(row, ours!) + verdict(row.values[ours!]!, row.limit, (limit) => `${limit} ${row.unit}`),
+      ...others.map((name) => value(row, name)),
+      ...peers.map((peer) => {
+        const ratio = row.values[ours!]! / (row.values[peer] ?? NaN);
+        if (!Number.isFinite(ratio)) return '';
+        return (
+          ratio.toFixed(2) + verdict(ratio, row.targets?.[peer], (target) => target.toFixed(2))
+        );
+      }),
     ]),
   ];
-  const widths = lines[0]!.map((_, column) =>
-    Math.max(...lines.map((line) => line[column]!.length)),
+  return formatCells(lines);
+}
+
+/** Whether a target is reached, beside what it is. */
+function verdict(
+  value: number,
+  target: number | undefined,
+  format: (target: number) => string,
+): string {
+  if (target === undefined) return '';
+  return value <= target ? ` <= ${format(target)}` : ` > ${format(target)}, missed`;
+}
+
+/** Lines of cells as a Markdown table, the first its head. */
+export function formatCells(lines: readonly (readonly string[])[]): string {
+  const [head, ...body] = lines;
+  const widths = head!.map((_, column) =>
+    Math.max(3, ...lines.map((line) => line[column]!.length)),
   );
   const format = (cells: readonly string[]): string =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |\n`;
   const rule = format(widths.map((width) => '-'.repeat(width)));
-  const [head, ...body] = lines;
   return format(head!) + rule + body.map(format).join('');
 }
 
-function digits(value: number): string {
-  return value.toPrecision(3);
+function mapValues<T>(
+  record: Readonly<Record<string, T>>,
+  valueOf: (value: T) => number,
+): Record<string, number> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, valueOf(value)]));
 }
 
 function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }

@@ -1,0 +1,65 @@
+/** The programs that are compared. */
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { buildRoot, packageRoot } from '../scripts/paths.ts';
+
+/** A PT program under test. */
+export interface Program {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** What it says it is; undefined for our own. */
+  readonly version?: string;
+}
+
+/** The command as tor starts it. */
+export const postern: Program = {
+  name: 'postern',
+  command: [join(packageRoot, 'bin', 'postern')],
+};
+
+/** The floor: what a Node program costs that carries bytes and does nothing to them. */
+export const bareRelay: Program = {
+  name: 'bare relay',
+  command: [process.execPath, join(buildRoot, 'bench', 'bare-relay.js')],
+};
+
+/** Where scripts/debian-peers.sh puts what it fetches. */
+const fetched = join(packageRoot, '.build', 'peers');
+
+/** What others have written, as far as it is here; without obfs4proxy there is nothing to compare with. */
+export const peers: readonly Program[] = findPeers();
+
+function findPeers(): readonly Program[] {
+  const obfs4proxy = find('obfs4proxy');
+  if (obfs4proxy === undefined) throw new Error('obfs4proxy is not installed');
+  const lyrebird = find('lyrebird', join(fetched, 'usr', 'bin'));
+  if (lyrebird !== undefined) return [obfs4proxy, lyrebird];
+  process.stderr.write('lyrebird is left out: scripts/debian-peers.sh fetches it\n');
+  return [obfs4proxy];
+}
+
+function find(name: string, ...moreFolders: readonly string[]): Program | undefined {
+  const path = [...(process.env['PATH'] ?? '').split(delimiter), ...moreFolders]
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+  return path === undefined ? undefined : { name, command: [path], version: versionOf(name, path) };
+}
+
+/** Debian's lyrebird says `devel` of itself; the package knows better. */
+function versionOf(name: string, path: string): string {
+  if (path.startsWith(fetched)) {
+    const versions = readFileSync(join(fetched, 'versions'), 'utf8');
+    return new RegExp(`^${name} .*$`, 'm').exec(versions)![0];
+  }
+  return execFileSync(path, ['-version'], { encoding: 'utf8' }).trim();
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
