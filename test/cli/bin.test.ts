@@ -78,8 +78,8 @@ test('a program that cannot be loaded says so to a parent, and shows the stack',
     join(folder, 'package.json'),
     JSON.stringify({ type: 'module', engines: { node: '>=20.19.0' } }),
   );
-  mkdirSync(join(folder, 'dist', 'src', 'cli'), { recursive: true });
-  writeFileSync(join(folder, 'dist', 'src', 'cli', 'main.js'), "import 'commander-is-not-there';");
+  mkdirSync(join(folder, 'dist', 'command'), { recursive: true });
+  writeFileSync(join(folder, 'dist', 'command', 'postern.js'), "import 'commander-is-not-there';");
   const file = join(folder, 'bin', 'postern');
   const { status, stdout, stderr } = run(t, '24.0.0', { TOR_PT_STATE_LOCATION: folder }, file);
   assert.notEqual(status, 0);

@@ -137,10 +137,10 @@ describe('SIGUSR1 is answered with a line, and opens no port', onLinux, () => {
     const folder = temporaryDirectory(t);
     cpSync(join(packageRoot, 'bin'), join(folder, 'bin'), { recursive: true });
     cpSync(join(packageRoot, 'package.json'), join(folder, 'package.json'));
-    mkdirSync(join(folder, 'dist', 'src', 'cli'), { recursive: true });
+    mkdirSync(join(folder, 'dist', 'command'), { recursive: true });
     // Stands where the command would be. With a listener, Node leaves the signal alone.
     writeFileSync(
-      join(folder, 'dist', 'src', 'cli', 'main.js'),
+      join(folder, 'dist', 'command', 'postern.js'),
       `process.stdout.write('listeners: ' + process.listenerCount('SIGUSR1'));`,
     );
     await start(t, [], {}, join(folder, 'bin', 'postern')).output.match(/listeners: 1/);
