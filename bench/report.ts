@@ -156,7 +156,7 @@ export function formatTable(
 ): string {
   const value = (row: Row, name: string): string => {
     const number = row.values[name];
-    return number === undefined ? '' : `${number.toPrecision(3)} ${row.unit}`.trimEnd();
+    return number === undefined ? '' : `${digits(number)} ${row.unit}`.trimEnd();
   };
   const lines = [
     ['', 'figure', ours!, ...others, ...peers.map((peer) => `of ${peer}`)],
@@ -175,6 +175,10 @@ export function formatTable(
     ]),
   ];
   return formatCells(lines);
+}
+
+function digits(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 /** Whether a target is reached, beside what it is. */
