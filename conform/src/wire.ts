@@ -138,6 +138,7 @@ export class Trap {
   /** How many connections have come. */
   count = 0;
   readonly #queue: Wire[] = [];
+  #serve: ((wire: Wire) => void) | undefined;
   readonly #all = new Set<Wire>();
   readonly #server: ReturnType<typeof createServer>;
 
@@ -149,8 +150,9 @@ export class Trap {
       const wire = new Wire(socket.setNoDelay(true));
       wire.news.listen(() => this.news.tell());
       this.count += 1;
-      this.#queue.push(wire);
       this.#all.add(wire);
+      if (this.#serve === undefined) this.#queue.push(wire);
+      else this.#serve(wire);
       this.news.tell();
     });
   }
@@ -178,6 +180,13 @@ export class Trap {
   async accept(time: Time): Promise<Wire | undefined> {
     await waitFor(() => this.#queue.length > 0, [this.news], time);
     return this.#queue.shift();
+  }
+
+  /** Has every connection that waits or comes served, until what is returned is disposed of. */
+  serveAll(serve: (wire: Wire) => void): Disposable {
+    this.#queue.splice(0).forEach(serve);
+    this.#serve = serve;
+    return { [Symbol.dispose]: () => (this.#serve = undefined) };
   }
 
   /** The connection on which a text arrives, whichever it is and whenever it came. */

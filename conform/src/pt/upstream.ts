@@ -185,12 +185,11 @@ const failing: PtCheck = {
     if (pair === undefined) return;
     for (const [what, act] of failures.toReversed()) {
       if (act === undefined) upstream.close();
-      const connecting = pair.connect({ target: direct.endpoint });
-      if (act !== undefined) {
-        const wire = await upstream.accept(lab.patience);
-        if (wire !== undefined) await act(wire, lab.patience);
-      }
-      const { outcome } = await connecting;
+      const acting: Promise<unknown>[] = [];
+      // A program may come more than once, to find out what kind of proxy that is.
+      using _ = upstream.serveAll((wire) => acting.push(act!(wire, lab.patience)));
+      const { outcome } = await pair.connect({ target: direct.endpoint });
+      await Promise.allSettled(acting);
       findings.judge(
         'PT-3.2.2-04 PT-4-04',
         !outcome.isOpen && outcome.answer !== 'silent' && direct.count === 0,
