@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
+import { isBeingRead } from './reading.ts';
 
 const watched = new Set<Socket>();
 let timer: NodeJS.Timeout | undefined;
@@ -30,9 +31,9 @@ function forget(this: Socket): void {
 
 function look(): void {
   for (const socket of watched) {
-    const isReading = socket.readableFlowing === true && !socket.readableEnded;
     // What waits to be sent finds out by itself.
-    if (!isReading && socket.writable && socket.writableLength === 0) socket.write(NOTHING);
+    if (!isBeingRead(socket) && socket.writable && socket.writableLength === 0)
+      socket.write(NOTHING);
   }
 }
 

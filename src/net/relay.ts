@@ -1,10 +1,13 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { tightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
+import { type Reading, readLent, readOwned } from './reading.ts';
+import { TransportStream } from './transport-stream.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other
@@ -35,7 +38,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         else breakOff(side, failure);
       }
     };
-    const join = (from: Duplex, to: Duplex): void => {
+    const join = (from: Duplex, to: Duplex): Reading => {
       const onEnd = (): void => {
         halfClosed ??= setTimeout(onIdle, limits.halfClosedMs);
         to.end();
@@ -53,35 +56,54 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
       };
       let backlog: Backlog | undefined;
       from.on('error', ignore);
-      // A socket gives all that it has at one time in one piece.
-      const gathers = to instanceof Socket && !(from instanceof Socket);
-      from.on('data', (chunk) => {
+      const reading = read(from, to, (bytes) => {
         halfClosed?.refresh();
-        if (gathers && to.writableCorked === 0) {
-          to.cork();
-          process.nextTick(uncork, to);
-        }
-        if (to.write(chunk)) return;
-        from.pause();
+        if (write(to, bytes)) return;
+        reading.pause();
         backlog ??= new Backlog(to);
-        backlog.set(to.writableLength);
+        backlog.set(to instanceof TransportStream ? to.unsentBytes : to.writableLength);
       });
       to.on('drain', () => {
         halfClosed?.refresh();
         backlog?.set(0);
-        from.resume();
+        reading.resume();
       });
       if (from.readableEnded) onEnd();
       else onCleanEnd(from, onEnd);
       if (from.closed) onClose();
       else from.on('close', onClose);
+      return reading;
     };
-    join(a, b);
-    join(b, a);
-    // Whoever read from them before may have left them paused.
-    a.resume();
-    b.resume();
+    const readings = [join(a, b), join(b, a)];
+    for (const reading of readings) reading.resume();
   });
+}
+
+/** Hands on what comes, past the streams of Node where both sides can. */
+function read(from: Duplex, to: Duplex, onBytes: (bytes: Uint8Array) => void): Reading {
+  if (from instanceof TransportStream) return from.readInto(onBytes);
+  if (to instanceof TransportStream) return readLent(from, onBytes);
+  // A socket gives all that it has at one time in one piece.
+  const gathers = to instanceof Socket && !(from instanceof Socket);
+  return readOwned(from, gathers ? gathering(to, onBytes) : onBytes);
+}
+
+/** @returns false when no more is wanted before 'drain' */
+function write(to: Duplex, bytes: Uint8Array): boolean {
+  if (to instanceof TransportStream) return to.send(bytes);
+  // Behind what waits already it would keep a whole buffer alive for a few bytes.
+  return to.write(to.writableLength === 0 ? bytes : tightly(bytes)) || to.writableLength === 0;
+}
+
+/** What comes at one time leaves in one write. */
+function gathering(to: Socket, onBytes: (bytes: Uint8Array) => void): (bytes: Uint8Array) => void {
+  return (bytes) => {
+    if (to.writableCorked === 0) {
+      to.cork();
+      process.nextTick(uncork, to);
+    }
+    onBytes(bytes);
+  };
 }
 
 const IDLE = 'one direction had ended, and the other moved nothing any more';

@@ -11,6 +11,7 @@ import { computeInTurns } from './computations.ts';
 import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
+import { type LeavableReading, readLent, type Reading } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { watchSilence } from './silence.ts';
 import { TurnShare } from './turn-share.ts';
@@ -89,26 +90,53 @@ export function throughTransport(
 const MADE_ROOM = 'it made room for another one that had just begun';
 const CLOSED_EARLY = 'the connection ended before the handshake did';
 
-/** The driver: a Duplex whose far side is the wire. */
-class TransportStream extends Duplex {
+/** Where payload goes that no reader of the stream is to get: bytes that are owned. */
+export type PayloadSink = (bytes: Uint8Array) => void;
+
+/**
+ * The driver: a Duplex whose far side is the wire.
+ *
+ * Payload that goes from socket to socket does not pass the streams of the Duplex, which cost more than
+ * obfs3 does: it comes in by `send` and goes out to a sink. Ends, errors and the close are the Duplex's.
+ *
+ *     to the wire                                  when it ends
+ *     open      `send` is true: all is in the      `end` → sendEnd
+ *               hands of the system
+ *     waiting   `send` was false: the wire or      sendEnd when the session holds nothing
+ *               the session holds some; 'drain'
+ *               when no more, in another turn
+ *               when the share of this one is used
+ *
+ *     from the wire                                when the wire ends
+ *     flowing   bytes go to the sink               deliverEnd → 'end'
+ *     stopped   by `pause`: bytes wait, and past   'end' behind what waits
+ *               a limit the wire waits
+ *     held      computing, or the share of the     the session hears of it
+ *               turn is used: the wire waits       behind what is held
+ */
+export class TransportStream extends Duplex {
   readonly #wire: Duplex;
+  readonly #reading: LeavableReading;
   readonly #session: Session;
   readonly #timer = new FineTimer();
   readonly #rejectAtMs: number;
   /** What the handshake came to nothing by. Not given to `destroy`: Node would format its stack. */
   failure: Error | undefined;
-  #established = false;
-  #over = false;
-  /** The callback of a write that waits for the session or the wire to drain. */
-  #waitingWrite: (() => void) | undefined;
-  #waitingFinal: (() => void) | undefined;
-  readonly #share = new TurnShare();
+  #isEstablished = false;
+  #isOver = false;
+  readonly #sendShare = new TurnShare();
+  /** Who waits until it may send again. */
+  #onDrained: (() => void) | undefined;
+  #onEndSent: (() => void) | undefined;
+  readonly #receiveShare = new TurnShare();
   #isComputing = false;
+  #nextTurn: NodeJS.Immediate | undefined;
   /** What the wire has brought and is for the next turn, or for when the computation is done. */
   #heldBytes: Buffer | undefined;
   /** Whether the wire has ended behind those. */
   #endIsHeld = false;
-  #nextTurn: NodeJS.Immediate | undefined;
+  #sink: PayloadSink | undefined;
+  #isSinkStopped = false;
   /** What the session has delivered behind what the reader has not taken yet. */
   #undelivered: DeliveryQueue | undefined;
   /** Of what waits for the reader, while it is so much that the wire is paused. */
@@ -124,85 +152,152 @@ class TransportStream extends Duplex {
       readableHighWaterMark: 1,
     });
     this.#wire = wire;
+    this.#reading = readLent(wire, (bytes) => this.#receive(bytes));
     this.#session = session;
     this.#rejectAtMs = performance.now() + rejectAfterMs;
   }
 
   begin(): void {
     for (const [event, listener] of Object.entries(this.#listeners)) this.#wire.on(event, listener);
-    this.#wire.resume();
     this.#tell((session) => session.start());
+    this.#resumeWire();
   }
 
   /** Lets the wire live on without us, until its time has come. */
   reject(error: Error): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#letGo();
     discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
     this.#end(error);
   }
 
+  /** Payload goes to `sink` from now on, and no more to who reads the stream. */
+  readInto(sink: PayloadSink): Reading {
+    this.#sink = sink;
+    this.#isSinkStopped = true;
+    return this;
+  }
+
+  override pause(): this {
+    if (this.#sink === undefined) return super.pause();
+    this.#isSinkStopped = true;
+    return this;
+  }
+
+  override resume(): this {
+    if (this.#sink !== undefined && this.#isSinkStopped) {
+      // While it is stopped nothing overtakes what was pushed before there was a sink.
+      const pushed = this.read() as Buffer | null;
+      this.#isSinkStopped = false;
+      if (pushed !== null) this.#sink(pushed);
+      while (this.#undelivered !== undefined && this.#isWanted) this.#deliverNext();
+      this.#resumeWire();
+    }
+    // For its 'end'.
+    return super.resume();
+  }
+
+  /**
+   * Sends payload, which is lent for the call.
+   *
+   * @returns false when no more is wanted before 'drain'
+   */
+  send(bytes: Uint8Array): boolean {
+    return this.#send(bytes, () => this.emit('drain'));
+  }
+
+  /** What `send` was given and the system has not taken, disguised. */
+  get unsentBytes(): number {
+    return this.#wire.writableLength + this.#session.queuedBytes;
+  }
+
   readonly #listeners = {
-    data: (chunk: Buffer) => this.#receive(chunk),
     end: () => confirmEnd(this.#wire, () => this.#receiveEnd()),
-    drain: () => this.#continueWriting(),
+    drain: () => this.#continueSending(),
     error: (error: Error) => this.#fail(error),
     close: () => this.#wireClosed(),
   };
 
   /** The reader has taken all that it was given. */
   override _read(): void {
-    const bytes = this.#undelivered?.shift();
-    if (bytes !== undefined) {
-      if (this.#undelivered!.length === 0) this.#undelivered = undefined;
-      this.#backlog?.set(this.#undelivered?.length ?? 0);
-      this.push(bytes);
-      if (this.#endWaits && this.#undelivered === undefined) this.push(null);
-    }
+    if (this.#sink === undefined) this.#deliverNext();
     this.#resumeWire();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    this.#waitingWrite = callback;
-    this.#tell((session) => session.write(chunk));
-    this.#continueWriting();
+    if (this.#send(chunk, callback)) callback();
   }
 
   override _final(callback: () => void): void {
-    this.#waitingFinal = callback;
-    this.#tell((session) => session.writeEnd());
+    this.#onEndSent = callback;
+    const end = (): void => this.#tell((session) => session.writeEnd());
+    const before = this.#onDrained;
+    if (before === undefined) return end();
+    this.#onDrained = () => {
+      before();
+      end();
+    };
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     // A rejected wire lives on without us, until its time has come.
-    if (!this.#over) this.#wire.destroy();
-    this.#over = true;
+    if (!this.#isOver) this.#wire.destroy();
+    this.#isOver = true;
     this.#timer.clear();
     clearImmediate(this.#nextTurn);
     callback(error);
   }
 
+  /** @param onDrained called if it is false, once more is wanted */
+  #send(bytes: Uint8Array, onDrained: () => void): boolean {
+    this.#sendShare.spend(bytes.length, () => this.#tell((session) => session.write(bytes)));
+    if (this.#sendShare.isUsedUp) {
+      this.#onDrained = onDrained;
+      setImmediate(() => {
+        this.#sendShare.renew();
+        this.#continueSending();
+      });
+      return false;
+    }
+    if (!this.#isSending) return true;
+    this.#onDrained = onDrained;
+    return false;
+  }
+
+  /** Whether something waits to be sent: what the system took at once does not. */
+  get #isSending(): boolean {
+    const wire = this.#wire;
+    return (wire.writableNeedDrain && wire.writableLength > 0) || this.#session.queuedBytes > 0;
+  }
+
+  #continueSending(): void {
+    if (this.#onDrained === undefined || this.#sendShare.isUsedUp || this.#isSending) return;
+    const onDrained = this.#onDrained;
+    this.#onDrained = undefined;
+    onDrained();
+  }
+
   /** Works off what the wire has brought, as much of it as one turn allows. */
   #receive(chunk: Buffer): void {
     let at = 0;
-    while (at < chunk.length && !this.#over) {
-      if (this.#isComputing || this.#share.isUsedUp) {
-        this.#heldBytes = chunk.subarray(at);
-        this.#wire.pause();
-        if (!this.#isComputing) this.#nextTurn = setImmediate(() => this.#receiveHeld());
-        return;
-      }
-      const slice = chunk.subarray(at, at + this.#share.sliceBytes);
+    while (!this.#isComputing && !this.#receiveShare.isUsedUp) {
+      if (this.#isOver || at === chunk.length) return;
+      const slice = chunk.subarray(at, at + this.#receiveShare.sliceBytes);
       at += slice.length;
-      this.#share.spend(slice.length, () => this.#tell((session) => session.receive(slice)));
+      this.#receiveShare.spend(slice.length, () => this.#tell((session) => session.receive(slice)));
     }
+    if (this.#isOver) return;
+    this.#reading.pause();
+    if (at < chunk.length) this.#heldBytes = Buffer.from(chunk.subarray(at));
+    if (!this.#isComputing) this.#nextTurn = setImmediate(() => this.#receiveHeld());
   }
 
   #receiveHeld(): void {
     const held = this.#heldBytes;
     this.#heldBytes = undefined;
-    this.#share.renew();
+    this.#nextTurn = undefined;
+    this.#receiveShare.renew();
     if (held !== undefined) this.#receive(held);
     if (this.#endIsHeld) this.#receiveEnd();
     this.#resumeWire();
@@ -210,14 +305,19 @@ class TransportStream extends Duplex {
 
   /** A wire that is paused in its last bytes tells of its end all the same. */
   #receiveEnd(): void {
-    this.#endIsHeld = this.#isComputing || this.#heldBytes !== undefined;
+    this.#endIsHeld = this.#isHeld;
     if (!this.#endIsHeld) this.#tell((session) => session.receiveEnd());
+  }
+
+  /** Whether what comes has to wait, for reasons of ours. */
+  get #isHeld(): boolean {
+    return this.#isComputing || this.#nextTurn !== undefined;
   }
 
   /** Computes what the session needs before it can take anything more from the wire. */
   #compute(step: () => readonly Action[] | undefined): void {
     this.#isComputing = true;
-    this.#wire.pause();
+    this.#reading.pause();
     computeInTurns(() => {
       let isDone = false;
       this.#tell(() => {
@@ -227,7 +327,7 @@ class TransportStream extends Duplex {
         this.#isComputing = false;
         return actions;
       });
-      if (!isDone && !this.#over) return false;
+      if (!isDone && !this.#isOver) return false;
       // Unless what it came to is the next computation.
       if (!this.#isComputing) this.#receiveHeld();
       return true;
@@ -236,8 +336,7 @@ class TransportStream extends Duplex {
 
   /** Reads on, unless what has come already waits. */
   #resumeWire(): void {
-    const isHeld = this.#isComputing || this.#heldBytes !== undefined;
-    if (!this.#over && !isHeld && !this.#isFull) this.#wire.resume();
+    if (!this.#isOver && !this.#isHeld && !this.#isFull) this.#reading.resume();
   }
 
   get #isFull(): boolean {
@@ -249,23 +348,41 @@ class TransportStream extends Duplex {
   }
 
   #deliver(bytes: Uint8Array): void {
-    // What a reader that keeps up takes at once, or the first that one finds who comes later.
-    if (this.readableLength === 0 && this.#undelivered === undefined) {
-      this.push(tightly(bytes));
+    if (this.#undelivered === undefined && this.#isWanted) {
+      this.#give(bytes);
       return;
     }
     this.#undelivered ??= new DeliveryQueue();
     this.#undelivered.push(bytes);
     if (!this.#isFull) return;
-    this.#wire.pause();
+    this.#reading.pause();
     this.#backlog ??= new Backlog(this);
     this.#backlog.set(this.#waitingBytes);
   }
 
+  #deliverNext(): void {
+    const bytes = this.#undelivered?.shift();
+    if (bytes === undefined) return;
+    if (this.#undelivered!.length === 0) this.#undelivered = undefined;
+    this.#backlog?.set(this.#undelivered?.length ?? 0);
+    this.#give(bytes);
+    if (this.#endWaits && this.#undelivered === undefined) this.push(null);
+  }
+
+  /** What a reader that keeps up takes at once, or the first that one finds who comes later. */
+  get #isWanted(): boolean {
+    return this.#sink === undefined ? this.readableLength === 0 : !this.#isSinkStopped;
+  }
+
+  #give(bytes: Uint8Array): void {
+    if (this.#sink === undefined) this.push(tightly(bytes));
+    else this.#sink(bytes);
+  }
+
   /** Tells the session of an event and does what it asks for. */
   #tell(event: (session: Session) => readonly Action[]): void {
-    if (this.#over) return;
-    const wasEstablished = this.#established;
+    if (this.#isOver) return;
+    const wasEstablished = this.#isEstablished;
     try {
       this.#perform(event(this.#session));
     } catch (error) {
@@ -273,12 +390,12 @@ class TransportStream extends Duplex {
       this.#fail(new PosternBug('the transport’s session threw', { cause: error }));
     }
     // Not before all that came together is seen to: a stream that has failed already is of no use.
-    if (this.#established && !wasEstablished && !this.destroyed) this.emit('established');
+    if (this.#isEstablished && !wasEstablished && !this.destroyed) this.emit('established');
   }
 
   #perform(actions: readonly Action[]): void {
     for (const action of actions) {
-      if (this.#over) return;
+      if (this.#isOver) return;
       switch (action.type) {
         case 'send':
           this.#wire.write(action.bytes);
@@ -292,10 +409,10 @@ class TransportStream extends Duplex {
           break;
         case 'sendEnd':
           this.#wire.end();
-          this.#waitingFinal?.();
+          this.#onEndSent?.();
           break;
         case 'established':
-          this.#established = true;
+          this.#isEstablished = true;
           break;
         case 'compute':
           this.#compute(action.step);
@@ -303,7 +420,7 @@ class TransportStream extends Duplex {
         case 'setTimer':
           this.#timer.set(action.delayMs, () => {
             this.#tell((session) => session.timerFired());
-            this.#continueWriting();
+            this.#continueSending();
           });
           break;
         case 'clearTimer':
@@ -319,17 +436,9 @@ class TransportStream extends Duplex {
     }
   }
 
-  /** Lets the application write on once the session holds nothing and the wire not much. */
-  #continueWriting(): void {
-    if (this.#wire.writableNeedDrain || this.#session.queuedBytes > 0) return;
-    const callback = this.#waitingWrite;
-    this.#waitingWrite = undefined;
-    callback?.();
-  }
-
   #fail(error: Error): void {
     this.#end(
-      this.#established || error instanceof PosternError || error instanceof PosternBug
+      this.#isEstablished || error instanceof PosternError || error instanceof PosternBug
         ? error
         : new PosternError('ERR_HANDSHAKE_CLOSED', CLOSED_EARLY, { cause: error }),
     );
@@ -338,11 +447,12 @@ class TransportStream extends Duplex {
   /** As cheaply as it gets where the peer has not proven itself: anybody can have us do it. */
   #end(error: Error): void {
     this.failure ??= error;
-    this.destroy(this.#established ? error : undefined);
+    this.destroy(this.#isEstablished ? error : undefined);
   }
 
   /** The wire goes on without us, and would else hold on to the session with all that it has. */
   #letGo(): void {
+    this.#reading.discard();
     for (const [event, listener] of Object.entries(this.#listeners)) {
       this.#wire.off(event, listener);
     }
