@@ -30,7 +30,9 @@ export interface DirectDialerOptions {
 export function createDirectDialer(options: DirectDialerOptions = {}): Dialer {
   return async (target, { signal } = {}) => {
     let failure: unknown;
-    for (const address of await abortable(resolve(target.host), signal)) {
+    const isAddress = isIP(target.host) !== 0;
+    const addresses = isAddress ? [target.host] : await abortable(resolve(target.host), signal);
+    for (const address of addresses) {
       try {
         return await connectTcp({ host: address, port: target.port }, options, signal);
       } catch (error) {
@@ -43,7 +45,6 @@ export function createDirectDialer(options: DirectDialerOptions = {}): Dialer {
 }
 
 async function resolve(host: string): Promise<string[]> {
-  if (isIP(host) !== 0) return [host];
   try {
     return (await lookup(host, { all: true })).map(({ address }) => address);
   } catch (error) {

@@ -9,14 +9,23 @@ import { ipToBytes } from '../pt/address.ts';
 /** A handshake that is not through. */
 export interface PendingHandshake {
   readonly wire: Socket;
-  readonly prefix: string;
   /** Makes it a rejected one. */
   readonly reject: () => void;
+  /** Where it comes from, once anybody has asked. */
+  prefix: string | undefined;
 }
 
-/** All there are, oldest first, and the same by where they come from. */
+/** All there are, oldest first. */
 const pending = new Set<PendingHandshake>();
+
+/** The same by where they come from: those of whom it is known. */
 const pendingOf = new Map<string, Set<PendingHandshake>>();
+
+/**
+ * The others. As long as all together are no more than one network may have, nobody asks: it is a system
+ * call and some parsing.
+ */
+const unasked = new Set<PendingHandshake>();
 
 /**
  * A handshake begins. One that has to make room for it is rejected: the newcomer's neighbour when they are
@@ -28,28 +37,37 @@ export function beginHandshake(
   wire: Socket,
   reject: () => void,
 ): { readonly handshake: PendingHandshake; readonly madeRoom: boolean } {
-  const prefix = prefixOf(wire.remoteAddress);
-  let neighbours = pendingOf.get(prefix);
-  const isOverShare = (neighbours?.size ?? 0) >= limits.pendingHandshakesOfPrefix;
-  const madeRoom =
-    isOverShare || pending.size >= limits.pendingHandshakes
-      ? rejectOne(isOverShare ? neighbours! : pending)
-      : false;
-  // Looked up again: the last of them may just have gone.
-  neighbours = pendingOf.get(prefix);
-  if (neighbours === undefined) pendingOf.set(prefix, (neighbours = new Set()));
-  const handshake = { wire, prefix, reject };
-  neighbours.add(handshake);
+  const handshake: PendingHandshake = { wire, reject, prefix: undefined };
+  const few = Math.min(limits.pendingHandshakes, limits.pendingHandshakesOfPrefix);
+  const madeRoom = pending.size >= few && makeRoomFor(handshake);
   pending.add(handshake);
+  unasked.add(handshake);
   return { handshake, madeRoom };
+}
+
+function makeRoomFor(newcomer: PendingHandshake): boolean {
+  for (const handshake of unasked) register(handshake);
+  unasked.clear();
+  const neighbours = pendingOf.get(prefixOf(newcomer.wire.remoteAddress));
+  const isOverShare = (neighbours?.size ?? 0) >= limits.pendingHandshakesOfPrefix;
+  if (!isOverShare && pending.size < limits.pendingHandshakes) return false;
+  return rejectOne(isOverShare ? neighbours! : pending);
+}
+
+function register(handshake: PendingHandshake): void {
+  handshake.prefix = prefixOf(handshake.wire.remoteAddress);
+  let neighbours = pendingOf.get(handshake.prefix);
+  if (neighbours === undefined) pendingOf.set(handshake.prefix, (neighbours = new Set()));
+  neighbours.add(handshake);
 }
 
 /** It is through, or has failed. Idempotent. */
 export function endHandshake(handshake: PendingHandshake): void {
-  if (!pending.delete(handshake)) return;
-  const neighbours = pendingOf.get(handshake.prefix)!;
+  const { prefix } = handshake;
+  if (!pending.delete(handshake) || unasked.delete(handshake) || prefix === undefined) return;
+  const neighbours = pendingOf.get(prefix)!;
   neighbours.delete(handshake);
-  if (neighbours.size === 0) pendingOf.delete(handshake.prefix);
+  if (neighbours.size === 0) pendingOf.delete(prefix);
 }
 
 /** Rejects the one that is least likely to come to anything. @returns whether there was one */

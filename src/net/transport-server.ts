@@ -102,12 +102,16 @@ export async function startTransportServer(
       pending = handshake;
       if (madeRoom) environment.notify(MANY_PENDING);
     };
-    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs, onBegin })
-      .finally(() => endHandshake(pending!))
-      .then(
-        (stream) => accepted.handOut(stream, wire),
-        (error: unknown) => accepted.fail(error),
-      );
+    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs, onBegin }).then(
+      (stream) => {
+        endHandshake(pending!);
+        accepted.handOut(stream, wire);
+      },
+      (error: unknown) => {
+        endHandshake(pending!);
+        accepted.fail(error);
+      },
+    );
   };
 
   let opened: Listener | undefined;
