@@ -118,10 +118,7 @@ class LentReading implements LeavableReading {
     }
     const { buffer, callback } = fields!;
     this.#inside[buffer] = BUFFER;
-    this.#inside[callback] = (count: number): boolean => {
-      this.#onBytes(BUFFER.subarray(0, count));
-      return !this.#isPaused;
-    };
+    this.#inside[callback] = (count: number) => this.#onBytes(BUFFER.subarray(0, count));
     this.#inside._handle?.useUserBuffer(BUFFER);
     if (held.length > 0) this.#onBytes(Buffer.concat(held));
   }

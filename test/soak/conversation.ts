@@ -23,6 +23,7 @@ const TEXT = Buffer.from(
  * Carries a conversation to its end.
  *
  * @param near and far: the two ends of a connection over whatever is to be tried
+ * @param most how many bytes each may have to say, at most
  * @returns when both are closed
  * @throws Error when bytes are wrong, missing or too many, or when an end hangs
  */
@@ -31,8 +32,9 @@ export async function converse(
   far: Duplex,
   dice: Dice,
   patienceMs: number,
+  most: number = Infinity,
 ): Promise<void> {
-  const scale = dice.pick([100, 10_000, 300_000, 300_000, 2_000_000]);
+  const scale = Math.min(most, dice.pick([100, 10_000, 300_000, 300_000, 2_000_000]));
   const talks = [near, far].map((stream, index) => new Talk(stream, dice, scale, index));
   const abandoned = setTimeout(() => {
     for (const talk of talks) talk.abandon();
