@@ -10,6 +10,7 @@ import { throughTransport } from '../../src/net/transport-stream.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
+import { unawaited } from '../../src/unawaited.ts';
 import { Dice } from '../fuzz/dice.ts';
 import { converse } from '../soak/conversation.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
@@ -73,10 +74,12 @@ async function bothEnds(
   const transport = builtinTransports.get(name);
   const environment = { rng: systemRng, clock: systemClock };
   const waiting = new Map<number, (far: Socket) => void>();
-  const target = await listen(t, async (socket) => {
-    const head = await readBytes(socket, 4);
-    waiting.get(head.readUInt32BE())!(socket);
-  });
+  const target = await listen(t, (socket) =>
+    unawaited(async () => {
+      const head = await readBytes(socket, 4);
+      waiting.get(head.readUInt32BE())!(socket);
+    }),
+  );
   const server = await startTransportServer({
     transport,
     endpoint: { host: '127.0.0.1', port: 0 },
@@ -89,9 +92,9 @@ async function bothEnds(
     return server.closed;
   });
   const through = throughTransport(dial, transport.client(server.clientArguments, environment));
-  const client = await listen(t, async (socket) => {
-    await relay(socket, await through(server.endpoint));
-  });
+  const client = await listen(t, (socket) =>
+    unawaited(async () => relay(socket, await through(server.endpoint))),
+  );
   return async (number, words) => {
     const far = new Promise<Socket>((resolve) => void waiting.set(number, resolve));
     const near = (await dial(client.endpoint)) as Socket;

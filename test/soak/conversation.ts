@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import type { Dice } from '../fuzz/dice.ts';
 
 /** How one end came out of it. */
-export interface EndOfTalk {
+interface EndOfTalk {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   /** Whether it said that there is no more, behind all that it had to say. */

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { memoryBytes, openFiles } from '../../bench/process-stats.ts';
+import { unawaited } from '../../src/unawaited.ts';
 import { Dice } from '../fuzz/dice.ts';
 import { postern, startPtClient, startPtServer, type Cleanup } from '../support/pt-programs.ts';
 import { listen, readBytes } from '../support/sockets.ts';
@@ -17,7 +18,7 @@ export interface SoakOptions {
 }
 
 /** What became of one of the two processes. */
-export interface Soaked {
+interface Soaked {
   readonly name: string;
   /** Before the first of the connections, and when the last one has gone. */
   readonly descriptors: readonly [before: number, after: number];
@@ -97,12 +98,13 @@ interface Both {
 
 async function startBoth(t: Cleanup, transport: string): Promise<Both> {
   const waiting = new Map<number, (far: Duplex) => void>();
-  const target = await listen(t, async (socket) => {
-    const head = await readBytes(socket, HEAD_BYTES);
-    const number = head.readUInt32BE();
-    waiting.get(number)!(socket);
-    waiting.delete(number);
-  });
+  const target = await listen(t, (socket) =>
+    unawaited(async () => {
+      const number = (await readBytes(socket, HEAD_BYTES)).readUInt32BE();
+      waiting.get(number)!(socket);
+      waiting.delete(number);
+    }),
+  );
   const bridge = await startPtServer(t, postern, { transport, orPort: target.endpoint });
   const client = await startPtClient(t, postern, transport);
   const dial = client.dialer(bridge.args);
