@@ -1,7 +1,8 @@
 /** Connections that come, go, pause and break at random on both sides of a client and a bridge, for long. */
+import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { memoryBytes, openFiles } from '../../bench/process-stats.ts';
+import { openFiles } from '../../bench/process-stats.ts';
 import { unawaited } from '../../src/unawaited.ts';
 import { Dice } from '../fuzz/dice.ts';
 import { postern, startPtClient, startPtServer, type Cleanup } from '../support/pt-programs.ts';
@@ -63,7 +64,7 @@ export async function soak(
   const sampling = async (): Promise<void> => {
     while (performance.now() < endMs) {
       await delay(ms / SAMPLES);
-      memory.push(read(memoryBytes));
+      memory.push(read(privateBytes));
     }
   };
   const some = async (): Promise<void> => {
@@ -88,6 +89,12 @@ export async function soak(
       memory: [medianOf(1, index), medianOf(3, index)],
     })),
   };
+}
+
+/** What it has written to and shares with nobody: of the rest the share grows when others end. */
+function privateBytes(pid: number): number {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+  return Number(/^Private_Dirty:\s+(\d+) kB/m.exec(rollup)![1]) * 1024;
 }
 
 interface Both {
