@@ -738,6 +738,38 @@ const table = {
     summary: 'There is no connection to Tor’s control port at the moment.',
     remedy: 'Wait for the next `connected`; what was asked has not been sent.',
   },
+
+  // src/check
+  ERR_CHECK_CLOCK: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The server that was asked for the time did not say it.',
+    remedy: 'Name the address of a web server behind --clock-from, like https://www.debian.org/.',
+  },
+  ERR_TOR_LINK_PROTOCOL: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'What stands behind a bridge does not speak the link protocol of Tor.',
+    remedy: 'Leave --tor out for a bridge before another service; else tell the bridge’s operator.',
+  },
+  ERR_TOR_LINK_CLOSED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'What stands behind a bridge closed before the handshake of Tor’s link was over.',
+    remedy: 'Tell the bridge’s operator: its Tor does not run, or its ORPort is another one.',
+  },
+  ERR_TOR_LINK_TIMED_OUT: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'What stands behind a bridge did not finish the handshake of Tor’s link in time.',
+    remedy: 'Try again, and allow more time with --timeout; the way may be cut behind some bytes.',
+  },
+  ERR_TOR_IDENTITY: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The Tor behind a bridge does not prove that it is the one of the bridge line.',
+    remedy: 'Get the bridge line again from whoever runs the bridge; do not use this one.',
+  },
 } as const;
 
 /** The closed union of error codes. */

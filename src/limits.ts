@@ -512,6 +512,13 @@ const table = {
     unit: 'ms',
     guards: 'A Tor that was away for long would be noticed late when it is back.',
   },
+
+  // src/check
+  checksAtATime: {
+    value: 16,
+    unit: 'count',
+    guards: 'A long list of bridge lines would use up sockets, and slow each other’s figures down.',
+  },
 } as const;
 
 /** The closed union of limit names. */

@@ -8,7 +8,7 @@ import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
 import { parseCommand } from './arguments.ts';
 import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';
-import { makeTemporaryDirectory } from './temporary-directory.ts';
+import { makeTemporaryDirectory } from '../state/temporary-directory.ts';
 
 /**
  * Starts the program and waits until it is ready.

@@ -1,6 +1,7 @@
 /** How `postern ctl` prints what it was told: tables for people, JSON for programs. */
 import type { AddressMapping, ConfEntry, ControlEvent } from '../control/messages.ts';
 import type { CommandContext } from './context.ts';
+import { formatTable } from './table.ts';
 
 /** Where results go. */
 export interface CtlOutput {
@@ -74,20 +75,6 @@ function describeEvent(event: ControlEvent): readonly string[] {
     case 'malformed':
       return ['event', 'malformed', event.problem];
   }
-}
-
-/**
- * Rows of cells, in columns as wide as their widest cell. No byte of what a server said reaches the
- * terminal as a command.
- */
-function formatTable(rows: readonly (readonly string[])[], widths: readonly number[] = []): string {
-  const clean = rows.map((row) => row.map((cell) => cell.replace(/\p{Cc}+/gu, ' ')));
-  const widthOf = (column: number): number =>
-    Math.max(widths[column] ?? 0, ...clean.map((row) => row[column]?.length ?? 0));
-  return clean
-    .map((row) => row.map((cell, column) => cell.padEnd(widthOf(column))).join('  '))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('');
 }
 
 /** Of the day, here. */

@@ -13,7 +13,7 @@ import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
 import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
 import { UsageError } from './report-error.ts';
-import { makeTemporaryDirectory } from './temporary-directory.ts';
+import { makeTemporaryDirectory } from '../state/temporary-directory.ts';
 
 /** The options of `postern demo`. */
 export interface DemoOptions {

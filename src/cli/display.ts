@@ -8,6 +8,8 @@ export interface Display {
   line(text: string): void;
   /** Rewrites the last line in place; nothing where lines cannot be rewritten. */
   status(text: string): void;
+  /** Takes that line away. */
+  clear(): void;
 }
 
 /** A display on a stream; control sequences only if it is a terminal. */
@@ -25,6 +27,10 @@ export function createDisplay(stream: Writable & { isTTY?: boolean; columns?: nu
       // A line that wraps could not be taken back.
       stream.write(`\r\x1b[K${text.slice(0, (stream.columns ?? 80) - 1)}`);
       hasStatus = true;
+    },
+    clear() {
+      if (hasStatus) stream.write('\r\x1b[K');
+      hasStatus = false;
     },
   };
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
+import { addCheck } from './check/command.ts';
 import { nearestName } from '../config/near-miss.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
@@ -172,6 +173,7 @@ function buildProgram(
       setExitCode(await (await import('./run.ts')).run(context, options));
     });
 
+  addCheck(program, context, setExitCode);
   addCtl(program, context, setExitCode);
 
   program

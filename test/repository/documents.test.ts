@@ -151,6 +151,16 @@ describe('examples', () => {
     await server.stop();
   });
 
+  test('check-bridges.mjs says whether bridges work', async (t) => {
+    const closing = await listen(t, (socket) => socket.end());
+    const { stdout } = await run(process.execPath, [
+      saved('check-bridges'),
+      `obfs4 ${closing.text}`,
+      `obfs3 ${closing.text}`,
+    ]);
+    assert.match(stdout, /^1: unreadable, obfs4: `cert` is missing\n2: unwell, the connection was/);
+  });
+
   test('check-transport.mjs finds nothing broken', async () => {
     // A runner of its own: as a part of this one it would report to it instead of by its exit code.
     const env = { ...process.env, NODE_TEST_CONTEXT: undefined };

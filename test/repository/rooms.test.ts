@@ -52,7 +52,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'tor-control',
   ],
   'index.ts': [...carrying, 'net', 'state'],
-  cli: [...carrying, 'config', 'control', 'engine', 'net', 'parent', 'proxy', 'state', 'index.ts'],
+  check: [...carrying, 'index.ts', 'net', 'parent', 'state'],
+  cli: [
+    ...carrying,
+    'check',
+    'config',
+    'control',
+    'engine',
+    'net',
+    'parent',
+    'proxy',
+    'state',
+    'index.ts',
+  ],
 };
 
 /** Rooms that may reach for sockets, files, processes and timers. */
@@ -64,6 +76,7 @@ const impure: ReadonlySet<string> = new Set([
   'parent',
   'engine',
   'index.ts',
+  'check',
   'cli',
 ]);
 

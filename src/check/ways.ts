@@ -1,0 +1,173 @@
+/** The ways to a bridge: by a transport of ours, plainly, or by another program's transport. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { PosternError } from '../errors.ts';
+import { bridgeDialer } from '../index.ts';
+import type { Dialer } from '../net/dialer.ts';
+import { createDirectDialer } from '../net/direct-dialer.ts';
+import { createUpstreamDialer } from '../net/upstream-dialer.ts';
+import { createPtDialer } from '../parent/dial.ts';
+import type { Child } from '../parent/launch.ts';
+import { startTransports } from '../parent/start.ts';
+import type { Supervisor } from '../parent/supervise.ts';
+import type { BridgeLine } from '../pt/bridge-line.ts';
+import type { CmethodMessage } from '../pt/messages.ts';
+import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../state/temporary-directory.ts';
+import { TransportRegistry } from '../transports/registry.ts';
+import type { Course } from './course.ts';
+import { observeTransport, type WireRecord } from './observed-transport.ts';
+
+/** Another program that does the transports' work. */
+export interface CheckProgram {
+  readonly command: readonly [string, ...string[]];
+  /** Where it gets the few variables from that it inherits. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** How bridges are reached. */
+export interface WayOptions {
+  readonly transports: TransportRegistry;
+  /** The only way out, if given. */
+  readonly dial?: Dialer | undefined;
+  readonly upstreamProxy?: string | undefined;
+  readonly program?: CheckProgram | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reaches a bridge and does the transport's handshake. What the line says is judged before anything is
+ * sent, by `prepare`.
+ */
+export class Ways {
+  readonly #options: WayOptions;
+  readonly #programs = new Map<string, Promise<Supervisor<Child<CmethodMessage>>>>();
+  #directory: Promise<TemporaryDirectory> | undefined;
+
+  constructor(options: WayOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param wire is told what is seen
+   * @returns the way, which is to be taken once
+   * @throws PosternError for a line, or an upstream proxy, that cannot be understood
+   */
+  prepare(bridge: BridgeLine, course: Course, wire: WireRecord): () => Promise<Duplex> {
+    const { transport } = bridge;
+    if (transport === undefined) return this.#plain(bridge, course);
+    if (this.#options.program !== undefined) return this.#byProgram(bridge, transport, course);
+    const { transports, upstreamProxy } = this.#options;
+    const observed = observeTransport(transports.get(transport), {
+      wire,
+      onStart: () => course.enter('handshake'),
+      onEstablished: () => course.leave(),
+    });
+    const dial = bridgeDialer(bridge, {
+      transports: new TransportRegistry([observed]),
+      dial: this.#observedDial(course),
+      ...(upstreamProxy !== undefined && { upstreamProxy }),
+    });
+    return () => dial(bridge.endpoint, { signal: course.signal });
+  }
+
+  async close(): Promise<void> {
+    for (const starting of this.#programs.values()) {
+      const supervisor = await starting.catch(() => undefined);
+      await supervisor?.close();
+    }
+    await (await this.#directory)?.[Symbol.asyncDispose]();
+  }
+
+  #plain({ endpoint }: BridgeLine, course: Course): () => Promise<Duplex> {
+    const { upstreamProxy } = this.#options;
+    const dial = this.#observedDial(course);
+    const outward =
+      upstreamProxy === undefined
+        ? dial
+        : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
+    return async () => {
+      const stream = await outward(endpoint, { signal: course.signal });
+      course.leave();
+      return stream;
+    };
+  }
+
+  /** Behind an upstream proxy it is that which is dialled here, and the rest is the step `tcp`. */
+  #observedDial(course: Course): Dialer {
+    const { dial, upstreamProxy } = this.#options;
+    const isProxy = upstreamProxy !== undefined;
+    const outward = dial ?? createLookingDialer(course);
+    return async (target, options) => {
+      course.enter(isProxy ? 'proxy' : 'tcp');
+      const stream = await outward(target, options);
+      if (isProxy) course.enter('tcp');
+      return stream;
+    };
+  }
+
+  #byProgram(bridge: BridgeLine, transport: string, course: Course): () => Promise<Duplex> {
+    if (this.#options.upstreamProxy !== undefined) parseUpstreamProxy(this.#options.upstreamProxy);
+    return async () => {
+      course.enter('program');
+      const child = await (await this.#start(transport)).child();
+      const dial = createPtDialer(child.methods.get(transport)!, bridge.args);
+      course.enter('connect');
+      const stream = await dial(bridge.endpoint, { signal: course.signal });
+      course.leave();
+      return stream;
+    };
+  }
+
+  /** One process for each transport: a program that lacks one of them is of use for the others. */
+  #start(transport: string): Promise<Supervisor<Child<CmethodMessage>>> {
+    let starting = this.#programs.get(transport);
+    if (starting === undefined) {
+      starting = this.#launch(transport);
+      this.#programs.set(transport, starting);
+    }
+    return starting;
+  }
+
+  async #launch(transport: string): Promise<Supervisor<Child<CmethodMessage>>> {
+    const { program, upstreamProxy, signal } = this.#options;
+    this.#directory ??= makeTemporaryDirectory('postern-check-');
+    return startTransports({
+      ...program!,
+      configuration: {
+        role: 'client',
+        transports: [transport],
+        stateLocation: (await this.#directory).path,
+        outboundBind: {},
+        ...(upstreamProxy !== undefined && { upstreamProxy: parseUpstreamProxy(upstreamProxy) }),
+      },
+      ...(signal !== undefined && { signal }),
+    });
+  }
+}
+
+/** A direct dialer whose lookups are a step of their own. */
+function createLookingDialer(course: Course): Dialer {
+  const dial = createDirectDialer();
+  return async (target, options) => {
+    if (isIP(target.host) !== 0) return dial(target, options);
+    course.enter('lookup');
+    const found = await lookup(target.host, { all: true }).catch((cause: unknown) => {
+      throw new PosternError('ERR_DIAL_NAME_NOT_FOUND', 'the host name does not resolve', {
+        cause,
+      });
+    });
+    course.enter('tcp');
+    let failure: unknown;
+    for (const { address } of found) {
+      try {
+        return await dial({ host: address, port: target.port }, options);
+      } catch (error) {
+        options?.signal?.throwIfAborted();
+        failure ??= error;
+      }
+    }
+    throw failure;
+  };
+}
