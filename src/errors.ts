@@ -386,6 +386,12 @@ const table = {
     remedy:
       'Check that the bridge line is the bridge’s current one, and that the clocks of both ends agree to the hour.',
   },
+  ERR_HANDSHAKE_REPLAYED: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'A client’s handshake was one that had been seen before.',
+    remedy: 'Nothing to do at this end: somebody replays what he has recorded, and learns nothing.',
+  },
   ERR_HANDSHAKE_TIMED_OUT: {
     side: 'remote',
     retry: 'later',

@@ -97,7 +97,8 @@ export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = 
     upstreamProxy === undefined
       ? dial
       : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
-  const through = throughTransport(outward, createSession, options.onNotice ?? warnOfNotice);
+  const onSilence = options.onNotice ?? warnOfNotice;
+  const through = throughTransport(outward, createSession, onSilence, bridge.transport);
   return timeoutMs === undefined ? through : withTimeout(through, timeoutMs);
 }
 

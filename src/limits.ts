@@ -519,6 +519,25 @@ const table = {
     unit: 'count',
     guards: 'A long list of bridge lines would use up sockets, and slow each other’s figures down.',
   },
+
+  // src/metrics
+  metricsConnections: {
+    value: 32,
+    unit: 'count',
+    guards: 'Whoever may come to the metrics could use up the sockets.',
+  },
+  metricsRequestMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards: 'Who connects to the metrics and asks nothing would hold a socket for ever.',
+  },
+
+  // src/engine
+  heartbeatMs: {
+    value: 21_600_000,
+    unit: 'ms',
+    guards: 'An operator who reads the log would not see that a quiet daemon lives.',
+  },
 } as const;
 
 /** The closed union of limit names. */

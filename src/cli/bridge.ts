@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { slowSecretboxNotice } from '../crypto/secretbox.ts';
 import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
+import type { Listener } from '../net/listener.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { isUnspecified } from '../pt/address.ts';
 import { relay } from '../net/relay.ts';
@@ -19,6 +20,7 @@ import {
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
+import { openMetrics, parseMetricsAddress } from './metrics.ts';
 import { reportError } from './report-error.ts';
 import { untilAborted } from './stop-requests.ts';
 
@@ -30,6 +32,7 @@ export interface BridgeOptions {
   readonly option?: readonly string[];
   readonly state?: string;
   readonly public?: readonly string[];
+  readonly metrics?: string;
 }
 
 export async function run(context: CommandContext, options: BridgeOptions): Promise<number> {
@@ -37,6 +40,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   const target = parseForwardTarget('--forward', options.forward);
   const transportOptions = parseOptions(options.option ?? []);
   const publicAddresses = parsePublicAddresses(options.public ?? []);
+  const metricsEndpoint = parseMetricsAddress(options.metrics);
   const stateDir =
     options.state ?? defaultStateDirectory(context, 'bridge', options.transport, endpoint.port);
 
@@ -54,8 +58,10 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
 
   let bridge: Listening;
   let lock: DirectoryLock | undefined;
+  let metrics: Listener | undefined;
   try {
     checkServerOptions(builtinTransports.get(options.transport), transportOptions);
+    metrics = await openMetrics(metricsEndpoint, (line) => say(context, line));
     lock = await lockDirectory(resolve(stateDir));
     bridge = await listen(
       {
@@ -69,6 +75,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
       forward,
     );
   } catch (error) {
+    metrics?.abort();
     await lock?.release();
     return reportError(context, error, `no bridge on ${options.listen}`);
   }
@@ -101,6 +108,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   context.stop.now.addEventListener('abort', () => bridge.abort());
   if (context.stop.now.aborted) bridge.abort();
   await closed;
+  metrics?.abort();
   await lock.release();
   return ExitCode.ok;
 }

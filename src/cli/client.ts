@@ -19,6 +19,7 @@ import { parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
+import { openMetrics, parseMetricsAddress } from './metrics.ts';
 import { openOutlet } from './outlet.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { untilAborted } from './stop-requests.ts';
@@ -31,17 +32,22 @@ export interface ClientOptions {
   readonly pt?: string;
   readonly upstream?: string;
   readonly state?: string;
+  readonly metrics?: string;
 }
 
 export async function run(context: CommandContext, options: ClientOptions): Promise<number> {
   const entrance = parseEntrance(options);
   const bridge = parseBridgeLine(options.bridgeLine);
+  const metricsEndpoint = parseMetricsAddress(options.metrics);
   // What is kept there is used up: two that knew of one ticket would both use it.
   const lock =
     options.state === undefined ? undefined : await lockDirectory(resolve(options.state));
+  let metrics: Listener | undefined;
   try {
+    metrics = await openMetrics(metricsEndpoint, (line) => say(context, line));
     return await serveBridge(context, options, entrance, bridge);
   } finally {
+    metrics?.abort();
     await lock?.release();
   }
 }

@@ -17,6 +17,7 @@ export interface ExecLine {
   readonly enableLogging?: true;
   readonly unsafeLogging?: true;
   readonly distBias?: true;
+  readonly metrics?: string;
   /** What stands from the first word on that is no option: nobody reads it. */
   readonly ignored: readonly string[];
 }
@@ -65,6 +66,12 @@ export const execOptions: readonly ExecOption[] = [
     key: 'unsafeLogging',
     names: ['unsafeLogging', 'unsafe-logging'],
     description: 'managed: do not scrub addresses from the log',
+  },
+  {
+    key: 'metrics',
+    names: ['metrics'],
+    value: 'address:port',
+    description: 'managed: figures for Prometheus, on this machine alone',
   },
   {
     key: 'distBias',

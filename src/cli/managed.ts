@@ -1,14 +1,18 @@
 /** `postern` without a verb, started by a parent: a pluggable transport proxy. */
+import { describeError } from '../errors.ts';
 import { logSeverities, type LogSeverity } from '../pt/messages.ts';
 import { runManagedProxy } from '../proxy/run.ts';
+import { unawaited } from '../unawaited.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import type { CommandContext } from './context.ts';
 import type { ExecLine } from './exec-line.ts';
+import { openMetrics, parseMetricsAddress } from './metrics.ts';
 import { UsageError } from './report-error.ts';
 import { describeProcess } from './status.ts';
 
 export function run(context: CommandContext, options: ExecLine): Promise<number> {
   const { env, stdin, stdout, stop, parentPid, onSignal } = context;
+  const metricsEndpoint = parseMetricsAddress(options.metrics);
   const logFile = options.logFile ?? (options.enableLogging && 'postern.log');
   return runManagedProxy({
     env,
@@ -19,7 +23,17 @@ export function run(context: CommandContext, options: ExecLine): Promise<number>
     onEndNow: (why) => stop.endNow(why),
     parentPid,
     registry: builtinTransports,
-    onStatusRequest: (log) => onSignal('SIGUSR1', () => log(describeProcess())),
+    onStatusRequest(log) {
+      const ignore = onSignal('SIGUSR1', () => log(describeProcess()));
+      const metrics = openMetrics(metricsEndpoint, log).catch((error: unknown) => {
+        // A torrc with both roles starts us twice, and one of the two has it.
+        log(`no figures for Prometheus: ${describeError(error)}`);
+      });
+      return () => {
+        ignore();
+        unawaited(async () => (await metrics)?.abort());
+      };
+    },
     ...(options.logLevel !== undefined && { logLevel: parseLogLevel(options.logLevel) }),
     ...(logFile !== undefined && { logFile }),
     unsafeLogging: options.unsafeLogging ?? false,

@@ -94,13 +94,17 @@ function buildProgram(
     )
     .helpOption('-h, --help', 'show this help, or that of a verb')
     .helpCommand(false)
-    .addHelpText('after', `${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`)
+    .addHelpText(
+      'after',
+      `${MANAGED_METRICS_HELP}\n${transportsHelp()}\n${EXIT_CODES_HELP}\n\nTry it: postern demo`,
+    )
     .hook('preAction', async (_, action) => {
       if (action.name() !== 'run') answerStatusRequests(context, action);
       await addPlugins(program.opts<ExecLine>().plugin);
     });
   for (const option of execOptions) {
-    if (option.key === 'help') continue; // commander's own
+    // Commander's own; and what verbs have themselves, from which it would take it.
+    if (option.key === 'help' || option.key === 'metrics') continue;
     const names = option.names.map((name) => `${name.length === 1 ? '-' : '--'}${name}`).join(', ');
     const flags = option.value === undefined ? names : `${names} <${option.value}>`;
     if (option.repeats) program.option(flags, option.description, collect);
@@ -120,6 +124,7 @@ function buildProgram(
     )
     .option('--public <address>', 'for the bridge line; again for the other family', collect)
     .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
+    .option('--metrics <address:port>', METRICS_HELP)
     .addHelpText(
       'after',
       '\nThe bridge line, which is what clients need, is printed on stdout.' + EXIT_CODES_HELP,
@@ -137,6 +142,7 @@ function buildProgram(
     .option('--pt <command>', "run another program's transport instead of ours, like obfs4proxy")
     .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
     .option('--state <directory>', 'where tickets are kept (default: by transport and port)')
+    .option('--metrics <address:port>', METRICS_HELP)
     .addHelpText(
       'after',
       '\nWhere a connection ends is decided by the bridge alone (its --forward). With --socks, any\n' +
@@ -271,6 +277,11 @@ function transportsHelp(): string {
   );
   return ['', 'Transports:', ...rows].join('\n');
 }
+
+const MANAGED_METRICS_HELP =
+  '\nmanaged: --metrics <address:port> serves figures for Prometheus on this machine, as in bridge.';
+
+const METRICS_HELP = 'figures for Prometheus, on this machine alone, like 127.0.0.1:9035';
 
 /** The longest name that there is: scramblesuit. */
 const NAME_WIDTH = 12;

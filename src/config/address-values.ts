@@ -54,6 +54,13 @@ export const listenType: ValueType<Endpoint | undefined> = {
   },
 };
 
+/** `MetricsPort`: where to listen, and the format, of which there is one. */
+export const metricsPortType: ValueType<Endpoint | undefined> = {
+  syntax: `${listenType.syntax}; then prometheus or nothing`,
+  parse: (text) => listenType.parse(text.replace(/[ \t]+prometheus$/i, '')),
+  format: (endpoint) => listenType.format(endpoint),
+};
+
 const loopback = '127.0.0.1';
 
 /** Where applications connect. */

@@ -79,6 +79,20 @@ export function exitAllows(
 }
 
 /**
+ * Whether a policy about who may come in accepts an address; its ports mean nothing. As with Tor's entrance
+ * policies for such ports, whom no rule names is rejected.
+ *
+ * @param host an IP literal without brackets
+ */
+export function entranceAllows(rules: readonly ExitRule[], host: string): boolean {
+  const bytes = ipToBytes(host);
+  if (bytes === undefined) return false;
+  // An IPv4 address, as a listener for both families has it.
+  const address = isInNetwork(bytes, mapped) ? bytes.subarray(12) : bytes;
+  return rules.find(({ target }) => matches(address, target))?.accept === true;
+}
+
+/**
  * The addresses that a connection to one may come to, all of which the policy has to allow: an
  * IPv4-mapped address is the IPv4 address to the system, and a gateway takes those of NAT64 (RFC 6052,
  * RFC 8215) and 6to4 (RFC 3056) to the IPv4 address in them.

@@ -16,6 +16,7 @@ import {
   listenType,
   type Mapping,
   mappingType,
+  metricsPortType,
   type Network,
   poolType,
   proxyType,
@@ -96,6 +97,8 @@ export interface OptionValues {
   readonly TorControlPort: Endpoint | undefined;
   readonly TorControlSocket: string | undefined;
   readonly TorControlPasswordFile: string | undefined;
+  readonly MetricsPort: readonly Endpoint[];
+  readonly MetricsPortPolicy: readonly (readonly ExitRule[])[];
   readonly Log: readonly LogLine[];
   readonly SafeLogging: boolean;
 }
@@ -391,6 +394,21 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     isForEveryEngine: true,
     summary:
       'What stands behind the control port: the tunnel built in, or a real Tor (not in Tor).',
+  },
+  MetricsPort: {
+    section: 'daemon',
+    type: metricsPortType,
+    isList: true,
+    default: '0',
+    summary:
+      'Where Prometheus finds figures, at /metrics; nobody is answered whom MetricsPortPolicy does not accept.',
+  },
+  MetricsPortPolicy: {
+    section: 'daemon',
+    type: exitPolicyType,
+    isList: true,
+    summary:
+      'Who may come to MetricsPort, as in ExitPolicy without ports; the others are rejected.',
   },
   Log: {
     section: 'daemon',

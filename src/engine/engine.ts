@@ -10,6 +10,8 @@ import type { Change } from './part.ts';
 export interface EngineEndpoints {
   readonly socks: readonly Endpoint[];
   readonly httpTunnel: readonly Endpoint[];
+  /** Where Prometheus finds figures. */
+  readonly metrics?: readonly Endpoint[];
   /** Where links arrive without a transport. */
   readonly orPort?: Endpoint;
 }

@@ -61,6 +61,11 @@ function register(handshake: PendingHandshake): void {
   neighbours.add(handshake);
 }
 
+/** How many there are. */
+export function pendingHandshakes(): number {
+  return pending.size;
+}
+
 /** It is through, or has failed. Idempotent. */
 export function endHandshake(handshake: PendingHandshake): void {
   const { prefix } = handshake;

@@ -5,6 +5,7 @@ import { describeError, PosternBug } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { openServer } from '../transports/argument-names.ts';
+import { beginConnection, countFailedHandshake } from '../tallies.ts';
 import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
@@ -182,9 +183,10 @@ class AcceptedStreams {
       stream.destroy();
       return;
     }
+    const { transport, onConnection, onFault = warnOfFault } = this.#options;
     this.#open.add(stream);
     stream.once('close', this.#forget);
-    const { onConnection, onFault = warnOfFault } = this.#options;
+    stream.once('close', beginConnection('server', transport.name));
     unawaited(
       () => onConnection(stream, wire),
       (error) => {
@@ -195,7 +197,8 @@ class AcceptedStreams {
   }
 
   fail(error: unknown): void {
-    const { onFailedHandshake, onFault } = this.#options;
+    const { transport, onFailedHandshake, onFault } = this.#options;
+    countFailedHandshake('server', transport.name, error);
     unawaited(() => onFailedHandshake?.(error), onFault);
   }
 

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { tightly } from '../bytes/tightly.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { beginConnection, countFailedHandshake, totals } from '../tallies.ts';
 import type { Action, Session, SessionFactory } from '../transports/contract.ts';
 import { abortable } from './abortable.ts';
 import { confirmEnd } from './clean-end.ts';
@@ -72,18 +73,29 @@ export function openTransportStream(
  * A dialer that reaches its targets through a transport, whose other end decides what they mean.
  *
  * @param onSilence hears what it can mean that the other end says nothing
+ * @param transport its name, where its handshakes are to be counted
  */
 export function throughTransport(
   dial: Dialer,
   createSession: SessionFactory,
   onSilence: (text: string) => void = () => {},
+  transport?: string,
 ): Dialer {
   return async (target, options = {}) => {
     if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
     const session = createSession(target);
     const wire = await dial(target, options);
-    return watchSilence(openTransportStream(wire, session, options), onSilence);
+    const opening = watchSilence(openTransportStream(wire, session, options), onSilence);
+    if (transport === undefined) return opening;
+    try {
+      const stream = await opening;
+      stream.once('close', beginConnection('client', transport));
+      return stream;
+    } catch (error) {
+      countFailedHandshake('client', transport, error);
+      throw error;
+    }
   };
 }
 
@@ -152,7 +164,10 @@ export class TransportStream extends Duplex {
       readableHighWaterMark: 1,
     });
     this.#wire = wire;
-    this.#reading = readLent(wire, (bytes) => this.#receive(bytes));
+    this.#reading = readLent(wire, (bytes) => {
+      totals.readBytes += bytes.length;
+      this.#receive(bytes);
+    });
     this.#session = session;
     this.#rejectAtMs = performance.now() + rejectAfterMs;
   }
@@ -398,6 +413,7 @@ export class TransportStream extends Duplex {
       if (this.#isOver) return;
       switch (action.type) {
         case 'send':
+          totals.writtenBytes += action.bytes.length;
           this.#wire.write(action.bytes);
           break;
         case 'deliver':

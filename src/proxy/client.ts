@@ -94,7 +94,7 @@ class ForwardProxy {
           this.#serve(
             transport,
             application,
-            throughTransport(this.#dial, createSession, this.#tellSilence(transport)),
+            throughTransport(this.#dial, createSession, this.#tellSilence(transport), transport.name),
           ),
         onFailure: (error) => this.#logFailure(transport, error),
       },

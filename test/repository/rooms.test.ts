@@ -5,7 +5,7 @@ import { posix } from 'node:path';
 import { describe, test } from 'node:test';
 import { sourceFiles } from '../support/sources.ts';
 
-const ground = ['bytes', 'errors.ts', 'limits.ts', 'unawaited.ts'];
+const ground = ['bytes', 'errors.ts', 'limits.ts', 'tallies.ts', 'unawaited.ts'];
 const carrying = [
   ...ground,
   'log-limiter.ts',
@@ -22,6 +22,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'limits.ts': [],
   'log-limiter.ts': [],
+  'tallies.ts': ['errors.ts'],
   'unawaited.ts': ['errors.ts'],
   'time.ts': [],
   'version.ts': [],
@@ -39,11 +40,13 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   config: [...ground, 'crypto', 'pt', 'state'],
   control: [...ground, 'time.ts', 'config', 'crypto', 'net', 'pt', 'state'],
   'tor-control': [...ground, 'time.ts', 'control', 'crypto', 'net', 'pt'],
+  metrics: [...carrying, 'net'],
   engine: [
     ...carrying,
     'config',
     'control',
     'extor',
+    'metrics',
     'mux',
     'net',
     'parent',
@@ -59,6 +62,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'config',
     'control',
     'engine',
+    'metrics',
     'net',
     'parent',
     'proxy',
@@ -77,6 +81,7 @@ const impure: ReadonlySet<string> = new Set([
   'engine',
   'index.ts',
   'check',
+  'metrics',
   'cli',
 ]);
 
@@ -98,6 +103,7 @@ const packages: Readonly<Record<string, string>> = {
   '@noble/ciphers': 'crypto',
   '@noble/curves': 'crypto',
   commander: 'cli',
+  'prom-client': 'metrics',
 };
 
 const files = sourceFiles('src', '.ts');

@@ -11,6 +11,7 @@ import {
   type ControlServerMachine,
   type EngineRequest,
 } from '../server.ts';
+import { totals } from '../../tallies.ts';
 import { unawaited } from '../../unawaited.ts';
 import { Backlog } from '../../net/backlog.ts';
 
@@ -78,8 +79,10 @@ export class ControlServer {
     });
     const guests = this.#guestsOf(listener);
     this.#connections.add(connection);
+    totals.controlConnections += 1;
     unawaited(async () => {
       await connection.closed;
+      totals.controlConnections -= 1;
       for (const each of [this.#connections, guests, this.#authenticated, this.#owners]) {
         each.delete(connection);
       }

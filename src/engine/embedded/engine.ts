@@ -7,16 +7,19 @@ import type { AddressMapping, ConfEntry, MappedAddress } from '../../control/mes
 import { systemRng } from '../../crypto/rng.ts';
 import { slowSecretboxNotice } from '../../crypto/secretbox.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
+import type { Figures } from '../../metrics/registry.ts';
 import { openStateDirectory } from '../../state/state-directory.ts';
 import { builtinTransports } from '../../transports/registry.ts';
 import type { DaemonOptions, EngineHost, EnginePlan } from '../daemon-options.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
 import type { DaemonLog } from '../log.ts';
+import { MetricsPart } from '../metrics-part.ts';
 import { type Change, type Part, prepareAll } from '../part.ts';
 import { Bandwidth } from './bandwidth.ts';
 import { BridgePart } from './bridge-part.ts';
 import { ClientPart } from './client-part.ts';
+import { startHeartbeat } from './heartbeat.ts';
 
 /**
  * What the torrc says of it.
@@ -39,7 +42,9 @@ class EmbeddedEngine implements Engine {
   readonly #addressMap: AddressMap;
   readonly #client: ClientPart;
   readonly #bridge: BridgePart;
+  readonly #metrics: MetricsPart;
   readonly #parts: readonly Part[];
+  readonly #stopHeartbeat: () => void;
 
   constructor({ options, store, log, events, places, stopping }: EngineHost) {
     const { rng = systemRng, clock = systemClock, timers = systemTimers } = options;
@@ -57,7 +62,10 @@ class EmbeddedEngine implements Engine {
       addressMap: this.#addressMap,
     });
     this.#bridge = new BridgePart({ ...common, environment: { rng, clock } });
-    this.#parts = [bandwidth, this.#client, this.#bridge];
+    const figures = (): Figures => this.#figures();
+    this.#metrics = new MetricsPart({ log, figures });
+    this.#parts = [bandwidth, this.#client, this.#bridge, this.#metrics];
+    this.#stopHeartbeat = startHeartbeat({ events, timers, log, figures });
   }
 
   get endpoints(): EngineEndpoints {
@@ -65,6 +73,7 @@ class EmbeddedEngine implements Engine {
     return {
       socks: this.#client.endpoints('SocksPort'),
       httpTunnel: this.#client.endpoints('HTTPTunnelPort'),
+      metrics: this.#metrics.endpoints,
       ...(orPort !== undefined && { orPort }),
     };
   }
@@ -118,6 +127,7 @@ class EmbeddedEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    this.#stopHeartbeat();
     for (const part of this.#parts.toReversed()) await part.close();
   }
 
@@ -139,5 +149,17 @@ class EmbeddedEngine implements Engine {
     }
     const { server, isBridge } = this.#bridge;
     if (isBridge) log(`as a bridge: ${server.linkCount} links, ${server.streamCount} streams`);
+  }
+
+  #figures(): Figures {
+    const { circuits, links, streams } = this.#client;
+    const { server } = this.#bridge;
+    return {
+      links: links.all.length,
+      circuits: circuits.all.length,
+      streams: streams.all.length,
+      bridgeLinks: server.linkCount,
+      bridgeStreams: server.streamCount,
+    };
   }
 }

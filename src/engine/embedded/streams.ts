@@ -7,6 +7,7 @@ import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { type Application, serveApplication } from '../../net/applications.ts';
+import { countStreamFailure } from '../../tallies.ts';
 import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import type { DaemonLog } from '../log.ts';
@@ -73,6 +74,7 @@ export class Streams {
 
   /** An application that left is nothing that anybody must know of. */
   #logFailure(id: number, error: unknown): void {
+    countStreamFailure(error);
     const isLeft = error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED';
     const errno =
       error instanceof Error && 'errno' in error

@@ -191,7 +191,10 @@ export class ServerHandshake {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
     }
     if (this.#isReplay(macOf(message))) {
-      throw rejected('the client’s handshake was seen before: someone replays it');
+      throw new PosternError(
+        'ERR_HANDSHAKE_REPLAYED',
+        'the client’s handshake was seen before: someone replays it',
+      );
     }
     const result = ntorServer({
       keyPair: this.#keyPair,

@@ -195,7 +195,10 @@ export class ServerHandshake {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
     }
     if (this.#secrets.isReplay(replayId)) {
-      throw rejected('the client’s handshake or ticket was seen before: someone replays it');
+      throw new PosternError(
+        'ERR_HANDSHAKE_REPLAYED',
+        'the client’s handshake or ticket was seen before: someone replays it',
+      );
     }
     return hour;
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ErrorCode } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/time.ts';
 import { generateElligatorKeyPair } from '../../../src/crypto/elligator2.ts';
 import { randomBytes, systemRng } from '../../../src/crypto/rng.ts';
@@ -69,9 +70,13 @@ function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): Sessi
   return end;
 }
 
-function assertRejected(end: SessionEnd, why: RegExp): void {
+function assertRejected(
+  end: SessionEnd,
+  why: RegExp,
+  code: ErrorCode = 'ERR_HANDSHAKE_REJECTED',
+): void {
   assert.equal(end.failure?.type, 'rejected');
-  assert.equal(end.failure.error.code, 'ERR_HANDSHAKE_REJECTED');
+  assert.equal(end.failure.error.code, code);
   assert.match(end.failure.error.message, why);
   assert.deepEqual(end.sent, [], 'nothing is ever said to whoever has not proven himself');
 }
@@ -194,15 +199,19 @@ test('a replayed handshake is rejected, also after a restart and also when the l
   const server = await startServer(state);
   const recorded = hello(server);
   assert.equal(probe(server, recorded).sent.length, 1);
-  assertRejected(probe(server, recorded), /seen before/);
+  assertRejected(probe(server, recorded), /seen before/, 'ERR_HANDSHAKE_REPLAYED');
   await server.close();
 
   const restarted = await startServer(state);
-  assertRejected(probe(restarted, recorded), /seen before/);
+  assertRejected(probe(restarted, recorded), /seen before/, 'ERR_HANDSHAKE_REPLAYED');
 
   const log = state.files.get('obfs4_replay_filter')!;
   state.files.set('obfs4_replay_filter', Buffer.concat([log, Buffer.from('half a rec')]));
-  assertRejected(probe(await startServer(state), recorded), /seen before/);
+  assertRejected(
+    probe(await startServer(state), recorded),
+    /seen before/,
+    'ERR_HANDSHAKE_REPLAYED',
+  );
 });
 
 test('what the replay log holds beyond three hours is dropped at the next start', async () => {

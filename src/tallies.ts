@@ -1,0 +1,79 @@
+/**
+ * What this process has done and holds, as numbers: counted where it happens, and read by whoever shows
+ * figures (`src/metrics/`). No address, no name of a peer and no identity is ever among them.
+ */
+import { PosternError } from './errors.ts';
+
+/** Which end of a transport's connection this process is. */
+type TransportSide = 'client' | 'server';
+
+/** What a handshake came to that did not succeed. */
+type HandshakeOutcome = 'rejected' | 'replayed' | 'timed_out' | 'closed' | 'failed';
+
+/** Handshakes of transports that are over, by `side transport outcome`. */
+export const handshakes: Map<string, number> = new Map();
+
+/** Connections behind their handshake that stand, by `side transport`. */
+export const connections: Map<string, number> = new Map();
+
+/** Streams that failed, by error code. */
+export const streamFailures: Map<string, number> = new Map();
+
+/** Numbers that stand for themselves. */
+export const totals: { readBytes: number; writtenBytes: number; controlConnections: number } = {
+  /** Of disguised connections, as it is on the wire. */
+  readBytes: 0,
+  writtenBytes: 0,
+  /** Controllers that are connected. */
+  controlConnections: 0,
+};
+
+/**
+ * A handshake succeeded, and its connection counts.
+ *
+ * @returns is to be called when the connection has ended: one function for all connections of a transport
+ */
+export function beginConnection(side: TransportSide, transport: string): () => void {
+  const key = `${side} ${transport}`;
+  add(handshakes, `${key} established`, 1);
+  add(connections, key, 1);
+  let end = ends.get(key);
+  if (end === undefined) {
+    end = () => add(connections, key, -1);
+    ends.set(key, end);
+  }
+  return end;
+}
+
+/** A closure for each connection would be half a kilobyte. */
+const ends = new Map<string, () => void>();
+
+/** A handshake came to nothing. */
+export function countFailedHandshake(side: TransportSide, transport: string, error: unknown): void {
+  add(handshakes, `${side} ${transport} ${outcomeOf(error)}`, 1);
+}
+
+/** A stream failed. */
+export function countStreamFailure(error: unknown): void {
+  add(streamFailures, error instanceof PosternError ? error.code : 'other', 1);
+}
+
+function outcomeOf(error: unknown): HandshakeOutcome {
+  if (!(error instanceof PosternError)) return 'failed';
+  switch (error.code) {
+    case 'ERR_HANDSHAKE_REPLAYED':
+      return 'replayed';
+    case 'ERR_HANDSHAKE_REJECTED':
+      return 'rejected';
+    case 'ERR_HANDSHAKE_TIMED_OUT':
+      return 'timed_out';
+    case 'ERR_HANDSHAKE_CLOSED':
+      return 'closed';
+    default:
+      return 'failed';
+  }
+}
+
+function add(counts: Map<string, number>, key: string, count: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + count);
+}
