@@ -32,6 +32,10 @@ export function addCtl(
   };
 
   ctl
+    .command('status')
+    .description('Show what runs: one screen.')
+    .action(() => perform({ verb: 'status' }));
+  ctl
     .command('getconf')
     .description('Print the values in force of options, defaults included.')
     .argument('<key...>', 'options, like SocksPort')

@@ -1,6 +1,7 @@
 /** How `postern ctl` prints what it was told: tables for people, JSON for programs. */
 import type { AddressMapping, ConfEntry, ControlEvent } from '../control/messages.ts';
 import type { CommandContext } from './context.ts';
+import { type DaemonStatus, formatStatus } from './ctl-status.ts';
 import { formatTable } from './table.ts';
 
 /** Where results go. */
@@ -10,6 +11,7 @@ export interface CtlOutput {
   /** @param keys what was asked for: a person is told of those without a value */
   entries(keys: readonly string[], entries: readonly ConfEntry[]): void;
   mappings(mappings: readonly AddressMapping[]): void;
+  status(status: DaemonStatus): void;
   /**
    * One line for each event, with the time at which it came: JSON objects are one to a line, too.
    *
@@ -42,6 +44,10 @@ export function createCtlOutput({ stdout }: CommandContext, json: boolean): CtlO
       const pairs = mappings.map(({ original, replacement }) => [original.host, replacement.host]);
       if (json) writeJson(pairs.map(([from, to]) => ({ from, to })));
       else write(formatTable(pairs.map(([from, to]) => [from!, '→', to!])));
+    },
+    status(status) {
+      if (json) writeJson(status);
+      else write(formatStatus(status));
     },
     event(event, reason) {
       const now = new Date();

@@ -7,6 +7,7 @@ import { PosternError } from '../errors.ts';
 import { parseMappedAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { type ControlPlaceOptions, findControl } from './control-place.ts';
+import { readStatus } from './ctl-status.ts';
 import { createCtlOutput, type CtlOutput } from './ctl-output.ts';
 import { reportError, UsageError } from './report-error.ts';
 
@@ -20,6 +21,7 @@ export type CtlRequest =
   | { readonly verb: 'getconf'; readonly keys: readonly string[] }
   | { readonly verb: 'setconf'; readonly settings: readonly string[] }
   | { readonly verb: 'events'; readonly kinds: readonly string[] }
+  | { readonly verb: 'status' }
   | { readonly verb: 'saveconf' }
   | { readonly verb: 'signal'; readonly name: string }
   | { readonly verb: 'mapaddress'; readonly from: string; readonly to: string }
@@ -86,6 +88,8 @@ function parseRequest(request: CtlRequest): Action {
         }
       };
     }
+    case 'status':
+      return async (client, output, signal) => output.status(await readStatus(client, signal));
     case 'saveconf':
       return (client, _, signal) => client.saveConf({ signal });
     case 'signal': {

@@ -11,6 +11,7 @@ export type { Listener } from '../net/listener.ts';
 export type { Endpoint } from '../pt/address.ts';
 export { AddressMap, type AddressMapOptions, mappedAddress } from './address-map.ts';
 export type { ControlSecrets } from './authentication.ts';
+export { type DumpLine, parseDumpLine } from './dump.ts';
 export type { ControlEngine, EngineEvent } from './engine.ts';
 export {
   type AddressMapping,

@@ -8,6 +8,7 @@ import type { Configuration } from '../config/configuration.ts';
 import { type ConfigStore, readTorrc } from '../config/store.ts';
 import { parseTorrc } from '../config/torrc.ts';
 import { readEngine } from '../config/vocabulary.ts';
+import { formatDumpLine } from '../control/dump.ts';
 import type { ControlEngine, EngineEvent } from '../control/engine.ts';
 import type { MappedAddress, Signal } from '../control/messages.ts';
 import { systemRng } from '../crypto/rng.ts';
@@ -16,6 +17,7 @@ import type { BridgeLine } from '../pt/bridge-line.ts';
 import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { systemClock, systemTimers } from '../time.ts';
 import { unawaited } from '../unawaited.ts';
+import { version } from '../version.ts';
 import { ControlPart } from './control-part.ts';
 import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-options.ts';
 import { borrowDirectory, dataDirectory } from './data-directory.ts';
@@ -44,6 +46,7 @@ export class Daemon implements ControlEngine {
   readonly #lock: DirectoryLock;
   readonly #places: Places;
   readonly #stopping = new AbortController();
+  readonly #startedMs = performance.now();
   #state: 'running' | 'draining' | 'ended' = 'running';
   #resolveEnded!: (reason?: unknown) => void;
   #cancelEnd: (() => void) | undefined;
@@ -183,6 +186,7 @@ export class Daemon implements ControlEngine {
         return 'done';
       case 'dump':
         await this.#engine.dump();
+        this.#describe();
         return 'done';
       case 'debug':
         this.#log.setDebug();
@@ -308,6 +312,13 @@ export class Daemon implements ControlEngine {
   #leave(state: 'draining' | 'ended'): void {
     this.#state = state;
     this.#stopping.abort(endingError());
+  }
+
+  /** The last line of a dump. */
+  #describe(): void {
+    const seconds = Math.round((performance.now() - this.#startedMs) / 1000);
+    const { Engine: engine } = this.#store.current.values;
+    this.#log.write('notice', formatDumpLine({ kind: 'process', version, engine, seconds }));
   }
 
   #checkRunning(): void {

@@ -55,6 +55,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'tor-control',
   ],
   'index.ts': [...carrying, 'net', 'state'],
+  view: [...ground, 'control', 'time.ts'],
   check: [...carrying, 'index.ts', 'net', 'parent', 'state'],
   cli: [
     ...carrying,
@@ -67,6 +68,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'parent',
     'proxy',
     'state',
+    'view',
     'index.ts',
   ],
 };

@@ -3,6 +3,7 @@ import { systemClock, systemTimers } from '../../time.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { ConfigStore } from '../../config/store.ts';
 import { AddressMap } from '../../control/address-map.ts';
+import { type DumpLine, formatDumpLine } from '../../control/dump.ts';
 import type { AddressMapping, ConfEntry, MappedAddress } from '../../control/messages.ts';
 import { systemRng } from '../../crypto/rng.ts';
 import { slowSecretboxNotice } from '../../crypto/secretbox.ts';
@@ -133,22 +134,18 @@ class EmbeddedEngine implements Engine {
 
   dump(): void {
     const { circuits, links, streams } = this.#client;
-    const log = (text: string): void => this.#log.write('notice', text);
-    log(
-      `${links.all.length} links, ${circuits.all.length} circuits, ${streams.all.length} streams`,
-    );
-    for (const { bridge, streams: count } of links.all) {
-      log(`link to ${bridge.name}: ${count} streams`);
-    }
+    const log = (line: DumpLine): void => this.#log.write('notice', formatDumpLine(line));
+    const { server, isBridge } = this.#bridge;
+    log({ kind: 'counts', ...this.#figures() });
+    for (const link of links.all)
+      log({ kind: 'link', name: link.bridge.name, streams: link.streams });
     for (const { id, path, streams: count } of circuits.all) {
-      log(`circuit ${id} through ${path.map(({ name }) => name).join(', ')}: ${count} streams`);
+      log({ kind: 'circuit', id, path: path.map(({ name }) => name), streams: count });
     }
     for (const { id, target, circuit } of streams.all) {
-      const where = circuit === undefined ? 'waits for a circuit' : `is on circuit ${circuit}`;
-      log(`stream ${id} to ${this.#log.conceal(target)} ${where}`);
+      log({ kind: 'stream', id, target: this.#log.conceal(target), circuit });
     }
-    const { server, isBridge } = this.#bridge;
-    if (isBridge) log(`as a bridge: ${server.linkCount} links, ${server.streamCount} streams`);
+    if (isBridge) log({ kind: 'bridge', links: server.linkCount, streams: server.streamCount });
   }
 
   #figures(): Figures {
