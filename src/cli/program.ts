@@ -9,6 +9,7 @@ import { version } from '../version.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
 import { addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
+import type { DoctorOptions } from './doctor/run.ts';
 import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
 import { reportError, UsageError } from './report-error.ts';
 import type { RunOptions } from './run.ts';
@@ -180,6 +181,17 @@ function buildProgram(
     });
 
   addCheck(program, context, setExitCode);
+
+  program
+    .command('doctor')
+    .description('Look for what is wrong with this machine or a torrc, and say what mends it.')
+    .option('-f, --file <torrc>', 'look at this configuration, too, and check its bridges')
+    .option('--json', 'print JSON instead of lines')
+    .addHelpText('after', EXIT_CODES_HELP)
+    .action(async (options: DoctorOptions) => {
+      setExitCode(await (await import('./doctor/run.ts')).run(context, options));
+    });
+
   addCtl(program, context, setExitCode);
 
   program

@@ -189,7 +189,7 @@ function keyOf(plugin: TransportPlugin, upstreamKey: string): string {
 }
 
 /** The one proxy that is set; the configuration allows no second. */
-function upstreamProxy(values: OptionValues): UpstreamProxy | undefined {
+export function upstreamProxy(values: OptionValues): UpstreamProxy | undefined {
   const { Socks4Proxy, Socks5Proxy, HTTPSProxy } = values;
   if (Socks4Proxy !== undefined) return { type: 'socks4a', endpoint: Socks4Proxy };
   if (Socks5Proxy !== undefined) {
