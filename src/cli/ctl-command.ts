@@ -12,17 +12,8 @@ export function addCtl(
   const ctl = program
     .command('ctl')
     .description('Control a running daemon over its control port (TC).')
-    .helpCommand(false)
-    .option(
-      '--control <address>',
-      'address:port or unix:/path (default: as the torrc says, else 127.0.0.1:9051)',
-    )
-    .option('-f, --file <torrc>', 'find control port and cookie in the torrc of the daemon')
-    .option(
-      '--cookie <file>',
-      'prove it with the cookie in this file (default: the usual one, where it is)',
-    )
-    .option('--password-file <file>', 'prove it with the passphrase in this file')
+    .helpCommand(false);
+  addControlOptions(ctl)
     .option('--json', 'print JSON instead of tables')
     .addHelpText('afterAll', EXIT_CODES_HELP);
 
@@ -69,4 +60,19 @@ export function addCtl(
     .command('mappings')
     .description('Print the mappings of addresses in force.')
     .action(() => perform({ verb: 'mappings' }));
+}
+
+/** The options that say where a daemon is controlled, and what opens it. */
+export function addControlOptions(verb: Command): Command {
+  return verb
+    .option(
+      '--control <address>',
+      'address:port or unix:/path (default: as the torrc says, else 127.0.0.1:9051)',
+    )
+    .option('-f, --file <torrc>', 'find control port and cookie in the torrc of the daemon')
+    .option(
+      '--cookie <file>',
+      'prove it with the cookie in this file (default: the usual one, where it is)',
+    )
+    .option('--password-file <file>', 'prove it with the passphrase in this file');
 }

@@ -56,7 +56,9 @@ export function formatStatus({ lines, options, mappings }: DaemonStatus): string
           ['postern', `${process.version}, engine ${process.engine}`],
           ['running for', formatSeconds(process.seconds)],
         ]),
-    ...options.filter(({ value }) => value !== '').map(({ key, value }) => [key, value]),
+    ...options
+      .filter(({ value }) => value !== '' && value !== '0')
+      .map(({ key, value }) => [key, value]),
     ...(counts === undefined
       ? []
       : [

@@ -6,8 +6,9 @@ import { addCheck } from './check/command.ts';
 import { nearestName } from '../config/near-miss.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
+import type { ControlOptions } from './connect-control.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
-import { addCtl } from './ctl-command.ts';
+import { addControlOptions, addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
 import type { DoctorOptions } from './doctor/run.ts';
 import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
@@ -193,6 +194,18 @@ function buildProgram(
     });
 
   addCtl(program, context, setExitCode);
+
+  addControlOptions(program.command('top'))
+    .description('Watch a running daemon on the terminal, over its control port.')
+    .addHelpText(
+      'after',
+      '\nKeys: 1-6 or tab the page, / a filter, p pause, s a signal (after a question), q quit.\n' +
+        'Where its output is no terminal it prints a line each second.\n' +
+        EXIT_CODES_HELP,
+    )
+    .action(async (options: ControlOptions) => {
+      setExitCode(await (await import('./top/run.ts')).run(context, options));
+    });
 
   program
     .command('hash-password')

@@ -88,7 +88,7 @@ const impure: ReadonlySet<string> = new Set([
 ]);
 
 /** The drivers of rooms that are pure otherwise: `node.ts`, or the files of a folder `node`. */
-const driver = /^src\/(?:config|control|mux|tor-control)\/node(?:\.ts$|\/)/;
+const driver = /^src\/(?:config|control|mux|view|tor-control)\/node(?:\.ts$|\/)/;
 
 function isImpure(path: string): boolean {
   return impure.has(roomOf(path)) || driver.test(path);
