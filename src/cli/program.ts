@@ -10,6 +10,7 @@ import type { ControlOptions } from './connect-control.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
 import { addControlOptions, addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
+import type { DashboardVerbOptions } from './dashboard/run.ts';
 import type { DoctorOptions } from './doctor/run.ts';
 import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
 import { reportError, UsageError } from './report-error.ts';
@@ -205,6 +206,14 @@ function buildProgram(
     )
     .action(async (options: ControlOptions) => {
       setExitCode(await (await import('./top/run.ts')).run(context, options));
+    });
+
+  addControlOptions(program.command('dashboard'))
+    .description('Watch a running daemon in a browser of this machine, over its control port.')
+    .option('--listen <address:port>', 'where the page is served, on loopback', '127.0.0.1:0')
+    .addHelpText('after', '\nThe address of the page is printed on stdout.\n' + EXIT_CODES_HELP)
+    .action(async (options: DashboardVerbOptions) => {
+      setExitCode(await (await import('./dashboard/run.ts')).run(context, options));
     });
 
   program

@@ -42,6 +42,8 @@ export class ViewModel {
   /** How many seconds of it have come in all. */
   seconds = 0;
   readonly log: { readonly epochMs: number; readonly message: string }[] = [];
+  /** How many lines of it have come in all. */
+  lines = 0;
   process: Extract<DumpLine, { kind: 'process' }> | undefined;
   bridge: Extract<DumpLine, { kind: 'bridge' }> | undefined;
 
@@ -93,6 +95,7 @@ export class ViewModel {
   #log(message: string, epochMs: number): void {
     const line = parseDumpLine(message);
     if (line !== undefined) this.#applyDump(line);
+    this.lines += 1;
     this.log.push({ epochMs, message });
     if (this.log.length > LOG_LINES) this.log.shift();
   }

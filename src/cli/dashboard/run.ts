@@ -1,0 +1,87 @@
+/** `postern dashboard`: a running daemon in the browser, over its control port. */
+import { optionTable } from '../../config/options.ts';
+import { type ConfEntry, ControlRefusal } from '../../control/messages.ts';
+import type { ControlClient } from '../../control/node/client.ts';
+import { randomBytes, systemRng } from '../../crypto/rng.ts';
+import type { Listener } from '../../net/listener.ts';
+import { formatEndpoint, isLoopback } from '../../pt/address.ts';
+import { Follower } from '../../view/node.ts';
+import { parseListenAddress } from '../arguments.ts';
+import { connectToDaemon, type ControlOptions } from '../connect-control.ts';
+import { type CommandContext, ExitCode, say } from '../context.ts';
+import { reportError, UsageError } from '../report-error.ts';
+import { readAssets } from './assets.ts';
+import { PageEvents } from './events.ts';
+import { serveDashboard } from './server.ts';
+
+/** The options of `postern dashboard`. */
+export interface DashboardVerbOptions extends ControlOptions {
+  readonly listen: string;
+}
+
+export async function run(context: CommandContext, options: DashboardVerbOptions): Promise<number> {
+  const endpoint = parseListenAddress('--listen', options.listen);
+  if (!isLoopback(endpoint.host)) {
+    throw new UsageError('--listen takes an address of this machine’s own, like 127.0.0.1:8080');
+  }
+  const signal = context.stop.drain;
+  const client = await connectToDaemon(context, options, signal);
+  if (typeof client === 'number') return client;
+  const follower: Follower = new Follower({ client, signal, onChange: () => events.tell() });
+  const events = new PageEvents(follower, options.control);
+  const token = randomBytes(systemRng, 16).toString('hex');
+  let listener: Listener;
+  try {
+    listener = await serveDashboard({
+      endpoint,
+      token,
+      assets: await readAssets(),
+      onEvents: (response) => events.add(response),
+      configuration: () => readConfiguration(client, signal),
+    });
+  } catch (error) {
+    await client.close();
+    return reportError(context, error, `no dashboard on ${options.listen}`);
+  }
+  context.stdout.write(`http://${formatEndpoint(listener.endpoint)}/${token}/\n`);
+  say(context, 'Open this address in a browser of this machine; whoever has it sees what you see.');
+  await follower.run();
+  events.close();
+  listener.abort();
+  return ExitCode.ok;
+}
+
+/** Options whose value is a secret, or may hold one. */
+const secretOptions: ReadonlySet<string> = new Set([
+  'HashedControlPassword',
+  'HTTPSProxyAuthenticator',
+  'Socks5ProxyPassword',
+  'ServerTransportOptions',
+]);
+
+/** All that there is, or what a Tor knows of it. */
+async function readConfiguration(
+  client: ControlClient,
+  signal: AbortSignal,
+): Promise<readonly ConfEntry[]> {
+  const keys = Object.keys(optionTable);
+  const entries = await client.getConf(keys, { signal }).catch((error: unknown) => {
+    if (!(error instanceof ControlRefusal)) throw error;
+    return eachOf(client, keys, signal);
+  });
+  return keys.flatMap((key) => {
+    const found = entries.filter((entry) => entry.key === key);
+    if (found.length === 0) return [{ key, value: '' }];
+    return found.map(({ value }) => ({ key, value: secretOptions.has(key) ? '(secret)' : value }));
+  });
+}
+
+/** One after another: a Tor refuses those that it does not have. */
+async function eachOf(
+  client: ControlClient,
+  keys: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly ConfEntry[]> {
+  const answers = await Promise.allSettled(keys.map((key) => client.getConf([key], { signal })));
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+}
