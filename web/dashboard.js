@@ -232,7 +232,9 @@ function chooseTheme(theme) {
 byId('stream-filter').addEventListener('input', () => state !== undefined && showState());
 byId('log-filter').addEventListener('input', showLog);
 byId('option-filter').addEventListener('input', showOptions);
-byId('reload').addEventListener('click', readOptions);
+byId('reload').addEventListener('click', () => {
+  readOptions().catch(() => {});
+});
 byId('theme').addEventListener('change', ({ target }) => chooseTheme(target.value));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawPlot);
 new ResizeObserver(() =>
