@@ -158,6 +158,8 @@ class AcceptedStreams {
   readonly #options: TransportServerOptions;
   readonly #open = new Set<Duplex>();
   readonly #forget: (this: Duplex) => void;
+  /** The same for all of them. */
+  #countEnd: () => void = () => {};
   /** Set once it is closing: called when the last stream has ended. */
   #onEmpty: (() => void) | undefined;
 
@@ -166,6 +168,7 @@ class AcceptedStreams {
     // One function for all streams: a closure each would be half a kilobyte.
     const forget = (stream: Duplex): void => {
       this.#open.delete(stream);
+      this.#countEnd();
       if (this.#open.size === 0) this.#onEmpty?.();
     };
     this.#forget = function (this: Duplex) {
@@ -186,7 +189,7 @@ class AcceptedStreams {
     const { transport, onConnection, onFault = warnOfFault } = this.#options;
     this.#open.add(stream);
     stream.once('close', this.#forget);
-    stream.once('close', beginConnection('server', transport.name));
+    this.#countEnd = beginConnection('server', transport.name);
     unawaited(
       () => onConnection(stream, wire),
       (error) => {

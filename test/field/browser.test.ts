@@ -184,6 +184,7 @@ describe(
       );
       const place = formatEndpoint(client.engine.endpoints.control[0]!);
       const command = startCommand(['dashboard', '--control', place]);
+      t.after(() => command.stop());
       const [url] = await command.stdout.match(/http:\S+/);
       const { origin, port } = new URL(url);
       const status = async (
