@@ -67,6 +67,8 @@ export class Ways {
     const dial = bridgeDialer(bridge, {
       transports: new TransportRegistry([observed]),
       dial: this.#observedDial(course),
+      // What silence can mean is in the report.
+      onNotice: () => {},
       ...(upstreamProxy !== undefined && { upstreamProxy }),
     });
     return () => dial(bridge.endpoint, { signal: course.signal });

@@ -1,29 +1,33 @@
 /** The way to a daemon's control port, for the verbs that follow one. */
 import { ControlRefusal } from '../control/messages.ts';
 import { connectControl, type ControlClient } from '../control/node/client.ts';
-import { parseControlAddress } from './arguments.ts';
-import { type CommandContext, ExitCode } from './context.ts';
-import { type ControlSecretOptions, readControlSecret } from './control-secret.ts';
+import { formatEndpoint } from '../pt/address.ts';
+import { type CommandContext, ExitCode, say } from './context.ts';
+import { type ControlPlaceOptions, findControl } from './control-place.ts';
 import { reportError } from './report-error.ts';
 
-/** Where it is, and what opens it. */
-export interface ControlOptions extends ControlSecretOptions {
-  readonly control: string;
+/** A daemon that has let us in. */
+export interface ConnectedDaemon {
+  readonly client: ControlClient;
+  /** Where it is, for people. */
+  readonly place: string;
 }
 
-/** @returns the client, or the exit code when that was told why there is none */
+/** @returns the daemon, or the exit code when it was told why there is none */
 export async function connectToDaemon(
   context: CommandContext,
-  options: ControlOptions,
+  options: ControlPlaceOptions,
   signal: AbortSignal,
-): Promise<ControlClient | number> {
-  const address = parseControlAddress('--control', options.control);
-  const secret = await readControlSecret(options);
+): Promise<ConnectedDaemon | number> {
+  const { address, secret, whenRefused } = await findControl(context, options);
+  const place = 'host' in address ? formatEndpoint(address) : address.socketPath;
   try {
-    return await connectControl(address, { signal, ...(secret !== undefined && { secret }) });
+    const given = secret === undefined ? {} : { secret };
+    return { client: await connectControl(address, { signal, ...given }), place };
   } catch (error) {
     if (signal.aborted) return ExitCode.ok;
-    const what = error instanceof ControlRefusal ? 'the daemon refuses' : undefined;
-    return reportError(context, error, what ?? `cannot control the daemon at ${options.control}`);
+    const exitCode = reportError(context, error, `cannot control the daemon at ${place}`);
+    if (error instanceof ControlRefusal) say(context, `  ${whenRefused}`);
+    return exitCode;
   }
 }

@@ -6,7 +6,7 @@ import { addCheck } from './check/command.ts';
 import { nearestName } from '../config/near-miss.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
-import type { ControlOptions } from './connect-control.ts';
+import type { ControlPlaceOptions } from './control-place.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
 import { addControlOptions, addCtl } from './ctl-command.ts';
 import type { DemoOptions } from './demo.ts';
@@ -204,7 +204,7 @@ function buildProgram(
         'Where its output is no terminal it prints a line each second.\n' +
         EXIT_CODES_HELP,
     )
-    .action(async (options: ControlOptions) => {
+    .action(async (options: ControlPlaceOptions) => {
       setExitCode(await (await import('./top/run.ts')).run(context, options));
     });
 

@@ -7,12 +7,14 @@ import type { Listener } from '../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import type { DaemonLog } from './log.ts';
 import { type Change, type Part, simpleChange } from './part.ts';
+import type { Places } from './places.ts';
 import { forOption, numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the part is given. */
 export interface MetricsPartOptions {
   readonly log: DaemonLog;
   readonly figures: () => Figures;
+  readonly places: Places;
 }
 
 /** Serves the figures where the configuration says, to whom it says. */
@@ -23,11 +25,12 @@ export class MetricsPart implements Part {
 
   constructor(options: MetricsPartOptions) {
     this.#options = options;
-    this.#listeners = new Resources(
-      (listener) => listener.abort(),
-      (error) =>
-        options.log.write('err', `MetricsPort does not open again: ${describeError(error)}`),
-    );
+    const { log, places } = options;
+    this.#listeners = new Resources((listener) => listener.abort(), {
+      places,
+      onLost: (error) =>
+        log.write('err', `MetricsPort does not open again: ${describeError(error)}`),
+    });
   }
 
   /** Where it listens. */

@@ -11,10 +11,12 @@ import type { Place } from './places.ts';
  */
 export function placesIn(values: OptionValues, home: string): readonly Place[] {
   const { SocksPort, HTTPTunnelPort, ControlPort, ControlSocket, ORPort, ExtORPort } = values;
+  const { MetricsPort } = values;
   const places: readonly (Place | undefined)[] = [
     ...SocksPort,
     ...HTTPTunnelPort,
     ...ControlPort,
+    ...MetricsPort,
     ...[ControlSocket ?? []].flat(),
     ...[ORPort, ExtORPort],
     ...serverPlugins(values).flatMap(({ transports }) =>

@@ -94,7 +94,12 @@ class ForwardProxy {
           this.#serve(
             transport,
             application,
-            throughTransport(this.#dial, createSession, this.#tellSilence(transport), transport.name),
+            throughTransport(
+              this.#dial,
+              createSession,
+              this.#tellSilence(transport),
+              transport.name,
+            ),
           ),
         onFailure: (error) => this.#logFailure(transport, error),
       },

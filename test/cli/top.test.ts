@@ -123,7 +123,8 @@ test('the terminal is left as it was found', () => {
   assert.deepEqual(keys, ['q', 'up', 'escape', 'enter', 'backspace']);
   assert.deepEqual(raw, [true, false]);
   let written = '';
-  for (let chunk: unknown; (chunk = screen.read()) !== null;) written += String(chunk);
+  for (let chunk: unknown; (chunk = screen.read()) !== null;)
+    written += (chunk as Buffer).toString();
   for (const mode of ['?1049', '?25', '?7']) {
     const last = written.match(new RegExp(`\\x1b\\[\\${mode}[hl]`, 'g'))!;
     assert.equal(last.length, 2, mode);

@@ -8,7 +8,7 @@ export interface Asset {
   readonly body: Buffer;
 }
 
-/** By the name in the URL. From here to the package's root it is as far in the build. */
+/** By the name in the URL. Ours lie in the package's root, wherever this file has come to in the build. */
 const places: Readonly<Record<string, readonly [type: string, url: () => string]>> = {
   '': ['text/html', () => ours('index.html')],
   'dashboard.css': ['text/css', () => ours('dashboard.css')],
@@ -18,7 +18,7 @@ const places: Readonly<Record<string, readonly [type: string, url: () => string]
 };
 
 function ours(name: string): string {
-  return new URL(`../../../../web/${name}`, import.meta.url).href;
+  return new URL(`web/${name}`, import.meta.resolve('postern/package.json')).href;
 }
 
 /** Reads them all: what is missing shows at the start. */

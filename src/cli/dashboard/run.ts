@@ -7,7 +7,8 @@ import type { Listener } from '../../net/listener.ts';
 import { formatEndpoint, isLoopback } from '../../pt/address.ts';
 import { Follower } from '../../view/node.ts';
 import { parseListenAddress } from '../arguments.ts';
-import { connectToDaemon, type ControlOptions } from '../connect-control.ts';
+import { connectToDaemon } from '../connect-control.ts';
+import type { ControlPlaceOptions } from '../control-place.ts';
 import { type CommandContext, ExitCode, say } from '../context.ts';
 import { reportError, UsageError } from '../report-error.ts';
 import { readAssets } from './assets.ts';
@@ -15,7 +16,7 @@ import { PageEvents } from './events.ts';
 import { serveDashboard } from './server.ts';
 
 /** The options of `postern dashboard`. */
-export interface DashboardVerbOptions extends ControlOptions {
+export interface DashboardVerbOptions extends ControlPlaceOptions {
   readonly listen: string;
 }
 
@@ -25,10 +26,11 @@ export async function run(context: CommandContext, options: DashboardVerbOptions
     throw new UsageError('--listen takes an address of this machine’s own, like 127.0.0.1:8080');
   }
   const signal = context.stop.drain;
-  const client = await connectToDaemon(context, options, signal);
-  if (typeof client === 'number') return client;
+  const daemon = await connectToDaemon(context, options, signal);
+  if (typeof daemon === 'number') return daemon;
+  const { client, place } = daemon;
   const follower: Follower = new Follower({ client, signal, onChange: () => events.tell() });
-  const events = new PageEvents(follower, options.control);
+  const events = new PageEvents(follower, place);
   const token = randomBytes(systemRng, 16).toString('hex');
   let listener: Listener;
   try {

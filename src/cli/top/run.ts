@@ -5,24 +5,26 @@ import { describeError } from '../../errors.ts';
 import { unawaited } from '../../unawaited.ts';
 import { Follower } from '../../view/node.ts';
 import { type CommandContext, ExitCode } from '../context.ts';
-import { connectToDaemon, type ControlOptions } from '../connect-control.ts';
+import { connectToDaemon } from '../connect-control.ts';
+import type { ControlPlaceOptions } from '../control-place.ts';
 import { initialState, pressKey, type State } from './keys.ts';
 import { renderScreen } from './screen.ts';
 import { Terminal } from './terminal.ts';
 
-export async function run(context: CommandContext, options: ControlOptions): Promise<number> {
+export async function run(context: CommandContext, options: ControlPlaceOptions): Promise<number> {
   const ending = new AbortController();
   const end = (): void => ending.abort();
   context.stop.drain.addEventListener('abort', end);
   if (context.stop.drain.aborted) end();
   const stopListening = context.onSignal('SIGHUP', end);
   try {
-    const client = await connectToDaemon(context, options, ending.signal);
-    if (typeof client === 'number') return client;
+    const daemon = await connectToDaemon(context, options, ending.signal);
+    if (typeof daemon === 'number') return daemon;
+    const { client, place } = daemon;
     const isTerminal = (stream: Readable | Writable): boolean =>
       (stream as { isTTY?: boolean }).isTTY === true;
     if (isTerminal(context.stdout) && isTerminal(context.stdin)) {
-      await onTerminal(context, client, options.control, ending);
+      await onTerminal(context, client, place, ending);
     } else {
       await inLines(context, client, ending);
     }

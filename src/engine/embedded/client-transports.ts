@@ -136,7 +136,8 @@ export class ClientTransports {
       const createSession = builtin.client(args, this.#options.environment);
       const onSilence = (text: string): void =>
         this.#options.log.write('warn', text, `${transport} silence`);
-      const through = (dial: Dialer): Dialer => throughTransport(dial, createSession, onSilence, transport);
+      const through = (dial: Dialer): Dialer =>
+        throughTransport(dial, createSession, onSilence, transport);
       const warning = warningOfUnknown(builtin, 'client', args);
       return { direct: through(outward), through, warning };
     }

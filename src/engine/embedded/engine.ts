@@ -64,7 +64,7 @@ class EmbeddedEngine implements Engine {
     });
     this.#bridge = new BridgePart({ ...common, environment: { rng, clock } });
     const figures = (): Figures => this.#figures();
-    this.#metrics = new MetricsPart({ log, figures });
+    this.#metrics = new MetricsPart({ log, figures, places });
     this.#parts = [bandwidth, this.#client, this.#bridge, this.#metrics];
     this.#stopHeartbeat = startHeartbeat({ events, timers, log, figures });
   }
