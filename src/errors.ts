@@ -322,6 +322,53 @@ const table = {
     summary: 'The address cannot be listened on.',
     remedy: 'Use an address of this machine; a port below 1024 needs the right to bind it.',
   },
+  ERR_TLS_UNTRUSTED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'Nobody whom this machine trusts has signed the certificate of the other end.',
+    remedy:
+      'Someone may be in between: try from another network. A bridge with a certificate of its own says so by `cert=` in its line; roots of your own go into the file that SSL_CERT_FILE names.',
+    socksReply: 0x02,
+  },
+  ERR_TLS_EXPIRED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'The certificate of the other end is over, or does not hold yet.',
+    remedy:
+      'Check the clock of this machine; if it is right, only the bridge’s operator can renew the certificate: try another bridge.',
+    socksReply: 0x02,
+  },
+  ERR_TLS_NAME: {
+    side: 'remote',
+    retry: 'never',
+    summary: 'The certificate of the other end is for another name.',
+    remedy:
+      'Copy the bridge line again, whole: `servername`, `sni-imitation` and `cert-domain` decide what the certificate must be for.',
+    socksReply: 0x02,
+  },
+  ERR_TLS_PIN: {
+    side: 'remote',
+    retry: 'never',
+    summary:
+      'The certificates of the other end are not those that `cert` in the bridge line stands for.',
+    remedy: 'Someone may be in between, or the bridge has a new certificate: get its line anew.',
+    socksReply: 0x02,
+  },
+  ERR_TLS_FAILED: {
+    side: 'remote',
+    retry: 'later',
+    summary: 'TLS could not be agreed on with the other end, or it speaks something else.',
+    remedy:
+      'Check that the port in the bridge line is that of a web server with TLS; the path may be censored: try another bridge.',
+    socksReply: 0x05,
+  },
+  ERR_TLS_CERTIFICATE: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The certificate or the key of this server cannot be read or used.',
+    remedy:
+      'Give PEM files that this user may read: `tls-cert` with the chain, the own certificate first, and `tls-key` with its key.',
+  },
 
   ERR_SOCKET_PATH: {
     side: 'local',
@@ -405,6 +452,15 @@ const table = {
     retry: 'later',
     summary: 'The peer closed the connection during the transport’s handshake.',
     remedy: 'Check the bridge line; if it is right, the path may be censored: try another bridge.',
+    socksReply: 0x05,
+  },
+  ERR_UPGRADE_REFUSED: {
+    side: 'remote',
+    retry: 'later',
+    summary:
+      'The web server of a webtunnel bridge answered, and did not let the bridge have the connection.',
+    remedy:
+      'Read the status in the message; if the bridge line is its current one, only the bridge’s operator can mend it: try another bridge.',
     socksReply: 0x05,
   },
   ERR_FRAME_MALFORMED: {

@@ -9,6 +9,7 @@ import { systemRng } from './crypto/rng.ts';
 import { PosternError } from './errors.ts';
 import type { Dialer } from './net/dialer.ts';
 import { createDirectDialer } from './net/direct-dialer.ts';
+import { openFolder } from './net/folder.ts';
 import { startTransportServer } from './net/transport-server.ts';
 import { throughTransport } from './net/transport-stream.ts';
 import { createUpstreamDialer } from './net/upstream-dialer.ts';
@@ -45,7 +46,7 @@ export interface BridgeDialerOptions {
    * for two processes at the same time. Without it they are kept until this process ends.
    */
   readonly stateDir?: string;
-  /** Hears what it can mean that a bridge is silent; else it is a Node warning. */
+  /** Hears of arguments without effect, and what it can mean that a bridge is silent; else it is a Node warning. */
   readonly onNotice?: (notice: string) => void;
   /** How long one connection may take in all; without it, each step of it has a limit of its own. */
   readonly timeoutMs?: number;
@@ -90,6 +91,7 @@ export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = 
     rng: systemRng,
     clock: systemClock,
     state: openClientState(options.stateDir),
+    notify: options.onNotice ?? warnOfNotice,
   };
   const createSession = transports.get(bridge.transport).client(bridge.args, environment);
   const { dial = createDirectDialer() } = options;
@@ -202,6 +204,7 @@ export async function listen(
         rng: systemRng,
         clock: systemClock,
         state,
+        openFolder,
         notify: options.onNotice ?? warnOfNotice,
       },
       onConnection: (stream) => onConnection(stream),
@@ -219,7 +222,7 @@ export async function listen(
     return {
       bridgeLine: bridgeLines[0]!,
       bridgeLines,
-      address: running.endpoint,
+      address: running.listening,
       close,
       abort: () => running.abort(),
       closed,

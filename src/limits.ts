@@ -132,6 +132,55 @@ const table = {
       'A peer that reads nothing would make each direction of its connection grow without end.',
   },
 
+  tlsHandshakeMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A peer that begins TLS and says no more would hold its socket for ever.',
+  },
+  certificateCheckMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards:
+      'A certificate that was renewed in its file would be used late, after the old one’s end.',
+  },
+
+  // src/transports/webtunnel
+  upgradeMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A web server that never answers would hold its SOCKS client without end.',
+  },
+  webHeadBytes: {
+    value: 32_768,
+    unit: 'bytes',
+    guards: 'A request or an answer whose head never ends would fill the memory.',
+  },
+  webLineBytes: {
+    value: 8_192,
+    unit: 'bytes',
+    guards: 'One line of a request could be the whole of it; nginx has the same limit.',
+  },
+  webHeadMs: {
+    value: 60_000,
+    unit: 'ms',
+    guards: 'A client that never ends its request would hold its socket for ever.',
+  },
+  webIdleMs: {
+    value: 75_000,
+    unit: 'ms',
+    guards: 'A client that was answered and asks no more would hold its socket for ever.',
+  },
+  webRequests: {
+    value: 1_000,
+    unit: 'count',
+    guards: 'One connection could ask a web site for pages without end.',
+  },
+  webBodyBytes: {
+    value: 1_048_576,
+    unit: 'bytes',
+    guards: 'A client could send without end what nobody reads.',
+  },
+
   // src/proxy
   pendingSocksRequests: {
     value: 8192,

@@ -7,6 +7,11 @@ export interface Clock {
 /** The machine's own clock. */
 export const systemClock: Clock = { epochMs: () => Date.now() };
 
+/** A moment, in milliseconds since the Unix epoch, as a date. */
+export function dateOf(epochMs: number): Date {
+  return new Date(epochMs);
+}
+
 /** Where waiting comes from, handed in so that tests can turn the hands. */
 export interface Timers {
   /** Calls back after so long. @returns cancels it; harmless when it has run */

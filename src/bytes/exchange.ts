@@ -22,6 +22,13 @@ export interface Exchange<Result> {
 export type ExchangeAction<Result> =
   /** Put bytes on the wire, in one write. */
   | { readonly type: 'send'; readonly bytes: Uint8Array }
+  /** From now on the other end has so long, instead of what it had left. */
+  | { readonly type: 'patience'; readonly ms: number }
+  /**
+   * Once all that was sent is on its way, do work that takes its time, and then what it came to. Nothing is
+   * handed in until then. The work is done whatever becomes of the connection.
+   */
+  | { readonly type: 'wait'; readonly work: () => Promise<readonly ExchangeAction<Result>[]> }
   /**
    * This side has heard all that it waits for. `leftover`, owned, is what came behind it: the start of
    * the payload.

@@ -6,7 +6,8 @@ import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import type { Listener } from '../net/listener.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
-import { isUnspecified } from '../pt/address.ts';
+import { formatEndpoint, isUnspecified } from '../pt/address.ts';
+import type { KeyValues } from '../pt/key-value.ts';
 import { relay } from '../net/relay.ts';
 import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { checkServerOptions } from '../transports/argument-names.ts';
@@ -30,15 +31,27 @@ export interface BridgeOptions {
   readonly forward: string;
   readonly transport: string;
   readonly option?: readonly string[];
+  readonly url?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly site?: string;
   readonly state?: string;
   readonly public?: readonly string[];
   readonly metrics?: string;
 }
 
+/** What has an option of its own and is the transport's as well. */
+function webOptions({ url, tlsCert, tlsKey, site }: BridgeOptions): KeyValues {
+  const given = { url, 'tls-cert': tlsCert, 'tls-key': tlsKey, site };
+  return Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+}
+
 export async function run(context: CommandContext, options: BridgeOptions): Promise<number> {
   const endpoint = parseListenAddress('--listen', options.listen);
   const target = parseForwardTarget('--forward', options.forward);
-  const transportOptions = parseOptions(options.option ?? []);
+  const transportOptions = [...parseOptions(options.option ?? []), ...webOptions(options)];
   const publicAddresses = parsePublicAddresses(options.public ?? []);
   const metricsEndpoint = parseMetricsAddress(options.metrics);
   const stateDir =
@@ -85,7 +98,8 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
   if (slowSecretboxNotice !== undefined) say(context, `Note: ${slowSecretboxNotice}`);
   const { host } = bridge.address;
-  if (isUnspecified(host) && publicAddresses.length === 0) {
+  const isInLine = bridge.bridgeLines.some((line) => line.includes(formatEndpoint(bridge.address)));
+  if (isInLine && isUnspecified(host) && publicAddresses.length === 0) {
     const which =
       host === '::' ? '0.0.0.0 and [::] in the bridge lines' : `${host} in the bridge line`;
     say(context, `Replace ${which} by this machine's public address, or give it: --public ADDRESS`);

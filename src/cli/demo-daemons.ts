@@ -16,6 +16,7 @@ import { type Endpoint, formatEndpoint } from '../pt/address.ts';
 import { formatBridgeLine } from '../pt/bridge-line.ts';
 import { createSocksClient } from '../socks/client.ts';
 import type { CommandContext } from './context.ts';
+import { demoServer } from './demo-server.ts';
 import type { Display } from './display.ts';
 import { ownName } from './own-name.ts';
 
@@ -44,10 +45,14 @@ export async function startDemoDaemons(
 ): Promise<DemoDaemons> {
   display.line('');
   display.line('Two daemons, as `postern run -f torrc` starts them, and the control port of one:');
+  const { bindAddress, options } = await demoServer(transport);
   const bridge = await startDaemon(context, join(directory, 'bridge'), [
     'SocksPort 0',
     `ServerTransportPlugin ${transport} builtin`,
-    `ServerTransportListenAddr ${transport} 127.0.0.1:0`,
+    `ServerTransportListenAddr ${transport} ${formatEndpoint(bindAddress)}`,
+    ...(options.length === 0
+      ? []
+      : [`ServerTransportOptions ${transport} ${options.map((pair) => pair.join('=')).join(' ')}`]),
     // The page is on this machine; a bridge leads to no private address unless it is told to.
     'ExitPolicyRejectPrivate 0',
     'ShutdownWaitLength 0',

@@ -9,6 +9,7 @@ import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environ
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { startDemoDaemons } from './demo-daemons.ts';
 import { serveLive } from './demo-live.ts';
+import { demoServer } from './demo-server.ts';
 import { startDemoService } from './demo-service.ts';
 import { download, type TransferResult, upload } from './demo-transfer.ts';
 import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
@@ -52,7 +53,7 @@ async function show(
   await using bridgeProgram = await startChild('bridge', context, display, {
     role: 'server',
     stateLocation: state.path,
-    transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+    transports: [{ name: transport, ...(await demoServer(transport)) }],
     orPort: service.endpoint,
   });
   const bridge = await bridgeProgram.child();

@@ -125,6 +125,10 @@ function buildProgram(
       'an option of the transport, like iat-mode=1; may be repeated',
       collect,
     )
+    .option('--url <url>', 'webtunnel: the web server and the secret path, https://host/path')
+    .option('--tls-cert <file>', 'webtunnel alone: the chain of certificates, or self-signed')
+    .option('--tls-key <file>', 'webtunnel alone: the key of the certificate')
+    .option('--site <directory>', 'webtunnel alone: what all others find there')
     .option('--public <address>', 'for the bridge line; again for the other family', collect)
     .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
     .option('--metrics <address:port>', METRICS_HELP)

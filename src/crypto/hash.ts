@@ -73,3 +73,8 @@ const NOTHING = new Uint8Array(0);
 export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
+
+/** SHA-1, which old protocols ask for where no secret depends on it: 20 bytes, owned. */
+export function sha1(bytes: Uint8Array): Buffer {
+  return Buffer.from(hash('sha1', bytes, 'binary'), 'latin1');
+}

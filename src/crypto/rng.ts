@@ -41,6 +41,17 @@ export function randomBytes(rng: Rng, count: number): Buffer {
   return bytes;
 }
 
+/** `count` uniform random bytes of 0x20..0x7e, the printable ones of ASCII; owned. */
+export function randomPrintable(rng: Rng, count: number): Buffer {
+  const bytes = randomBytes(rng, count);
+  for (let index = 0; index < count; index += 1) {
+    let value = bytes[index]! & 0x7f;
+    while (value < 0x20 || value === 0x7f) value = randomInteger(rng, 0, 0x7f);
+    bytes[index] = value;
+  }
+  return bytes;
+}
+
 /** A uniform integer of `minimum`..`maximum`, both included; the range spans less than 2^32. */
 export function randomInteger(rng: Rng, minimum: number, maximum: number): number {
   const span = maximum - minimum + 1;

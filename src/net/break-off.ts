@@ -5,10 +5,25 @@ import type { Duplex } from 'node:stream';
 export function breakOff(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
-  const knowsReset = stream instanceof Socket && stream.localAddress !== undefined;
-  if (knowsReset && !isEnding(stream)) stream.resetAndDestroy();
-  else stream.destroy(error);
+  const wire = wireOf(stream);
+  const knowsReset = wire instanceof Socket && wire.localAddress !== undefined;
+  if (!knowsReset || isEnding(stream)) stream.destroy(error);
+  else if (wire === stream) wire.resetAndDestroy();
+  // Not from inside of what TLS is doing: Node 20 then reads what is freed. What is above the wire closes with it.
+  else setImmediate(() => wire.resetAndDestroy());
 }
+
+/** TLS knows an end of its own, which some ends take no note of; what lies below it knows a reset. */
+export function rememberWire(stream: Duplex, wire: Duplex): void {
+  wires.set(stream, wire);
+}
+
+/** What lies below a stream's TLS; the stream itself where there is none. */
+export function wireOf(stream: Duplex): Duplex {
+  return wires.get(stream) ?? stream;
+}
+
+const wires = new WeakMap<Duplex, Duplex>();
 
 /**
  * Whether a socket's end is on its way, all of its data before it. libuv refuses a reset then

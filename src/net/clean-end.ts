@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { wireOf } from './break-off.ts';
 
 /** Calls back at the end of what a stream has to read, unless the end is a reset, which closes it. */
 export function onCleanEnd(stream: Duplex, callback: () => void): void {
@@ -15,9 +16,10 @@ export function onCleanEnd(stream: Duplex, callback: () => void): void {
  */
 export function confirmEnd(stream: Duplex, callback: () => void): void {
   // Behind bytes that wait to be sent it would wait as well, and they find out by themselves.
-  const canAsk = stream instanceof Socket && stream.writable && stream.writableLength === 0;
-  if (!canAsk) return callback();
-  stream.write(NOTHING, (error) => {
+  const wire = wireOf(stream);
+  const isQuiet = wire.writable && wire.writableLength === 0 && stream.writableLength === 0;
+  if (!(wire instanceof Socket && isQuiet)) return callback();
+  wire.write(NOTHING, (error) => {
     // Else 'error' and 'close' follow.
     if (error === null || error === undefined) callback();
   });

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { unawaited } from '../unawaited.ts';
 import { closeGently } from './close-gently.ts';
 import type { DialOptions } from './dialer.ts';
 
@@ -30,6 +31,7 @@ export function runExchange<Result>(
   const { peer, codes } = exchange;
   return new Promise((resolve, reject) => {
     let isOver = false;
+    let isWaiting = false;
     const settle = (settlement: () => void): void => {
       isOver = true;
       clearTimeout(deadline);
@@ -53,11 +55,17 @@ export function runExchange<Result>(
       }
     };
     const perform = (actions: readonly ExchangeAction<Result>[]): void => {
-      let wasTold = false;
+      let wasTold = stream.writableLength > 0;
       for (const action of actions) {
         if (action.type === 'send') {
           wasTold = true;
           stream.write(action.bytes);
+        } else if (action.type === 'patience') {
+          clearTimeout(deadline);
+          deadline = setTimeout(onTimeout, action.ms, action.ms);
+        } else if (action.type === 'wait') {
+          isWaiting = true;
+          afterDrain(stream, () => unawaited(() => work(action.work), fail));
         } else if (action.type === 'failed') {
           fail(action.error, wasTold ? () => closeGently(stream) : undefined);
         } else {
@@ -66,24 +74,36 @@ export function runExchange<Result>(
         }
       }
     };
+    const work = async (start: Waiting<Result>['work']): Promise<void> => {
+      const actions = await start();
+      isWaiting = false;
+      if (isOver) return;
+      perform(actions);
+      onReadable();
+      if (stream.readableEnded) onEnd();
+    };
     const failClosed = (cause?: Error): void =>
       fail(
         new PosternError(codes.closed, `${peer} closed before the exchange was over`, { cause }),
+        // It may still read what it asked for.
+        stream.writableLength > 0 && !stream.destroyed ? () => closeGently(stream) : undefined,
       );
     // 'readable' and not 'data': when its listener goes, the stream is as if nobody had listened,
     // and not paused, so that its next reader may be of any kind.
     const onReadable = (): void => {
       let chunk: Buffer | null;
-      while (!isOver && (chunk = stream.read() as Buffer | null) !== null) {
+      while (!isOver && !isWaiting && (chunk = stream.read() as Buffer | null) !== null) {
         const bytes = chunk;
         run(() => exchange.receive(bytes));
       }
     };
-    const onEnd = (): void => failClosed();
+    const onEnd = (): void => {
+      if (!isWaiting || stream.destroyed) failClosed();
+    };
     const onError = (error: Error): void => failClosed(error);
-    const onTimeout = (): void =>
-      fail(new PosternError(codes.timedOut, `${peer} took more than ${timeoutMs} ms`));
-    const deadline = setTimeout(onTimeout, timeoutMs);
+    const onTimeout = (ms: number): void =>
+      fail(new PosternError(codes.timedOut, `${peer} took more than ${ms} ms`));
+    let deadline = setTimeout(onTimeout, timeoutMs, timeoutMs);
     const abortion = signal && addAbortListener(signal, () => fail(signal.reason));
     if (signal?.aborted === true) {
       fail(signal.reason);
@@ -94,6 +114,14 @@ export function runExchange<Result>(
       run(() => exchange.start());
     }
   });
+}
+
+type Waiting<Result> = Extract<ExchangeAction<Result>, { readonly type: 'wait' }>;
+
+/** When there is room for more; never, where the stream closes before. */
+function afterDrain(stream: Duplex, callback: () => void): void {
+  if (stream.writableNeedDrain) stream.once('drain', callback);
+  else callback();
 }
 
 /** It has failed already, and 'close' follows. */

@@ -6,16 +6,22 @@ import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { openServer } from '../transports/argument-names.ts';
 import { beginConnection, countFailedHandshake } from '../tallies.ts';
-import type { ServerEnvironment, Session, Transport } from '../transports/contract.ts';
+import type {
+  ClientAddress,
+  ServerEnvironment,
+  Session,
+  Transport,
+} from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
 import { beginHandshake, endHandshake, type PendingHandshake } from './pending-handshakes.ts';
 import { discardUntilClosed } from './rejected.ts';
+import { openByHandshake, TlsAcceptors } from './handshake-accept.ts';
 import { openTransportStream } from './transport-stream.ts';
 
 /** What clients need to know of a transport that listens. */
 export interface Published {
-  /** Where it really listens: port 0 has become a number. */
+  /** Where it really listens, port 0 become a number; or what a transport has stand for that in bridge lines. */
   readonly endpoint: Endpoint;
   /** The transport's client arguments, as they stand in a bridge line. */
   readonly clientArguments: KeyValues;
@@ -31,22 +37,24 @@ export interface TransportServerOptions {
   readonly environment: ServerEnvironment;
   /**
    * A peer proved itself: `stream`, which is open, is the undisguised connection, `wire` what it came in
-   * on. It may return a promise, which nobody waits for: what it throws, or the promise rejects with,
-   * costs this connection.
+   * on, `client` whom it is for where the handshake told. It may return a promise, which nobody waits for:
+   * what it throws, or the promise rejects with, costs this connection.
    */
-  readonly onConnection: (stream: Duplex, wire: Socket) => unknown;
+  readonly onConnection: (stream: Duplex, wire: Socket, client: ClientAddress) => unknown;
   /** A handshake that came to nothing; the peer is dealt with already. */
   readonly onFailedHandshake?: (error: unknown) => void;
   /** Hears of a fault in one of the two; without it the fault becomes a warning of the process. */
   readonly onFault?: OnFault;
   /** It listens, and nobody has connected yet: what this throws undoes the start. */
-  readonly onListening?: (published: Published) => void;
+  readonly onListening?: (published: Published, listening: Endpoint) => void;
   /** Gives the start up, which rejects with `signal.reason`; later it is the same as `abort`. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A server transport that runs. */
 export interface RunningTransport extends Published {
+  /** Where it really listens. */
+  readonly listening: Endpoint;
   /**
    * Takes no new connections, and resolves when the last one that was handed out has ended and what the
    * transport held is saved. A peer that proves itself after this is turned away. Idempotent, and never
@@ -86,10 +94,11 @@ export async function startTransportServer(
   };
 
   const accepted = new AcceptedStreams(options);
+  const acceptors = new TlsAcceptors(environment.notify);
   const accept = (wire: Socket): void => {
     let session: Session | undefined;
     try {
-      session = server.createSession();
+      session = server.createSession(addressOf(wire));
     } catch (error) {
       accepted.fail(new PosternBug('the transport could not make a session', { cause: error }));
     }
@@ -103,27 +112,48 @@ export async function startTransportServer(
       pending = handshake;
       if (madeRoom) environment.notify(MANY_PENDING);
     };
-    openTransportStream(wire, session, { rejectAfterMs: server.rejectAfterMs, onBegin }).then(
-      (stream) => {
-        endHandshake(pending!);
-        accepted.handOut(stream, wire);
-      },
-      (error: unknown) => {
-        endHandshake(pending!);
-        accepted.fail(error);
-      },
-    );
+    const handOut = (stream: Duplex, client?: ClientAddress): void => {
+      endHandshake(pending!);
+      accepted.handOut(stream, wire, client);
+    };
+    const fail = (error: unknown): void => {
+      endHandshake(pending!);
+      accepted.fail(error);
+    };
+    if (session.onlyHandshake === undefined) {
+      const { rejectAfterMs } = server;
+      openTransportStream(wire, session, { rejectAfterMs, onBegin }).then(
+        (stream) => handOut(stream),
+        fail,
+      );
+      return;
+    }
+    openByHandshake(wire, {
+      handshake: session.onlyHandshake,
+      acceptor: acceptors.of(server.tls),
+      withoutTls: server.createSessionWithoutTls?.bind(server),
+      onBegin,
+    }).then(({ stream, client }) => handOut(stream, client), fail);
   };
 
   let opened: Listener | undefined;
   let published: Published;
   try {
-    opened = await listenTcp(endpoint, accept, options.onFault);
+    await acceptors.of(server.tls);
+    opened = await listenTcp(
+      (await server.listenAt?.(endpoint)) ?? endpoint,
+      accept,
+      options.onFault,
+    );
     signal?.throwIfAborted();
-    published = { endpoint: opened.endpoint, clientArguments: server.clientArguments };
-    onListening(published);
+    published = {
+      endpoint: (await server.publish?.(opened.endpoint)) ?? opened.endpoint,
+      clientArguments: server.clientArguments,
+    };
+    onListening(published, opened.endpoint);
   } catch (error) {
     opened?.abort();
+    acceptors.close();
     await saveState();
     throw error;
   }
@@ -136,6 +166,7 @@ export async function startTransportServer(
     // What is left are peers that have not proven themselves.
     listener.abort();
     abortion?.[Symbol.dispose]();
+    acceptors.close();
     await saveState();
   };
   const close = (): Promise<void> => (closing ??= shutDown().finally(settleClosed));
@@ -147,7 +178,14 @@ export async function startTransportServer(
     accepted.abort();
   };
   const abortion = signal && addAbortListener(signal, abort);
-  return { ...published, close, abort, closed, [Symbol.asyncDispose]: close };
+  const { endpoint: listening } = listener;
+  return { ...published, listening, close, abort, closed, [Symbol.asyncDispose]: close };
+}
+
+/** Where a connection comes from; undefined when it has gone already. */
+function addressOf({ remoteAddress, remotePort }: Socket): Endpoint | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  return { host: remoteAddress, port: remotePort };
 }
 
 const MANY_PENDING =
@@ -176,7 +214,7 @@ class AcceptedStreams {
     };
   }
 
-  handOut(stream: Duplex, wire: Socket): void {
+  handOut(stream: Duplex, wire: Socket, client: ClientAddress): void {
     if (stream.destroyed) {
       // Between the end of its handshake and this moment.
       this.fail(stream.errored ?? new Error('the connection ended behind its handshake'));
@@ -191,7 +229,7 @@ class AcceptedStreams {
     stream.once('close', this.#forget);
     this.#countEnd = beginConnection('server', transport.name);
     unawaited(
-      () => onConnection(stream, wire),
+      () => onConnection(stream, wire, client),
       (error) => {
         stream.destroy();
         onFault(error);

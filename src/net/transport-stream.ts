@@ -9,6 +9,8 @@ import { abortable } from './abortable.ts';
 import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
 import { computeInTurns } from './computations.ts';
+import { runExchange } from './exchange.ts';
+import { dialByRoutes } from './routes.ts';
 import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
@@ -41,6 +43,10 @@ export function openTransportStream(
   session: Session,
   options: TransportStreamOptions = {},
 ): Promise<Duplex> {
+  if (session.onlyHandshake !== undefined) {
+    // What comes behind it needs nobody in between.
+    return runExchange(wire, session.onlyHandshake, options).then(() => wire);
+  }
   return new Promise((resolve, reject) => {
     const stream = new TransportStream(wire, session, options.rejectAfterMs ?? 0);
     const { signal } = options;
@@ -83,6 +89,11 @@ export function throughTransport(
 ): Dialer {
   return async (target, options = {}) => {
     if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
+    if (createSession.routes !== undefined) {
+      return dialByRoutes(dial, createSession.routes(), options, (wire) =>
+        openTransportStream(wire, createSession(target), options),
+      );
+    }
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
     const session = createSession(target);
     const wire = await dial(target, options);

@@ -86,7 +86,8 @@ class ForwardProxy {
         // anything is dialled.
         accept: (credentials) => {
           const args = argumentsOf(credentials);
-          const createSession = transport.client(args, environment);
+          const notify = (notice: string): void => this.#warnOnce(notice);
+          const createSession = transport.client(args, { ...environment, notify });
           this.#warnOnce(warningOfUnknown(transport, 'client', args));
           return createSession;
         },

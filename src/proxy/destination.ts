@@ -12,16 +12,19 @@ import { createDirectDialer } from '../net/direct-dialer.ts';
 import { runExchange } from '../net/exchange.ts';
 import { bytesToIp, ipToBytes, type Endpoint } from '../pt/address.ts';
 import type { ServerConfiguration } from '../pt/proxy-environment.ts';
+import type { ClientAddress } from '../transports/contract.ts';
 
 /**
  * Connects one client onward.
  *
  * @param transport the PT name that the client came through
- * @param wire the client's own connection, for its address
+ * @param wire the connection that the client came on, for its address
+ * @param client whom that is for, where the transport's handshake told
  */
 export type Destination = (
   transport: string,
   wire: Socket,
+  client: ClientAddress,
   options: DialOptions,
 ) => Promise<Duplex>;
 
@@ -39,10 +42,11 @@ export async function openDestination(
   if (extendedOrPort !== undefined) {
     const { endpoint, cookieFile } = extendedOrPort;
     await readCookie(cookieFile);
-    return async (transport, wire, options) => {
+    return async (transport, wire, client, options) => {
       // Read again each time: a parent makes a new cookie when it restarts (tor bug 15240).
       const cookie = await abortable(readCookie(cookieFile), options.signal);
-      const userAddr = clientAddress(wire);
+      const address = client ?? addressOf(wire);
+      const userAddr = address === 'unknown' ? undefined : address;
       const stream = await dial(endpoint, options);
       const metadata = { cookie, rng, transport, ...(userAddr !== undefined && { userAddr }) };
       await runExchange(stream, createExtOrClient(metadata), options);
@@ -51,7 +55,7 @@ export async function openDestination(
   }
   if (orPort === undefined) return undefined;
   // PT 3.2.3 [PT-3.2.3-17]: payload and nothing else.
-  return (_transport, _wire, options) => dial(orPort, options);
+  return (_transport, _wire, _client, options) => dial(orPort, options);
 }
 
 async function readCookie(file: string): Promise<Buffer> {
@@ -68,7 +72,7 @@ async function readCookie(file: string): Promise<Buffer> {
 }
 
 /** Where the client connects from; undefined when it has gone already. */
-function clientAddress(wire: Socket): Endpoint | undefined {
+function addressOf(wire: Socket): Endpoint | undefined {
   const { remoteAddress, remotePort } = wire;
   if (remoteAddress === undefined || remotePort === undefined) return undefined;
   // A link-local address comes with its zone, which means nothing to the parent.

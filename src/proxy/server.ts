@@ -3,12 +3,13 @@ import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describeError } from '../errors.ts';
+import { openFolder } from '../net/folder.ts';
 import { relay } from '../net/relay.ts';
 import { type RunningTransport, startTransportServer } from '../net/transport-server.ts';
 import type { RequestedServer, ServerConfiguration } from '../pt/proxy-environment.ts';
 import type { StateDirectory } from '../state/state-directory.ts';
 import { warningOfUnknown } from '../transports/argument-names.ts';
-import type { Transport } from '../transports/contract.ts';
+import type { ClientAddress, Transport } from '../transports/contract.ts';
 import type { Destination } from './destination.ts';
 import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
 
@@ -71,16 +72,17 @@ class ReverseProxy implements RunningProxy {
       environment: {
         ...environment,
         state,
+        openFolder,
         notify: (notice) => logger.notice(`${name}: ${notice}`, `${name} ${notice}`),
       },
-      onConnection: (stream, wire) => this.#forward(name, stream, wire),
+      onConnection: (...connection) => this.#forward(name, ...connection),
       // A probe or a scan, most of the time; not worth a line of tor's log.
       onFailedHandshake: (error) =>
         logger.info(`${name}: ${describeError(error)}`, `${name} handshake`),
       onFault: (error) => logger.error(`${name}: ${describeError(error)}`, `${name} fault`),
-      onListening: ({ endpoint, clientArguments: args }) => {
+      onListening: ({ endpoint, clientArguments: args }, listening) => {
         reporter.report({ kind: 'SMETHOD', transport: name, endpoint, args });
-        logger.info(describeListener(name, endpoint));
+        logger.info(describeListener(name, listening));
       },
       signal: this.#ending.signal,
     });
@@ -97,8 +99,13 @@ class ReverseProxy implements RunningProxy {
   }
 
   /** One client's connection behind its handshake, to its end. */
-  async #forward(transport: string, stream: Duplex, wire: Socket): Promise<void> {
-    const onward = await this.#connectOnward(transport, wire);
+  async #forward(
+    transport: string,
+    stream: Duplex,
+    wire: Socket,
+    client: ClientAddress,
+  ): Promise<void> {
+    const onward = await this.#connectOnward(transport, wire, client);
     if (onward === undefined) {
       stream.destroy();
       return;
@@ -118,11 +125,15 @@ class ReverseProxy implements RunningProxy {
    * It is called off when the proxy ends, and not when the client leaves: the parent is near, and what
    * would watch the client costs a twentieth of a handshake.
    */
-  async #connectOnward(transport: string, wire: Socket): Promise<Duplex | undefined> {
+  async #connectOnward(
+    transport: string,
+    wire: Socket,
+    client: ClientAddress,
+  ): Promise<Duplex | undefined> {
     const { destination, logger } = this.#context;
     const { signal } = this.#ending;
     try {
-      return await destination?.(transport, wire, { signal });
+      return await destination?.(transport, wire, client, { signal });
     } catch (error) {
       // Said in full, or users take a dead ORPort for a fault of the transport.
       if (!signal.aborted) {

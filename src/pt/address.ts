@@ -70,6 +70,14 @@ export function isUnspecified(host: string): boolean {
   return ipToBytes(host)?.every((byte) => byte === 0) === true;
 }
 
+/** Whether `host` is of 2001:db8::/32, which no machine has (RFC 3849): it stands for something else. */
+export function isDocumentation(host: string): boolean {
+  const bytes = ipToBytes(host);
+  return bytes?.length === 16 && documentation.every((byte, index) => bytes[index] === byte);
+}
+
+const documentation: readonly number[] = [0x20, 0x01, 0x0d, 0xb8];
+
 function isIpv4Mapped(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
 }

@@ -6,7 +6,13 @@
  *     Bridge obfs4 192.0.2.3:443 0123456789ABCDEF0123456789ABCDEF01234567 cert=… iat-mode=0
  */
 import { PosternError } from '../errors.ts';
-import { formatEndpoint, isUnspecified, parseIpEndpoint, type Endpoint } from './address.ts';
+import {
+  formatEndpoint,
+  isDocumentation,
+  isUnspecified,
+  parseIpEndpoint,
+  type Endpoint,
+} from './address.ts';
 import type { KeyValues } from './key-value.ts';
 import { isTransportName } from './names.ts';
 import { wordsOfPastedLine } from './pasted-line.ts';
@@ -104,6 +110,8 @@ export function publicLines(
   publicAddresses: readonly string[],
 ): readonly BridgeLine[] {
   const { host, port } = line.endpoint;
+  // What a transport has stand there is no address, and whoever reads the line knows where to go.
+  if (isDocumentation(host)) return [line];
   const hosts = host === '::' ? ['0.0.0.0', '::'] : [host];
   return (publicAddresses.length > 0 ? publicAddresses : hosts).map((at) => ({
     ...line,

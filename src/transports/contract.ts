@@ -5,6 +5,7 @@
  * own: all of that is handed in. `net/transport-stream.ts` is the driver that runs a session over a
  * TCP connection; `docs/write-a-transport.md` walks through an example.
  */
+import type { Exchange } from '../bytes/exchange.ts';
 import type { Clock } from '../time.ts';
 import type { Rng } from '../crypto/rng.ts';
 import type { PosternError } from '../errors.ts';
@@ -49,14 +50,40 @@ export interface Environment {
 export interface ClientEnvironment extends Environment {
   /** For what makes later connections better, such as session tickets. Without it they do as well. */
   readonly state?: StateStore;
+  /** Tells the user something worth knowing, once however often it is said. */
+  readonly notify?: (notice: string) => void;
 }
 
 /** Makes a client's sessions, one for each connection. */
 export interface SessionFactory {
   /** @param bridge what the connection leads to, if known: whatever is kept is kept for each bridge */
   (bridge?: Endpoint): Session;
+  /**
+   * The ways to the bridge, for one connection: the next is gone when the one before it was reached and came
+   * to nothing. Without it there is one, by TCP to the address of the bridge line. Whoever goes them dials with
+   * the dialer that he has: a transport has none, and so no way around an upstream proxy.
+   */
+  readonly routes?: () => readonly Route[];
   /** Resolves when saved state has been read, which sessions made earlier go without. Never rejects. */
   readonly ready?: Promise<void>;
+}
+
+/** One way to a bridge. */
+export interface Route {
+  /** An IP address or a host name. */
+  readonly target: Endpoint;
+  /** TLS under the session, if any. */
+  readonly tls?: ClientTls;
+}
+
+/** How a client speaks TLS, and how it knows the other end. */
+export interface ClientTls {
+  /** The name in the ClientHello (SNI); none when absent. */
+  readonly serverName?: string;
+  /** What the certificate must be for, a name or an IP address; when absent, for anything. */
+  readonly checkedName?: string;
+  /** The hash of the chain of certificates (`crypto/certificates.ts`): if given, nothing else counts. */
+  readonly pin?: Uint8Array;
 }
 
 /** What a server is given on top: its own place to keep state, and the operator's ear. */
@@ -64,6 +91,22 @@ export interface ServerEnvironment extends Environment {
   readonly state: StateStore;
   /** Tells the operator something worth knowing, such as a repaired state file or a full disk. */
   readonly notify: (notice: string) => void;
+  /** Opens a folder that the operator named. @throws PosternError `ERR_DIRECTORY_UNUSABLE` */
+  readonly openFolder?: (path: string) => Promise<Folder>;
+}
+
+/** A folder that is read from, and nothing above it. Paths are names, none of them `..`, empty or with a slash. */
+export interface Folder {
+  /** What lies there. */
+  find(path: readonly string[]): Promise<FoundFile | 'folder' | 'forbidden' | undefined>;
+  /** Some bytes of a file, owned; fewer only where it ends. @throws what the system does */
+  read(path: readonly string[], position: number, byteCount: number): Promise<Uint8Array>;
+}
+
+/** A file that can be read. */
+export interface FoundFile {
+  readonly size: number;
+  readonly modifiedMs: number;
 }
 
 /**
@@ -92,11 +135,34 @@ export interface TransportServer {
    * probe learns nothing from the cause of its failure.
    */
   readonly rejectAfterMs: number;
-  /** A session for one accepted connection. */
-  createSession(): Session;
+  /** TLS under the sessions, if any. */
+  readonly tls?: ServerTls | undefined;
+  /** Where to listen when the parent or the operator says `asked`; without it, just there. */
+  listenAt?(asked: Endpoint): Promise<Endpoint>;
+  /** It listens. @returns what clients are told instead of where; without it, just that */
+  publish?(listening: Endpoint): Promise<Endpoint>;
+  /**
+   * A session for one accepted connection.
+   *
+   * @param peer where it comes from, if known
+   */
+  createSession(peer?: Endpoint): Session;
+  /** A session for one that speaks no TLS where it should; without it such a one is closed. */
+  createSessionWithoutTls?(): Session | undefined;
   /** Saves what is still in memory. Idempotent. */
   close(): Promise<void>;
 }
+
+/** A server's certificates, as PEM: in files, which may be replaced while it runs, or here. */
+export type ServerTls =
+  | { readonly certFile: string; readonly keyFile: string }
+  | { readonly cert: string; readonly key: string };
+
+/**
+ * Who a connection is for, where the handshake tells: a web server in front says for whom it connects.
+ * Undefined for the other end of the wire.
+ */
+export type ClientAddress = Endpoint | 'unknown' | undefined;
 
 /**
  * One connection, as a state machine over bytes: events in, actions out.
@@ -119,6 +185,11 @@ export interface Session {
   writeEnd(): readonly Action[];
   /** Bytes that were written and not sent yet; the driver writes on when there are none. */
   readonly queuedBytes: number;
+  /**
+   * A session that is its handshake, and then bytes as they are (`handshake-only.ts`), has it here as well: a
+   * driver may run this instead and be left with the wire itself.
+   */
+  readonly onlyHandshake?: Exchange<ClientAddress>;
 }
 
 /** What a session asks its driver to do, in order. */

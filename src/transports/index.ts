@@ -4,9 +4,15 @@ export type { KeyValues } from '../pt/key-value.ts';
 export { type Clock, systemClock } from '../time.ts';
 export type {
   Action,
+  ClientAddress,
   ClientEnvironment,
+  ClientTls,
   Environment,
+  Folder,
+  FoundFile,
+  Route,
   ServerEnvironment,
+  ServerTls,
   Session,
   SessionFactory,
   StateStore,

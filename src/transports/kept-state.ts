@@ -39,13 +39,13 @@ export class KeptState<State> {
    * @throws PosternError `ERR_TRANSPORT_STATE` when there is a state and no copy of it is whole: never
    *   a new one in silence
    */
-  async load(create: () => State): Promise<State> {
+  async load(create: () => State | Promise<State>): Promise<State> {
     const { state: store, notify } = this.#environment;
     const { transport, file } = this.#format;
     const first = await store.read(file);
     const second = await store.read(secondOf(file));
     if (first === undefined && second === undefined) {
-      const created = create();
+      const created = await create();
       await this.save(created);
       return created;
     }

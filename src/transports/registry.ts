@@ -5,6 +5,7 @@ import { obfs2 } from './obfs2/index.ts';
 import { obfs3 } from './obfs3/index.ts';
 import { obfs4 } from './obfs4/index.ts';
 import { scramblesuit } from './scramblesuit/index.ts';
+import { webtunnel } from './webtunnel/index.ts';
 
 /** The transports that one program knows, by their PT names. */
 export class TransportRegistry implements Iterable<Transport> {
@@ -61,4 +62,5 @@ export const builtinTransports: TransportRegistry = new TransportRegistry([
   obfs3,
   obfs4,
   scramblesuit,
+  webtunnel,
 ]);

@@ -8,7 +8,6 @@ import { connectControl } from '../../src/control/node/client.ts';
 import { TunnelServer } from '../../src/engine/embedded/tunnel-server.ts';
 import { FrameFlag, FrameType, HEADER_BYTES } from '../../src/mux/messages.ts';
 import { runExchange } from '../../src/net/exchange.ts';
-import { openTransportStream } from '../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { encodeSocksArguments, splitForUserPass } from '../../src/pt/socks-arguments.ts';
 import { buildEnvironment } from '../../src/pt/launch-environment.ts';
@@ -54,6 +53,7 @@ export const targets: Readonly<Record<string, (t: Cleanup) => Promise<Attacked>>
   ...Object.fromEntries(
     [...builtinTransports].map(({ name }) => [name, (t: Cleanup) => attackTransport(t, name)]),
   ),
+  'web-site': attackWebSite,
   control: attackControl,
   socks: (t) => attackApplications(t, SOCKS_PORT, socksMessages),
   'http-tunnel': (t) => attackApplications(t, /HTTPTunnelPort (\S+) is open/, httpMessages),
@@ -90,11 +90,58 @@ async function attackTransport(t: Cleanup, name: string): Promise<Attacked> {
   return {
     process: bridge.process,
     serveOne: () => bridge.serveOne(name),
-    attack: (dice) =>
-      attackExchange(dice, bridge, bridge.bridgeLine(name).endpoint, (wire, signal) =>
-        openTransportStream(wire, bridge.session(name), { signal }),
-      ),
+    attack(dice) {
+      const { endpoint, secure, open } = bridge.client(name);
+      return attackExchange(dice, bridge, endpoint, async (wire, signal) =>
+        open(await secure(wire, { signal }), { signal }),
+      );
+    },
   };
+}
+
+/** A bridge that is a web site, by whoever speaks TLS well, and HTTP badly. */
+async function attackWebSite(t: Cleanup): Promise<Attacked> {
+  const bridge = await ProbedBridge.start(t);
+  return {
+    process: bridge.process,
+    serveOne: () => bridge.serveOne('webtunnel'),
+    async attack(dice) {
+      const { endpoint, secure } = bridge.client('webtunnel');
+      const socket = (await dial(endpoint)) as Socket;
+      const stream = await secure(socket);
+      const requests = Array.from({ length: 1 + dice.below(6) }, () => webRequest(dice));
+      await play(dice, { stream, socket }, requests);
+      return requests.length;
+    },
+  };
+}
+
+function webRequest(dice: Dice): Buffer {
+  const fields = [
+    'Host: bridge.example',
+    'Connection: upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    `Content-Length: ${dice.pick(['0', '5', '-1', '99999999999999999999'])}`,
+    'Transfer-Encoding: chunked',
+    `Range: bytes=${dice.pick(['0-1', '-1', '5-2', '0-0,2-3,1-', '9999999999-'])}`,
+    'If-None-Match: *',
+    `X: ${'a'.repeat(dice.below(dice.pick([10, 9000])))}`,
+  ].filter(() => dice.percent(35));
+  const path = dice.pick([
+    '/',
+    '/secret',
+    '/style.css',
+    '/sub',
+    '/sub/',
+    '/../x',
+    '/%2e%2e/%zz',
+    '*',
+  ]);
+  const method = dice.pick(['GET', 'GET', 'HEAD', 'POST', 'PUT', 'PRI']);
+  const head = [`${method} ${path} HTTP/1.${dice.below(3)}`, ...fields, '', ''].join('\r\n');
+  const request = Buffer.concat([Buffer.from(head), dice.bytes(dice.below(30))]);
+  return dice.percent(60) ? mutate(dice, request) : request;
 }
 
 async function attackExtOrPort(t: Cleanup): Promise<Attacked> {

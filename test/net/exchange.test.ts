@@ -1,5 +1,6 @@
 /** The one driver of every exchange before payload. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { duplexPair, type Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { test } from 'node:test';
@@ -165,3 +166,74 @@ test('who is refused and closes is let go at once', async (t) => {
   t.mock.timers.tick(limits.closeLingerMs);
   assert.equal(destroy.mock.callCount(), 0, 'no deadline is left');
 });
+
+test('while an exchange works nothing is handed in, and what has come is handed in behind it', async (t) => {
+  const [near, far] = await socketPair(t);
+  const heard: string[] = [];
+  let goOn!: () => void;
+  const worked = new Promise<void>((resolve) => (goOn = resolve));
+  let onStart!: () => void;
+  const started = new Promise<void>((resolve) => (onStart = resolve));
+  const running = runExchange(
+    near,
+    lineExchange({
+      receive(chunk) {
+        heard.push(Buffer.from(chunk).toString());
+        if (heard.length > 1) return [{ type: 'done', result: heard.join(), leftover: EMPTY }];
+        const work = async (): Promise<ExchangeAction<string>[]> => {
+          onStart();
+          await worked;
+          return [{ type: 'send', bytes: Buffer.from('worked\n') }];
+        };
+        return [{ type: 'wait', work }];
+      },
+    }),
+  );
+  far.write('first');
+  await started;
+  // Also an end waits: who asked and then ended is still answered.
+  far.end('second');
+  await once(far, 'finish');
+  assert.deepEqual(heard, ['first']);
+  goOn();
+  assert.equal(await running, 'first,second');
+  assert.equal((await readBytes(far, 10)).toString(), 'hi\nworked\n');
+});
+
+test('work that fails ends the exchange, and one whose stream has gone is of no consequence', async () => {
+  const reason = new Error('the disk is gone');
+  for (const isGone of [false, true]) {
+    const [near, far] = duplexPair();
+    let fail!: () => void;
+    const failing = new Promise<never>((_, reject) => (fail = () => reject(reason)));
+    let onStart!: () => void;
+    const started = new Promise<void>((resolve) => (onStart = resolve));
+    const work = (): Promise<never> => {
+      onStart();
+      return failing;
+    };
+    const running = runExchange(near, lineExchange({ receive: () => [{ type: 'wait', work }] }));
+    const outcome = assert.rejects(running, isGone ? { code: 'ERR_EXTOR_CLOSED' } : reason);
+    far.write('x');
+    await started;
+    if (isGone) {
+      near.destroy();
+      await outcome;
+    }
+    fail();
+    await outcome;
+    assert.ok(near.destroyed);
+  }
+});
+
+test('an exchange may have more patience, or less, as it goes on', async () => {
+  const [near] = duplexPair();
+  await assert.rejects(
+    runExchange(near, lineExchange({ start: () => [{ type: 'patience', ms: 20 }] }), {
+      timeoutMs: 1e8,
+    }),
+    { code: 'ERR_EXTOR_TIMED_OUT', message: /20 ms/ },
+  );
+});
+
+const EMPTY = Buffer.alloc(0);

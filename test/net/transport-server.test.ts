@@ -1,7 +1,6 @@
 /** The one place that starts a server transport. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
@@ -294,7 +293,7 @@ test('the signal is abort, and is let go of in the end', async (t) => {
 });
 
 test('what a handler of connections or failures throws costs one connection, and is told', async (t) => {
-  let handler: (stream: Duplex, wire: Socket) => unknown = () => {
+  let handler: TransportServerOptions['onConnection'] = () => {
     throw new Error('thrown');
   };
   const { running, faults } = await start(t, {

@@ -32,7 +32,7 @@ async function userAddrOf(
     systemRng,
   );
   const wire = { remoteAddress, remotePort: remoteAddress && 4321 } as Socket;
-  (await destination!('obfs4', wire, {})).destroy();
+  (await destination!('obfs4', wire, undefined, {})).destroy();
   listener.abort();
   return heard;
 }
@@ -68,7 +68,9 @@ test('the signal ends what is on its way: the dial, and a parent that says nothi
   for (const isConnected of [false, true]) {
     const controller = new AbortController();
     const reason = new Error('the proxy ends');
-    const connecting = destination!('obfs4', {} as Socket, { signal: controller.signal });
+    const connecting = destination!('obfs4', {} as Socket, undefined, {
+      signal: controller.signal,
+    });
     if (isConnected) await accepted;
     controller.abort(reason);
     await assert.rejects(connecting, reason);

@@ -47,7 +47,7 @@ function extOrPort(
       for (const action of actions) {
         if (action.type === 'send') socket.write(action.bytes);
         else if (action.type === 'failed') socket.end();
-        else {
+        else if (action.type === 'done') {
           socket.off('data', onData).pause();
           const verdict = {
             okay: () => void socket.write(machine.okay()),

@@ -1,9 +1,12 @@
 /** Every pairing of our programs with obfs4proxy, and what is done with each. */
+import type { Duplex } from 'node:stream';
 import type { KeyValues } from '../../src/pt/key-value.ts';
-import { exchange, serveExchange } from './exchange.ts';
+import { exchange, type FirstSpeaker, serveExchange } from './exchange.ts';
 import {
+  lyrebird,
   obfs4proxy,
   postern,
+  programMissing,
   startPtClient,
   startPtServer,
   type Cleanup,
@@ -18,16 +21,20 @@ export interface Pairing {
   readonly transport: 'obfs2' | 'obfs3' | 'obfs4' | 'scramblesuit';
   /** On both ends; obfs4 only. */
   readonly iatMode?: 0 | 1 | 2;
+  /** Our client's handshake is drawn from printable bytes. */
+  readonly isPrintable?: true;
 }
 
 /**
- * obfs2, obfs3, and obfs4 in each `iat-mode`, both ways round; scramblesuit, of which obfs4proxy has the
- * client alone, with both clients before our server.
+ * obfs2, obfs3, and obfs4 in each `iat-mode`, both ways round; scramblesuit, of which others have the client
+ * alone, with all clients before our server.
  */
 export const pairings: readonly Pairing[] = [
   ...[
     { client: postern, server: obfs4proxy },
     { client: obfs4proxy, server: postern },
+    { client: postern, server: lyrebird },
+    { client: lyrebird, server: postern },
   ].flatMap((programs): Pairing[] => [
     { ...programs, transport: 'obfs2' },
     { ...programs, transport: 'obfs3' },
@@ -37,12 +44,26 @@ export const pairings: readonly Pairing[] = [
   ]),
   { client: postern, server: postern, transport: 'scramblesuit' },
   { client: obfs4proxy, server: postern, transport: 'scramblesuit' },
+  { client: lyrebird, server: postern, transport: 'scramblesuit' },
+  ...[obfs4proxy, lyrebird].map((server): Pairing => ({
+    client: postern,
+    server,
+    transport: 'obfs4',
+    iatMode: 0,
+    isPrintable: true,
+  })),
 ];
 
+/** For `skip` of a test: why a pairing cannot be tried, or false. */
+export function pairingMissing({ client, server }: Pairing): string | false {
+  return programMissing(client) || programMissing(server);
+}
+
 /** For titles and tables. */
-export function nameOf({ client, server, transport, iatMode }: Pairing): string {
+export function nameOf({ client, server, transport, iatMode, isPrintable }: Pairing): string {
   const mode = iatMode === undefined ? '' : ` iat-mode ${iatMode}`;
-  return `${client.name} to ${server.name}, ${transport}${mode}`;
+  const padding = isPrintable ? ' padding=printable' : '';
+  return `${client.name} to ${server.name}, ${transport}${mode}${padding}`;
 }
 
 /**
@@ -80,12 +101,12 @@ const PARALLEL = 4;
 /** Starts both programs, and carries bytes and opens connections through them. */
 export async function runPairing(
   t: Cleanup,
-  { client, server, transport, iatMode }: Pairing,
+  { client, server, transport, iatMode, isPrintable }: Pairing,
   { bytes, handshakes }: PairingLoad,
 ): Promise<PairingResult> {
   // Until obfs4proxy's client has read the bridge's seed it draws from one of its own, which may give
   // the 0 that it panics at. What it has delivered came behind the seed.
-  const first = client === obfs4proxy && iatMode === 2 ? 'far' : 'near';
+  const first = client !== postern && iatMode === 2 ? 'far' : 'near';
   const target = await listen(t, (socket) => void serveExchange(socket, first));
   const options: KeyValues =
     iatMode === undefined ? [] : [...bridgeIdentity, ['iat-mode', String(iatMode)]];
@@ -93,11 +114,20 @@ export async function runPairing(
     startPtServer(t, server, { transport, orPort: target.endpoint, options }),
     startPtClient(t, client, transport),
   ]);
-  const dial = dialer(args);
+  const given: KeyValues = isPrintable ? [...args, ['padding', 'printable']] : args;
+  return runLoad(() => dialer(given)(endpoint), { bytes, handshakes }, first);
+}
+
+/** Carries bytes and opens connections. */
+export async function runLoad(
+  connect: () => Promise<Duplex>,
+  { bytes, handshakes }: PairingLoad,
+  first: FirstSpeaker = 'near',
+): Promise<PairingResult> {
   const failures: string[] = [];
   const attempt = async (count: number): Promise<void> => {
     try {
-      await exchange(await dial(endpoint), count, first);
+      await exchange(await connect(), count, first);
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }

@@ -10,21 +10,32 @@ import { createExtOrClient } from '../../src/extor/client.ts';
 import { decodeCookieFile } from '../../src/extor/cookie-file.ts';
 import type { Rng } from '../../src/crypto/rng.ts';
 import { runExchange } from '../../src/net/exchange.ts';
+import type { DialOptions } from '../../src/net/dialer.ts';
+import { secureClient } from '../../src/net/tls-client.ts';
 import { openTransportStream } from '../../src/net/transport-stream.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { parseBridgeLine, type BridgeLine } from '../../src/pt/bridge-line.ts';
 import { systemClock, systemTimers } from '../../src/time.ts';
-import type { Session } from '../../src/transports/contract.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { temporaryDirectory } from './managed.ts';
 import { ProbedProcess, type ProbedOptions } from './probed-process.ts';
 import type { Cleanup } from './pt-programs.ts';
 import { closedPort, dial, echo, listen, readBytes } from './sockets.ts';
+import { makeSite } from './web-server.ts';
 
 /** A connection to the bridge, behind whatever disguise, and the socket at the bottom of it. */
 export interface Wire {
   readonly stream: Duplex;
   readonly socket: Socket;
+}
+
+/** The client's end of a transport. */
+export interface BridgeClient {
+  readonly endpoint: Endpoint;
+  /** TLS over a connection to there, where the transport has it. */
+  readonly secure: (wire: Duplex, options?: DialOptions) => Promise<Duplex>;
+  /** The handshake over that. */
+  readonly open: (wire: Duplex, options?: DialOptions) => Promise<Duplex>;
 }
 
 /** What a bridge lets streams go to. */
@@ -68,7 +79,7 @@ export class ProbedBridge {
   static async start(t: Cleanup, options: ProbedOptions = {}): Promise<ProbedBridge> {
     const directory = temporaryDirectory(t);
     const targets = await startTargets(t);
-    const [orPort, extOrPort] = [await closedPort(), await closedPort()];
+    const [orPort, extOrPort, web] = [await closedPort(), await closedPort(), await closedPort()];
     const transports = [...builtinTransports].map(({ name }) => name);
     const torrc = [
       `DataDirectory ${directory}`,
@@ -77,7 +88,11 @@ export class ProbedBridge {
       `ORPort 127.0.0.1:${orPort.port}`,
       `ExtORPort 127.0.0.1:${extOrPort.port}`,
       `ServerTransportPlugin ${transports.join(',')} builtin`,
-      ...transports.map((name) => `ServerTransportListenAddr ${name} 127.0.0.1:0`),
+      ...transports.map(
+        (name) =>
+          `ServerTransportListenAddr ${name} 127.0.0.1:${name === 'webtunnel' ? web.port : 0}`,
+      ),
+      `ServerTransportOptions webtunnel url=https://127.0.0.1:${web.port}/secret site=${makeSite(directory)}`,
       'ExitPolicyRejectPrivate 0',
       ...Object.values(targets).map(
         ({ host, port }: Endpoint) => `ExitPolicy accept ${host}:${port}`,
@@ -105,10 +120,17 @@ export class ProbedBridge {
   }
 
   /** A client's session of a transport. */
-  session(transport: string): Session {
+  client(transport: string): BridgeClient {
     const { args, endpoint } = this.bridgeLine(transport);
     const environment = { rng: systemRng, clock: systemClock };
-    return builtinTransports.get(transport).client(args, environment)(endpoint);
+    const createSession = builtinTransports.get(transport).client(args, environment);
+    const { target, tls } = createSession.routes?.()[0] ?? { target: endpoint };
+    return {
+      endpoint: target,
+      secure: (wire, options) =>
+        tls === undefined ? Promise.resolve(wire) : secureClient(wire, tls, options),
+      open: (wire, options) => openTransportStream(wire, createSession(endpoint), options),
+    };
   }
 
   /** What an Extended ORPort client says. */
@@ -120,13 +142,14 @@ export class ProbedBridge {
   /** Connects by its ORPort, its ExtORPort, or a transport. */
   async connect(way: string): Promise<Wire> {
     const endpoints: Record<string, Endpoint> = { ORPort: this.orPort, ExtORPort: this.extOrPort };
-    const socket = (await dial(endpoints[way] ?? this.bridgeLine(way).endpoint)) as Socket;
+    const client = way in endpoints ? undefined : this.client(way);
+    const socket = (await dial(endpoints[way] ?? client!.endpoint)) as Socket;
     if (way === 'ORPort') return { stream: socket, socket };
     if (way === 'ExtORPort') {
       await runExchange(socket, this.extOrClient());
       return { stream: socket, socket };
     }
-    return { stream: await openTransportStream(socket, this.session(way)), socket };
+    return { stream: await client!.open(await client!.secure(socket)), socket };
   }
 
   /** @throws Error unless an ordinary client is served on a link of its own */

@@ -43,6 +43,17 @@ export const obfs4proxy: PtProgram = {
   command: [obfs4proxyPath ?? 'obfs4proxy'],
 };
 
+/** Another that speaks the same, from Debian's unstable suite: its successor. */
+export const lyrebird: PtProgram = {
+  name: 'lyrebird',
+  command: [peerProgram('lyrebird', true) ?? 'lyrebird'],
+};
+
+/** For `skip` of a test: why a program cannot be run, or false. */
+export function programMissing({ name, command: [file] }: PtProgram): string | false {
+  return file === name && `${name} is not installed`;
+}
+
 /** A server that runs as a managed process. */
 export interface PtServer {
   readonly transport: string;
@@ -61,15 +72,21 @@ export interface PtServerOptions {
   readonly orPort: Endpoint;
   readonly options?: KeyValues;
   readonly stateLocation?: string;
+  readonly bindAddress?: Endpoint;
 }
 
 /** Starts a program as the server of one transport, until the test has ended. */
 export async function startPtServer(
   t: Cleanup,
   program: PtProgram,
-  { transport, orPort, options = [], stateLocation = temporaryDirectory(t) }: PtServerOptions,
+  {
+    transport,
+    orPort,
+    options = [],
+    stateLocation = temporaryDirectory(t),
+    bindAddress = { host: '127.0.0.1', port: 0 },
+  }: PtServerOptions,
 ): Promise<PtServer> {
-  const bindAddress = { host: '127.0.0.1', port: 0 };
   const env = buildEnvironment({
     role: 'server',
     stateLocation,

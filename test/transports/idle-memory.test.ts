@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemRng } from '../../src/crypto/rng.ts';
+import type { KeyValues } from '../../src/pt/key-value.ts';
 import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { MemoryState } from '../support/memory-state.ts';
@@ -14,9 +15,14 @@ const ROUNDS = 4;
 const MAX_BYTES = 6_000;
 
 for (const transport of builtinTransports) {
+  const options: KeyValues =
+    transport.name === 'webtunnel' ? [['url', 'http://bridge.example/secret']] : [];
   test(`${transport.name}: of a handshake that is done nothing stays in memory`, async () => {
     const environment = { rng: systemRng, clock: systemClock, notify: assert.fail };
-    const server = await transport.server([], { ...environment, state: new MemoryState() });
+    const server = await transport.server(options, {
+      ...environment,
+      state: new MemoryState(),
+    });
     const createSession = transport.client(server.clientArguments, environment);
     const connect = (): Session[] => {
       const pair = new SessionPair(createSession(), server.createSession()).start();

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
 import { describeError } from '../../errors.ts';
+import { openFolder } from '../../net/folder.ts';
 import { startTransportServer } from '../../net/transport-server.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
@@ -116,7 +117,12 @@ export class BuiltinServers {
       const state = restrict(openStateDirectory(transportStateDirectory(values, home)));
       const notify = (notice: string): void => this.#notify(name, notice);
       try {
-        const server = await openServer(transport, options, { ...environment, state, notify });
+        const server = await openServer(transport, options, {
+          ...environment,
+          state,
+          openFolder,
+          notify,
+        });
         const close = async (): Promise<void> => {
           await server.close();
           await state.close();
@@ -147,7 +153,13 @@ export class BuiltinServers {
       get rejectAfterMs() {
         return identity().server.rejectAfterMs;
       },
-      createSession: () => identity().server.createSession(),
+      get tls() {
+        return identity().server.tls;
+      },
+      listenAt: async (asked) => (await identity().server.listenAt?.(asked)) ?? asked,
+      publish: async (listening) => (await identity().server.publish?.(listening)) ?? listening,
+      createSession: (peer) => identity().server.createSession(peer),
+      createSessionWithoutTls: () => identity().server.createSessionWithoutTls?.(),
       close: async () => {},
     };
     const running = await forOption('ServerTransportPlugin', () =>

@@ -133,12 +133,16 @@ export class ClientTransports {
     }
     if (plugin?.command === undefined) {
       const builtin = this.#options.registry.get(transport);
-      const createSession = builtin.client(args, this.#options.environment);
+      let notice: string | undefined;
+      const createSession = builtin.client(args, {
+        ...this.#options.environment,
+        notify: (text) => (notice = text),
+      });
       const onSilence = (text: string): void =>
         this.#options.log.write('warn', text, `${transport} silence`);
       const through = (dial: Dialer): Dialer =>
         throughTransport(dial, createSession, onSilence, transport);
-      const warning = warningOfUnknown(builtin, 'client', args);
+      const warning = warningOfUnknown(builtin, 'client', args) ?? notice;
       return { direct: through(outward), through, warning };
     }
     return {

@@ -25,7 +25,7 @@ import {
 } from '../authenticated-message.ts';
 import type { Environment } from '../contract.ts';
 import { DIRECTION_KEY_BYTES } from './frames.ts';
-import type { BridgeIdentity, ServerIdentity } from './identity.ts';
+import type { BridgeIdentity, DrawPadding, ServerIdentity } from './identity.ts';
 
 const REPRESENTATIVE_BYTES = 32;
 const AUTH_BYTES = 32;
@@ -62,6 +62,7 @@ export class ClientHandshake {
   readonly #bridge: BridgeIdentity;
   readonly #keyPair: ElligatorKeyPair;
   readonly #environment: Environment;
+  readonly #drawPadding: DrawPadding;
   readonly #macKey: MacKey;
   readonly #received = new ByteQueue();
   #hour = 0;
@@ -69,7 +70,13 @@ export class ClientHandshake {
   #serverMark: Uint8Array | undefined;
 
   /** @param keyPair made before the connection was, so that its making cannot be timed */
-  constructor(bridge: BridgeIdentity, keyPair: ElligatorKeyPair, environment: Environment) {
+  constructor(
+    bridge: BridgeIdentity,
+    keyPair: ElligatorKeyPair,
+    environment: Environment,
+    drawPadding: DrawPadding,
+  ) {
+    this.#drawPadding = drawPadding;
     this.#bridge = bridge;
     this.#keyPair = keyPair;
     this.#environment = environment;
@@ -83,7 +90,7 @@ export class ClientHandshake {
     const paddingBytes = randomInteger(rng, CLIENT_MIN_PADDING_BYTES, CLIENT_MAX_PADDING_BYTES);
     this.#hour = epochHour(clock);
     return formMessage(
-      [representative, randomBytes(rng, paddingBytes)],
+      [representative, this.#drawPadding(rng, paddingBytes)],
       this.#macKey.mac128(representative),
       this.#macKey,
       this.#hour,

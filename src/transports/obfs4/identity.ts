@@ -1,4 +1,5 @@
 /** Who an obfs4 bridge is, and the arguments and options that say so. */
+import { randomBytes, randomPrintable, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import { IatMode } from './shaping.ts';
@@ -39,10 +40,17 @@ function parseCert(text: string): BridgeIdentity {
   };
 }
 
-/** The client's arguments: `cert`, or the older pair `node-id` and `public-key`; and `iat-mode`. */
+/** Draws a client's padding. */
+export type DrawPadding = (rng: Rng, byteCount: number) => Buffer;
+
+/**
+ * The client's arguments: `cert`, or the older pair `node-id` and `public-key`; `iat-mode`; and `padding`, which
+ * is ours and which others do not look at.
+ */
 export function parseClientArguments(args: KeyValues): {
   bridge: BridgeIdentity;
   iatMode: IatMode;
+  drawPadding: DrawPadding;
 } {
   const values = new Map(args);
   const cert = values.get('cert');
@@ -57,7 +65,12 @@ export function parseClientArguments(args: KeyValues): {
           publicKey: parseHex('public-key', values.get('public-key'), KEY_BYTES),
         }
       : parseCert(cert);
-  return { bridge, iatMode: parseIatMode(values.get('iat-mode')) };
+  const padding = values.get('padding') ?? 'random';
+  if (padding !== 'random' && padding !== 'printable') {
+    throw argumentError('`padding` is neither printable nor random');
+  }
+  const drawPadding = padding === 'printable' ? randomPrintable : randomBytes;
+  return { bridge, iatMode: parseIatMode(values.get('iat-mode')), drawPadding };
 }
 
 /** `iat-mode`: 0, 1 or 2. */

@@ -2,7 +2,7 @@ import { generateElligatorKeyPair } from '../../crypto/elligator2.ts';
 import type { Transport } from '../contract.ts';
 import { rejectAfterMs } from '../handshake-time.ts';
 import { ReplayLog } from '../replay-log.ts';
-import { ServerHandshake } from './handshake.ts';
+import { ClientHandshake, ServerHandshake } from './handshake.ts';
 import { parseClientArguments } from './identity.ts';
 import { ClientSession, ServerSession } from './session.ts';
 import { Obfs4Shaper } from './shaping.ts';
@@ -18,15 +18,16 @@ export const obfs4: Transport = {
     'random-looking bytes; a prober without the bridge line learns nothing, a classifier of entropy may still suspect it',
 
   argumentNames: {
-    client: ['cert', 'node-id', 'public-key', 'iat-mode'],
+    client: ['cert', 'node-id', 'public-key', 'iat-mode', 'padding'],
     server: ['private-key', 'node-id', 'drbg-seed', 'iat-mode'],
   },
 
   client(args, environment) {
-    const { bridge, iatMode } = parseClientArguments(args);
+    const { bridge, iatMode, drawPadding } = parseClientArguments(args);
     return () => {
       const keyPair = generateElligatorKeyPair(environment.rng);
-      return new ClientSession(bridge, iatMode, keyPair, environment);
+      const handshake = new ClientHandshake(bridge, keyPair, environment, drawPadding);
+      return new ClientSession(handshake, iatMode, environment);
     };
   },
 

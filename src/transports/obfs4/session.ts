@@ -1,13 +1,11 @@
 /** obfs4's two sessions: a handshake, then the data phase that both share. */
-import type { ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import type { Action, Environment } from '../contract.ts';
 import { CLIENT_TIMEOUT_MS, SERVER_TIMEOUT_MS } from '../handshake-time.ts';
 import { TwoPhaseSession } from '../two-phase-session.ts';
 import { createDataPhase } from './data-phase.ts';
 import { FrameOpener, FrameSealer, PRNG_SEED_BYTES } from './frames.ts';
-import { ClientHandshake, type ServerHandshake } from './handshake.ts';
-import type { BridgeIdentity } from './identity.ts';
+import type { ClientHandshake, ServerHandshake } from './handshake.ts';
 import { Obfs4Shaper, type IatMode } from './shaping.ts';
 
 abstract class Obfs4Session extends TwoPhaseSession {
@@ -22,14 +20,9 @@ export class ClientSession extends Obfs4Session {
   readonly #iatMode: IatMode;
   readonly #environment: Environment;
 
-  constructor(
-    bridge: BridgeIdentity,
-    iatMode: IatMode,
-    keyPair: ElligatorKeyPair,
-    environment: Environment,
-  ) {
+  constructor(handshake: ClientHandshake, iatMode: IatMode, environment: Environment) {
     super();
-    this.#handshake = new ClientHandshake(bridge, keyPair, environment);
+    this.#handshake = handshake;
     this.#iatMode = iatMode;
     this.#environment = environment;
   }

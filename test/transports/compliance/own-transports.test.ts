@@ -8,6 +8,7 @@ import { builtinTransports } from '../../../src/transports/registry.ts';
 import { measureMemory } from '../../support/memory.ts';
 import { keyStreamRng } from '../../support/rng.ts';
 
+const isWebSite = 'strangers are answered as by a web site, and TLS lies below';
 const speaksFirst = 'both ends speak at once, and anyone may';
 /** What a sender's delays can break; the handshake is the same. */
 const dataPhase: ComplianceOptions = {
@@ -37,6 +38,38 @@ const expectations: Readonly<Record<string, ComplianceOptions>> = {
   scramblesuit: {
     wrongArguments: [[], [['password', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ23456']]],
     wrongOptions: [[['password', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ23456']], [['iat-mode', '2']]],
+  },
+  webtunnel: {
+    serverOptions: [['url', 'http://bridge.example/secret']],
+    wrongArguments: [
+      [],
+      [['url', 'ftp://bridge.example/secret']],
+      [
+        ['url', 'https://bridge.example/secret'],
+        ['cert', 'AAAAAAAAAAAAAAAA'],
+      ],
+      [
+        ['url', 'https://bridge.example/secret'],
+        ['utls', 'hellowhatever'],
+      ],
+      [
+        ['url', 'https://bridge.example/secret'],
+        ['addr', 'bridge.example'],
+      ],
+    ],
+    wrongOptions: [
+      [],
+      [['url', 'bridge.example/secret']],
+      [
+        ['url', 'https://bridge.example/secret'],
+        ['path-check', 'sometimes'],
+      ],
+      [
+        ['url', 'http://bridge.example/secret'],
+        ['tls-cert', 'self-signed'],
+      ],
+    ],
+    notApplicable: { probing: isWebSite, replay: isWebSite },
   },
   'scramblesuit iat-mode=1': {
     ...dataPhase,
