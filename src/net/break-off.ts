@@ -7,10 +7,10 @@ export function breakOff(stream: Duplex, error: Error): void {
   // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
   const wire = wireOf(stream);
   const knowsReset = wire instanceof Socket && wire.localAddress !== undefined;
-  if (!knowsReset || isEnding(stream)) stream.destroy(error);
+  if (!knowsReset || isEnding(stream) || isEnding(wire)) stream.destroy(error);
   else if (wire === stream) wire.resetAndDestroy();
   // Not from inside of what TLS is doing: Node 20 then reads what is freed. What is above the wire closes with it.
-  else setImmediate(() => wire.resetAndDestroy());
+  else setImmediate(() => (isEnding(wire) ? wire.destroy() : wire.resetAndDestroy()));
 }
 
 /** TLS knows an end of its own, which some ends take no note of; what lies below it knows a reset. */

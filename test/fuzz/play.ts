@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
+import { breakOff } from '../../src/net/break-off.ts';
 import type { Wire } from '../support/probed-bridge.ts';
 import type { Dice } from './dice.ts';
 import { mutate } from './mutate.ts';
@@ -34,7 +35,7 @@ export async function leave(dice: Dice, { stream, socket }: Wire): Promise<void>
     else socket.once('close', () => resolve());
   });
   const way = dice.pick(['FIN', 'RST', 'destroy']);
-  if (way === 'RST') socket.resetAndDestroy();
+  if (way === 'RST') breakOff(socket, new Error('enough'));
   else if (way === 'FIN') {
     stream.end();
     await Promise.race([closed, delay(MAX_DELAY_MS)]);
