@@ -5,7 +5,7 @@ import { limits } from '../limits.ts';
 import { bytesToIp } from '../pt/address.ts';
 import {
   AddressType,
-  ErrorCode,
+  ReplyCode,
   EventCode,
   eventStatuses,
   FRAME_HEADER_BYTES,
@@ -80,7 +80,7 @@ export function decodeRequest({ type, body }: Frame): ControlRequest | ErrorRepl
         return { type: 'mapAddress', mapping: decodeMapping(body) };
       } catch (error) {
         if (!(error instanceof PosternError)) throw error;
-        return refuse(ErrorCode.syntax, `MAPADDRESS cannot be read: ${error.message}.`);
+        return refuse(ReplyCode.syntax, `MAPADDRESS cannot be read: ${error.message}.`);
       }
     case MessageType.getAllMappings:
       return { type: 'getAllMappings' };
@@ -89,10 +89,10 @@ export function decodeRequest({ type, body }: Frame): ControlRequest | ErrorRepl
     case MessageType.confValue:
     case MessageType.event:
     case MessageType.addressMapped:
-      return refuse(ErrorCode.unrecognizedType, 'Only a server sends messages of this type.');
+      return refuse(ReplyCode.unrecognizedType, 'Only a server sends messages of this type.');
     default:
       return refuse(
-        ErrorCode.unrecognizedType,
+        ReplyCode.unrecognizedType,
         'Unrecognized message type; this port knows types 0x0000 to 0x000C.',
       );
   }
@@ -184,7 +184,7 @@ function readLastCString(reader: Reader): string {
 
 function decodeSetEvents(body: Uint8Array): ControlRequest | ErrorReply {
   if (body.length % 2 !== 0) {
-    return refuse(ErrorCode.syntax, 'SETEVENTS takes event codes of two octets each.');
+    return refuse(ReplyCode.syntax, 'SETEVENTS takes event codes of two octets each.');
   }
   const kinds: EventKind[] = [];
   const reader = new Reader(body);
@@ -193,7 +193,7 @@ function decodeSetEvents(body: Uint8Array): ControlRequest | ErrorReply {
     const kind = eventKinds.get(code);
     if (kind === undefined) {
       return refuse(
-        ErrorCode.unrecognizedByteCode,
+        ReplyCode.unrecognizedByteCode,
         'Unrecognized event code; 0x0001 to 0x0005 are known. The list of events stays as it was.',
       );
     }
@@ -203,11 +203,11 @@ function decodeSetEvents(body: Uint8Array): ControlRequest | ErrorReply {
 }
 
 function decodeSignal(body: Uint8Array): ControlRequest | ErrorReply {
-  if (body.length !== 1) return refuse(ErrorCode.syntax, 'SIGNAL takes a body of one octet.');
+  if (body.length !== 1) return refuse(ReplyCode.syntax, 'SIGNAL takes a body of one octet.');
   const signal = signals.get(body[0]!);
   if (signal !== undefined) return { type: 'signal', signal };
   return refuse(
-    ErrorCode.unrecognizedByteCode,
+    ReplyCode.unrecognizedByteCode,
     'Unrecognized signal; 0x01, 0x02, 0x10, 0x12 and 0x15 are known.',
   );
 }
@@ -215,11 +215,11 @@ function decodeSignal(body: Uint8Array): ControlRequest | ErrorReply {
 /** The text of SETCONF and GETCONF. */
 function decodeText(body: Uint8Array): string | ErrorReply {
   // A Tor of January 2005 silently dropped what came behind a NUL: half a request carried out.
-  if (body.includes(0)) return refuse(ErrorCode.syntax, 'The text must not contain a NUL.');
+  if (body.includes(0)) return refuse(ReplyCode.syntax, 'The text must not contain a NUL.');
   try {
     return strictUtf8.decode(body);
   } catch {
-    return refuse(ErrorCode.syntax, 'The text must be UTF-8.');
+    return refuse(ReplyCode.syntax, 'The text must be UTF-8.');
   }
 }
 
@@ -284,7 +284,7 @@ function toText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }
 
-function refuse(code: ErrorCode, text: string): ErrorReply {
+function refuse(code: ReplyCode, text: string): ErrorReply {
   return { type: 'error', code, text };
 }
 

@@ -19,7 +19,7 @@ export {
   type ConfSetting,
   type ControlEvent,
   ControlRefusal,
-  ErrorCode as ReplyCode,
+  ReplyCode,
   type EventKind,
   type EventStatus,
   type MappedAddress,

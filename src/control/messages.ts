@@ -36,7 +36,7 @@ export interface Frame {
 }
 
 /** The codes of an ERROR, section 3.1. */
-export const ErrorCode = {
+export const ReplyCode = {
   unspecified: 0x0000,
   internal: 0x0001,
   unrecognizedType: 0x0002,
@@ -50,7 +50,7 @@ export const ErrorCode = {
 } as const;
 
 /** One of the ten codes that this protocol defines. */
-export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+export type ReplyCode = (typeof ReplyCode)[keyof typeof ReplyCode];
 
 /** The codes of events, section 3.7. */
 export const EventCode = {

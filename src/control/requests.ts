@@ -1,7 +1,7 @@
-import { PosternError, type ErrorCode as PosternErrorCode } from '../errors.ts';
+import { PosternError, type ErrorCode } from '../errors.ts';
 import { encodeReply } from './encode.ts';
 import type { ControlEngine } from './engine.ts';
-import { ControlRefusal, ErrorCode } from './messages.ts';
+import { ControlRefusal, ReplyCode } from './messages.ts';
 import type { EngineRequest } from './server.ts';
 
 /** What carrying a request out came to. */
@@ -22,7 +22,7 @@ export async function performRequest(
   } catch (error) {
     const { code, text } = refusalFor(request, error);
     const reply = encodeReply({ type: 'error', code, text });
-    return code === ErrorCode.internal && !isKnown(error) ? { reply, failure: error } : { reply };
+    return code === ReplyCode.internal && !isKnown(error) ? { reply, failure: error } : { reply };
   }
 }
 
@@ -37,16 +37,16 @@ function refusalFor(
   error: unknown,
 ): { readonly code: number; readonly text: string } {
   if (error instanceof ControlRefusal) {
-    const known = Object.values<number>(ErrorCode).includes(error.replyCode);
-    return { code: known ? error.replyCode : ErrorCode.unspecified, text: error.message };
+    const known = Object.values<number>(ReplyCode).includes(error.replyCode);
+    return { code: known ? error.replyCode : ReplyCode.unspecified, text: error.message };
   }
   if (error instanceof PosternError) {
     const text = `${sentence(error.message)} ${error.remedy}`;
     // A torrc that became wrong before a reload is not this request's syntax or key.
     const asked = type === 'getConf' || type === 'setConf' || error.code === 'ERR_CONTROL_TOO_LONG';
-    return { code: (asked ? errorCodes[error.code] : undefined) ?? ErrorCode.internal, text };
+    return { code: (asked ? errorCodes[error.code] : undefined) ?? ReplyCode.internal, text };
   }
-  return { code: ErrorCode.internal, text: 'Internal error; the log of the server says more.' };
+  return { code: ReplyCode.internal, text: 'Internal error; the log of the server says more.' };
 }
 
 async function replyTo(
@@ -78,11 +78,11 @@ async function replyTo(
 }
 
 /** What is not an internal error. */
-const errorCodes: Readonly<Partial<Record<PosternErrorCode, ErrorCode>>> = {
-  ERR_CONFIG_SYNTAX: ErrorCode.syntax,
-  ERR_CONFIG_KEY: ErrorCode.unrecognizedKey,
-  ERR_CONFIG_VALUE: ErrorCode.invalidValue,
-  ERR_CONTROL_TOO_LONG: ErrorCode.resourceExhausted,
+const errorCodes: Readonly<Partial<Record<ErrorCode, ReplyCode>>> = {
+  ERR_CONFIG_SYNTAX: ReplyCode.syntax,
+  ERR_CONFIG_KEY: ReplyCode.unrecognizedKey,
+  ERR_CONFIG_VALUE: ReplyCode.invalidValue,
+  ERR_CONTROL_TOO_LONG: ReplyCode.resourceExhausted,
 };
 
 /** A message as the sentence that it is in the table's remedies. */

@@ -5,7 +5,7 @@ import { limits } from '../limits.ts';
 import { decodeFrame, decodeRequest } from './decode.ts';
 import { encodeReply } from './encode.ts';
 import {
-  ErrorCode,
+  ReplyCode,
   MAX_BODY_BYTES,
   MessageType,
   type ControlRequest,
@@ -160,7 +160,7 @@ class Machine implements ControlServerMachine {
     if (isCapital(bytes[0]!) && isCapital(bytes[1]!)) return [this.#close(TEXT_REASON)];
     return [
       refuse(
-        ErrorCode.resourceExhausted,
+        ReplyCode.resourceExhausted,
         'A message before AUTHENTICATE takes at most 1024 octets; connect again.',
       ),
       this.#close('the controller sent too long a message before it authenticated'),
@@ -171,7 +171,7 @@ class Machine implements ControlServerMachine {
   #handleLocked(frame: Frame): ControlServerAction[] {
     if (frame.type === MessageType.authenticate) return this.#authenticate(frame.body);
     const refusal = refuse(
-      ErrorCode.unauthorized,
+      ReplyCode.unauthorized,
       'Authentication required; send AUTHENTICATE first.',
     );
     this.#refusedMessages += 1;
@@ -203,7 +203,7 @@ class Machine implements ControlServerMachine {
       return opens ? [{ type: 'opened' }, send(DONE)] : [send(DONE)];
     }
     const refusal = refuse(
-      ErrorCode.authenticationFailed,
+      ReplyCode.authenticationFailed,
       'Authentication failed; send the content of the cookie file or the passphrase, ' +
         'or nothing where neither is configured.',
     );
@@ -248,7 +248,7 @@ function send(bytes: Uint8Array): ControlServerAction {
   return { type: 'send', bytes };
 }
 
-function refuse(code: ErrorCode, text: string): ControlServerAction {
+function refuse(code: ReplyCode, text: string): ControlServerAction {
   return send(encodeReply({ type: 'error', code, text }));
 }
 
