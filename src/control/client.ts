@@ -58,10 +58,10 @@ export interface ControlClientMachineOptions {
 export function createControlClientMachine(
   options: ControlClientMachineOptions = {},
 ): ControlClientMachine {
-  return new Machine(options);
+  return new TcClientMachine(options);
 }
 
-class Machine implements ControlClientMachine {
+class TcClientMachine implements ControlClientMachine {
   readonly #options: ControlClientMachineOptions;
   readonly #queue = new ByteQueue();
   readonly #waiting = new Fifo<ControlRequest>();

@@ -65,10 +65,10 @@ export interface ControlServerMachine {
 export function createControlServerMachine(
   options: ControlServerMachineOptions,
 ): ControlServerMachine {
-  return new Machine(options);
+  return new TcServerMachine(options);
 }
 
-class Machine implements ControlServerMachine {
+class TcServerMachine implements ControlServerMachine {
   readonly #isAuthentic: (secret: Uint8Array) => boolean;
   readonly #queue = new ByteQueue();
   /** Where no web page can connect to: until its first message it may be one of the textual protocol. */

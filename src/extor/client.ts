@@ -31,10 +31,10 @@ export interface ExtOrClientOptions {
  * `ERR_EXTOR_TIMED_OUT` and `ERR_BYTES_OVERFLOW`.
  */
 export function createExtOrClient(options: ExtOrClientOptions): Exchange<void> {
-  return new Machine(options);
+  return new ExtOrClientMachine(options);
 }
 
-class Machine implements Exchange<void> {
+class ExtOrClientMachine implements Exchange<void> {
   readonly peer = 'the Extended ORPort';
   readonly codes = { closed: 'ERR_EXTOR_CLOSED', timedOut: 'ERR_EXTOR_TIMED_OUT' } as const;
   readonly #options: ExtOrClientOptions;

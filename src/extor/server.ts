@@ -40,10 +40,10 @@ export interface ExtOrServer extends Exchange<ExtOrMetadata> {
  * `ERR_BYTES_OVERFLOW`.
  */
 export function createExtOrServer(options: ExtOrServerOptions): ExtOrServer {
-  return new Machine(options);
+  return new ExtOrServerMachine(options);
 }
 
-class Machine implements ExtOrServer {
+class ExtOrServerMachine implements ExtOrServer {
   readonly peer = 'the PT program';
   readonly codes = { closed: 'ERR_EXTOR_CLOSED', timedOut: 'ERR_EXTOR_TIMED_OUT' } as const;
   readonly #cookie: Uint8Array;

@@ -34,10 +34,10 @@ type State = 'version' | 'http' | 'greeting' | 'userPass' | 'request5' | 'reques
 
 /** A server machine for one connection. */
 export function createSocksServer(options: SocksServerOptions): SocksServer {
-  return new Machine(options);
+  return new SocksServerMachine(options);
 }
 
-class Machine implements SocksServer {
+class SocksServerMachine implements SocksServer {
   readonly peer = 'the SOCKS client';
   readonly codes = { closed: 'ERR_SOCKS_CLOSED', timedOut: 'ERR_SOCKS_TIMED_OUT' } as const;
   readonly #options: SocksServerOptions;
