@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createSha256 } from '../crypto/sha256.ts';
+import { startSha256 } from '../crypto/hash.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { demoBytes } from './demo-bytes.ts';
 
@@ -40,7 +40,7 @@ export async function startDemoService(): Promise<DemoService> {
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const download = /^\/bytes\/([0-9]{1,12})$/.exec(request.url ?? '');
   if (request.method === 'PUT' && request.url === '/digest') {
-    const digest = createSha256();
+    const digest = startSha256();
     for await (const chunk of request) digest.update(chunk as Buffer);
     response.end(digest.hex());
   } else if (request.method === 'GET' && download !== null) {
@@ -48,7 +48,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       'content-type': 'application/octet-stream',
       trailer: DIGEST_TRAILER,
     });
-    const digest = createSha256();
+    const digest = startSha256();
     for (const chunk of demoBytes(Number(download[1]))) {
       digest.update(chunk);
       if (!response.write(chunk)) await once(response, 'drain');

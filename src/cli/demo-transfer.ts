@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createSha256 } from '../crypto/sha256.ts';
+import { startSha256 } from '../crypto/hash.ts';
 import { demoBytes } from './demo-bytes.ts';
 import { DIGEST_TRAILER } from './demo-service.ts';
 
@@ -27,7 +27,7 @@ export interface TransferOptions {
 export async function upload(stream: Duplex, options: TransferOptions): Promise<TransferResult> {
   const start = performance.now();
   const sent = openRequest(stream, 'PUT', '/digest', options.signal);
-  const digest = createSha256();
+  const digest = startSha256();
   let bytes = 0;
   function* body(): Generator<Buffer> {
     for (const chunk of demoBytes(options.bytes)) {
@@ -49,7 +49,7 @@ export async function download(stream: Duplex, options: TransferOptions): Promis
   const sent = openRequest(stream, 'GET', `/bytes/${options.bytes}`, options.signal);
   sent.end();
   const response = await responseTo(sent);
-  const digest = createSha256();
+  const digest = startSha256();
   let bytes = 0;
   for await (const chunk of response) {
     digest.update(chunk as Buffer);

@@ -1,10 +1,10 @@
 /**
  * SHA-256 and what is built on it.
  *
- * All of it uses Node's one-shot `hash`, with digests as strings: `createHash` and `createHmac` make a
+ * What handshakes use goes through Node's one-shot `hash`, with digests as strings: `createHash` and `createHmac` make a
  * native object each, and dozens of them a handshake are a tenth of its CPU time.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, timingSafeEqual } from 'node:crypto';
 
 const BLOCK_BYTES = 64;
 const DIGEST_BYTES = 32;
@@ -77,4 +77,22 @@ export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
 /** SHA-1, which old protocols ask for where no secret depends on it: 20 bytes, owned. */
 export function sha1(bytes: Uint8Array): Buffer {
   return Buffer.from(hash('sha1', bytes, 'binary'), 'latin1');
+}
+
+/** A SHA-256 over bytes that come piece by piece. */
+export interface RunningSha256 {
+  update(chunk: Uint8Array): void;
+  /** The digest of everything so far, in hexadecimal; ends it. */
+  hex(): string;
+}
+
+/** Starts a SHA-256 over bytes that come piece by piece. */
+export function startSha256(): RunningSha256 {
+  const running = createHash('sha256');
+  return {
+    update(chunk) {
+      running.update(chunk);
+    },
+    hex: () => running.digest('hex'),
+  };
 }
