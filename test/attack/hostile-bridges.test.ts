@@ -11,7 +11,7 @@ import type { BridgeLine } from '../../src/pt/bridge-line.ts';
 import { systemClock } from '../../src/time.ts';
 import { obfs4 } from '../../src/transports/obfs4/index.ts';
 import { temporaryDirectory } from '../support/managed.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
 import { closedPort, listen, readBytes, socksConnect } from '../support/sockets.ts';

@@ -13,7 +13,7 @@ import { systemClock } from '../../src/time.ts';
 import type { Transport } from '../../src/transports/contract.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { temporaryDirectory } from '../support/managed.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
 import { startProbedServer } from '../support/probed-server.ts';
 import { readBytes, socksConnect } from '../support/sockets.ts';

@@ -10,7 +10,7 @@ import { PosternError } from '../../src/errors.ts';
 import { parseIpEndpoint } from '../../src/pt/address.ts';
 import { checkTransport } from '../../src/transports/compliance/index.ts';
 import { startCommand } from '../support/command.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { startPtClient, startPtServer, postern } from '../support/pt-programs.ts';
 import { seededRng } from '../support/rng.ts';
 import { dial, echo, listen, readAll } from '../support/sockets.ts';

@@ -10,7 +10,7 @@ import { systemClock } from '../../src/time.ts';
 import { obfs2 } from '../../src/transports/obfs2/index.ts';
 import { throughTransport } from '../../src/net/transport-stream.ts';
 import { dial, readAll } from '../support/sockets.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 
 test('computations have a bound for each turn of the event loop, however many there are', async (t) => {
   let nowMs = 0;

@@ -12,7 +12,7 @@ import { discardUntilClosed, rejectedConnections } from '../../src/net/rejected.
 import { startTransportServer } from '../../src/net/transport-server.ts';
 import { systemClock } from '../../src/time.ts';
 import { obfs4 } from '../../src/transports/obfs4/index.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { measureSettledMemory } from '../support/memory.ts';
 
 const STRANGERS = join(buildRoot, 'test', 'support', 'strangers.js');

@@ -4,7 +4,7 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { measureSettledMemory } from '../support/memory.ts';
 import { SessionPair } from '../support/session-pair.ts';
 import type { Session } from '../../src/transports/contract.ts';

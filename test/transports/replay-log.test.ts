@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { REPLAY_FILTER_CAPACITY } from '../../src/crypto/replay-filter.ts';
 import { randomBytes } from '../../src/crypto/rng.ts';
 import { ReplayLog } from '../../src/transports/replay-log.ts';
-import { MemoryState } from '../support/memory-state.ts';
+import { MemoryState } from '../../src/transports/memory-state.ts';
 import { seededRng } from '../support/rng.ts';
 
 const RECORD_BYTES = 20;

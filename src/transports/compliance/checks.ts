@@ -5,7 +5,7 @@ import type { KeyValues } from '../../pt/key-value.ts';
 import { isTransportName } from '../../pt/names.ts';
 import type { Transport } from '../contract.ts';
 import { Bridge, type BridgeSetup } from './environment.ts';
-import { coalesced, Violation, type Chunking, type End } from './link.ts';
+import { coalesced, Violation, type Chunking, type LinkEnd } from './link.ts';
 
 /** What a check has to work with. */
 export interface CheckContext {
@@ -33,7 +33,7 @@ function demand(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Violation(what);
 }
 
-function demandDelivered(end: End, expected: Uint8Array, when: string): void {
+function demandDelivered(end: LinkEnd, expected: Uint8Array, when: string): void {
   const { name, failure } = end;
   if (failure !== undefined) {
     throw new Violation(`${when}, the ${name} failed: ${failure.error.message}`);

@@ -23,7 +23,7 @@ export interface LinkOptions {
 }
 
 /** One end of a link. */
-export class End {
+export class LinkEnd {
   readonly name: 'client' | 'server';
   readonly session: Session;
   established = false;
@@ -159,18 +159,18 @@ export class End {
 
 /** A client's session and a server's, and what is on its way between them. */
 export class Link {
-  readonly client: End;
-  readonly server: End;
+  readonly client: LinkEnd;
+  readonly server: LinkEnd;
   readonly #chunking: Chunking;
   /** For each end, how much of what it sent has come to the other: writes, bytes of the next one. */
   readonly #carried = new Map<
-    End,
+    LinkEnd,
     { index: number; offset: number; passed: number; ended: boolean }
   >();
 
   constructor(client: Session, server: Session, options: LinkOptions = {}) {
-    this.client = new End('client', client, options);
-    this.server = new End('server', server, options);
+    this.client = new LinkEnd('client', client, options);
+    this.server = new LinkEnd('server', server, options);
     this.#chunking = options.chunking ?? coalesced;
   }
 
@@ -197,7 +197,7 @@ export class Link {
   }
 
   /** One end's application writes, and all that it wrote goes on its way, whatever time it takes. */
-  write(from: End, bytes: Uint8Array): void {
+  write(from: LinkEnd, bytes: Uint8Array): void {
     from.write(bytes);
     this.settle();
   }
@@ -213,7 +213,7 @@ export class Link {
   }
 
   /** Whether something has moved. */
-  #carry(from: End, to: End): boolean {
+  #carry(from: LinkEnd, to: LinkEnd): boolean {
     const at = this.#carried.get(from) ?? { index: 0, offset: 0, passed: 0, ended: false };
     this.#carried.set(from, at);
     if (!to.isLive) return false;
@@ -244,7 +244,7 @@ export class Link {
     return true;
   }
 
-  #release(end: End): boolean {
+  #release(end: LinkEnd): boolean {
     if (!end.isLive || end.session.queuedBytes === 0 || end.timerMs === undefined) return false;
     end.fireTimer();
     return true;

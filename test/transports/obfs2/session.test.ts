@@ -7,7 +7,7 @@ import { PosternError } from '../../../src/errors.ts';
 import type { Action, Session } from '../../../src/transports/contract.ts';
 import { obfs2 } from '../../../src/transports/obfs2/index.ts';
 import { computeAll, feed, feedings, sentBytes } from '../../support/feed.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { MemoryState } from '../../../src/transports/memory-state.ts';
 import { holds } from '../../support/properties.ts';
 import { seededRng } from '../../support/rng.ts';
 

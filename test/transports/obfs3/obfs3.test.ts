@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/time.ts';
 import type { Rng } from '../../../src/crypto/rng.ts';
 import type { Session } from '../../../src/transports/contract.ts';
 import { obfs3 } from '../../../src/transports/obfs3/index.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { MemoryState } from '../../../src/transports/memory-state.ts';
 import { scriptedRng, seededRng } from '../../support/rng.ts';
 import {
   byteByByte,

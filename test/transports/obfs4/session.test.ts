@@ -9,7 +9,7 @@ import type { Session, TransportServer } from '../../../src/transports/contract.
 import { ServerHandshake } from '../../../src/transports/obfs4/handshake.ts';
 import { obfs4 } from '../../../src/transports/obfs4/index.ts';
 import { Obfs4Shaper } from '../../../src/transports/obfs4/shaping.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { FailingState } from '../../support/failing-state.ts';
 import {
   byteByByte,
   coalesced,
@@ -34,7 +34,10 @@ class HandClock implements Clock {
 const clock = new HandClock();
 const environment = { rng: systemRng, clock };
 
-function startServer(state = new MemoryState(), options: KeyValues = []): Promise<TransportServer> {
+function startServer(
+  state = new FailingState(),
+  options: KeyValues = [],
+): Promise<TransportServer> {
   return obfs4.server(options, { ...environment, state, notify: assert.fail });
 }
 
@@ -143,7 +146,7 @@ test('each burst is padded to a length that the bridge’s seed gives', async ()
 
 for (const iatMode of ['1', '2']) {
   test(`iat-mode=${iatMode} sends small writes with pauses of up to 10 ms, and loses nothing`, async () => {
-    const server = await startServer(new MemoryState(), [['iat-mode', iatMode]]);
+    const server = await startServer(new FailingState(), [['iat-mode', iatMode]]);
     const pair = connect(server, coalesced, iatMode);
     const payload = randomBytes(systemRng, 20_000);
     pair.client.perform(pair.client.session.write(payload));
@@ -195,7 +198,7 @@ test('a server accepts the hour before and after its own, and answers in the cli
 });
 
 test('a replayed handshake is rejected, also after a restart and also when the log was cut', async () => {
-  const state = new MemoryState();
+  const state = new FailingState();
   const server = await startServer(state);
   const recorded = hello(server);
   assert.equal(probe(server, recorded).sent.length, 1);
@@ -215,7 +218,7 @@ test('a replayed handshake is rejected, also after a restart and also when the l
 });
 
 test('what the replay log holds beyond three hours is dropped at the next start', async () => {
-  const state = new MemoryState();
+  const state = new FailingState();
   const server = await startServer(state);
   probe(server, hello(server));
   await server.close();
@@ -227,7 +230,7 @@ test('what the replay log holds beyond three hours is dropped at the next start'
 });
 
 test('a full disk costs the replay log, is said once, and breaks no connection', async () => {
-  const state = new MemoryState();
+  const state = new FailingState();
   const notices: string[] = [];
   const server = await obfs4.server([], {
     ...environment,
@@ -277,7 +280,7 @@ test('every probe that fails is rejected in silence', async () => {
 test('the time of closing is fixed by the bridge’s seed: 30 to 89 seconds', async () => {
   const delays = new Set<number>();
   for (let run = 0; run < 40; run += 1) {
-    const state = new MemoryState();
+    const state = new FailingState();
     const { rejectAfterMs } = await startServer(state);
     assert.equal((await startServer(state)).rejectAfterMs, rejectAfterMs);
     assert.ok(rejectAfterMs >= 30_000 && rejectAfterMs < 90_000 && rejectAfterMs % 1000 === 0);
@@ -321,7 +324,7 @@ test('a client refuses whoever is not the bridge of its line', async () => {
 test('a wrong public key with the right MAC key would still fail the authentication', async () => {
   // Someone who holds the bridge line, and so the MAC key, but not the private key: he can answer
   // with a mark and a MAC, and the AUTH gives him away.
-  const state = new MemoryState();
+  const state = new FailingState();
   const server = await startServer(state);
   const json = JSON.parse(state.files.get('obfs4_state.json')!.toString()) as Record<
     string,

@@ -7,7 +7,7 @@ import {
   loadServerState,
   type ServerState,
 } from '../../../src/transports/obfs4/state.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { FailingState } from '../../support/failing-state.ts';
 import { systemClock } from '../../../src/time.ts';
 
 const FILE = 'obfs4_state.json';
@@ -22,7 +22,7 @@ interface Loaded {
   readonly notices: string[];
 }
 
-async function load(store: MemoryState, options: KeyValues = []): Promise<Loaded> {
+async function load(store: FailingState, options: KeyValues = []): Promise<Loaded> {
   const notices: string[] = [];
   const notify = (notice: string): void => void notices.push(notice);
   const environment = { state: store, rng: systemRng, clock: systemClock, notify };
@@ -34,17 +34,17 @@ function stateError(mentions: RegExp): (error: Error & { code?: string }) => boo
 }
 
 test('[PT-3.2.1-08] a first start makes an identity, a second one keeps it', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   const first = await load(store);
   const second = await load(store);
   assert.deepEqual(clientArguments(second.state), clientArguments(first.state));
   assert.deepEqual([...first.notices, ...second.notices], []);
-  const other = await load(new MemoryState());
+  const other = await load(new FailingState());
   assert.notDeepEqual(clientArguments(other.state), clientArguments(first.state));
 });
 
 test('a state file of obfs4proxy gives the cert that obfs4proxy prints', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   store.files.set(FILE, Buffer.from(OBFS4PROXY_STATE));
   const { state } = await load(store);
   assert.deepEqual(clientArguments(state), [
@@ -55,7 +55,7 @@ test('a state file of obfs4proxy gives the cert that obfs4proxy prints', async (
 });
 
 test('the bridge line file ends in the line that clients need', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   store.files.set(FILE, Buffer.from(OBFS4PROXY_STATE));
   await load(store);
   assert.equal(
@@ -77,7 +77,7 @@ const DAMAGED: readonly [string, string][] = [
 
 for (const [what, content] of DAMAGED) {
   test(`a state file that is ${what} is replaced by its previous copy, or stops the start`, async () => {
-    const store = new MemoryState();
+    const store = new FailingState();
     const { state } = await load(store);
     const whole = store.files.get(FILE)!;
     store.files.set(FILE, Buffer.from(content));
@@ -89,13 +89,13 @@ for (const [what, content] of DAMAGED) {
 
     store.files.set(FILE, Buffer.from(content));
     store.files.delete(`${FILE}.previous`);
-    await assert.rejects(load(store), stateError(/\/state\/obfs4_state\.json .*backup/s));
+    await assert.rejects(load(store), stateError(/memory:obfs4_state\.json .*backup/s));
     assert.equal(store.files.get(FILE)!.toString(), content, 'nothing is overwritten');
   });
 }
 
 test('a state file that vanished is restored, and not silently replaced', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   const { state } = await load(store);
   store.files.delete(FILE);
   const restored = await load(store);
@@ -104,13 +104,13 @@ test('a state file that vanished is restored, and not silently replaced', async 
 });
 
 test('a state that cannot be saved stops the start: a bridge line must outlive its bridge', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   store.fail = new Error('ENOSPC');
   await assert.rejects(load(store), /ENOSPC/);
 });
 
 test('`iat-mode` alone changes the file and keeps the identity', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   const { state } = await load(store);
   const changed = await load(store, [['iat-mode', '2']]);
   assert.equal(changed.state.iatMode, 2);
@@ -119,7 +119,7 @@ test('`iat-mode` alone changes the file and keeps the identity', async () => {
 });
 
 test('an identity from options is used and does not touch the file', async () => {
-  const store = new MemoryState();
+  const store = new FailingState();
   await load(store);
   const before = store.files.get(FILE);
   const {

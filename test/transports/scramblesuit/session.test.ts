@@ -9,7 +9,7 @@ import type {
 } from '../../../src/transports/contract.ts';
 import { scramblesuit } from '../../../src/transports/scramblesuit/index.ts';
 import { feed, sentBytes } from '../../support/feed.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { MemoryState } from '../../../src/transports/memory-state.ts';
 import { holds } from '../../support/properties.ts';
 import { seededRng } from '../../support/rng.ts';
 import {

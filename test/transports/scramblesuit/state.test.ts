@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TransportServer } from '../../../src/transports/contract.ts';
 import { scramblesuit } from '../../../src/transports/scramblesuit/index.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { FailingState } from '../../support/failing-state.ts';
 import { seededRng } from '../../support/rng.ts';
 
 const FILE = 'scramblesuit_state.json';
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
 function start(
-  state: MemoryState,
+  state: FailingState,
   options: readonly (readonly [string, string])[] = [],
   extra: { notices?: string[]; nowMs?: number } = {},
 ): Promise<TransportServer> {
@@ -23,7 +23,7 @@ function start(
 
 describe('ScrambleSuit’s server state', () => {
   test('has a password of 20 bytes that is made once and published', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     const first = await start(state);
     const [[name, password]] = first.clientArguments as [[string, string]];
     assert.equal(name, 'password');
@@ -35,7 +35,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('leaves a password that is given to whoever gave it, and publishes it as it should be written', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     const own = (await start(state)).clientArguments;
     const chosen = await start(state, [['password', 'abcdefghijklmnopqrstuvwxyz234501']]);
     assert.deepEqual(chosen.clientArguments, [['password', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ2345OI']]);
@@ -43,7 +43,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('is restored from its previous copy, and the operator hears of it', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     const { clientArguments } = await start(state);
     for (const damaged of ['', '{"password":', '{}', 'null']) {
       state.files.set(FILE, Buffer.from(damaged));
@@ -56,7 +56,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('is never replaced in silence, whatever field is damaged', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     await start(state);
     const whole = JSON.parse(state.files.get(FILE)!.toString()) as Record<string, unknown>;
     for (const field of ['password', 'prng-seed', 'ticket-keys']) {
@@ -69,7 +69,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('saves the ticket keys when they are rotated, with those before them', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     await start(state);
     const before = JSON.parse(state.files.get(FILE)!.toString()) as Record<string, object>;
     const server = await start(state, [], { nowMs: WEEK_MS });
@@ -86,7 +86,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('tells the operator when the rotated keys cannot be saved', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     await start(state);
     const notices: string[] = [];
     const server = await start(state, [], { nowMs: WEEK_MS, notices });
@@ -99,7 +99,7 @@ describe('ScrambleSuit’s server state', () => {
   });
 
   test('is not touched by a wrong option', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     for (const options of [
       [['password', 'TOOSHORT']],
       [['password', '']],

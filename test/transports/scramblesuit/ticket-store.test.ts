@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { TicketStore } from '../../../src/transports/scramblesuit/ticket-store.ts';
 import { TICKET_LIFETIME_SECONDS } from '../../../src/transports/scramblesuit/tickets.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { FailingState } from '../../support/failing-state.ts';
 
 const FILE = 'scramblesuit_tickets.json';
 const NOW = 1_700_000_000;
@@ -14,14 +14,14 @@ const keyTicket = Buffer.alloc(144, 0xab);
 const TEXT = `${'VOV2XK5L'.repeat(28)}VOV2XKY=`;
 
 /** A state in which obfs4proxy has left such tickets. */
-function stateWith(tickets: object): MemoryState {
-  const state = new MemoryState();
+function stateWith(tickets: object): FailingState {
+  const state = new FailingState();
   state.files.set(FILE, Buffer.from(JSON.stringify(tickets)));
   return state;
 }
 
 /** What the file says once everything is written. */
-async function written(state: MemoryState): Promise<unknown> {
+async function written(state: FailingState): Promise<unknown> {
   await new Promise(setImmediate);
   return JSON.parse(state.files.get(FILE)!.toString()) as unknown;
 }
@@ -39,7 +39,7 @@ describe('ScrambleSuit’s ticket store', () => {
   });
 
   test('writes obfs4proxy’s file, IPv6 addresses in brackets', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     const store = TicketStore.of(state, clock);
     store.put(bridge, keyTicket);
     store.put(bridge6, keyTicket);
@@ -50,10 +50,10 @@ describe('ScrambleSuit’s ticket store', () => {
   });
 
   test('is one for all connections with the same state', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     TicketStore.of(state, clock).put(bridge, keyTicket);
     assert.ok(TicketStore.of(state, clock).take(bridge) !== undefined);
-    assert.equal(TicketStore.of(new MemoryState(), clock).take(bridge), undefined);
+    assert.equal(TicketStore.of(new FailingState(), clock).take(bridge), undefined);
   });
 
   test('forgets tickets of seven days, in the file and in memory', async () => {
@@ -88,7 +88,7 @@ describe('ScrambleSuit’s ticket store', () => {
 
   test('starts empty over a file that it cannot read, and skips entries that it cannot', async () => {
     for (const content of ['', '{', 'null', '7', '[]', '{"192.0.2.3:443":null}']) {
-      const state = new MemoryState();
+      const state = new FailingState();
       state.files.set(FILE, Buffer.from(content));
       const store = TicketStore.of(state, clock);
       await store.ready;
@@ -109,7 +109,7 @@ describe('ScrambleSuit’s ticket store', () => {
   });
 
   test('works on in memory when it cannot save', async () => {
-    const state = new MemoryState();
+    const state = new FailingState();
     state.fail = new Error('disk full');
     const store = TicketStore.of(state, clock);
     store.put(bridge, keyTicket);
