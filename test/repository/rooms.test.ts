@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { builtinModules } from 'node:module';
 import { posix } from 'node:path';
 import { describe, test } from 'node:test';
-import { sourceFiles } from '../support/sources.ts';
+import { readSource, sourceFiles } from '../support/sources.ts';
 
 const ground = ['bytes', 'errors.ts', 'limits.ts', 'tallies.ts', 'unawaited.ts'];
 const carrying = [
@@ -131,6 +131,27 @@ function packageOf(specifier: string): string {
 describe('rooms', () => {
   test('every file of src stands in a room of the table', () => {
     for (const { path } of files) assert.ok(roomOf(path) in rooms, path);
+  });
+
+  test('docs/architecture.md has the same table', () => {
+    const { text } = readSource('docs/architecture.md');
+    const rows = [...text.matchAll(/^\| `([^`]+)` +\| \S.*\| ([^|]+?) +\|$/gm)].filter(
+      ([, room]) => !room!.includes('/'),
+    );
+    const written = rows.map(([, room, imports]) => {
+      const names = [...imports!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
+      const shorthand: Readonly<Record<string, readonly string[]>> = { ground, carrying };
+      return [room, names.flatMap((name) => shorthand[name] ?? name).sort()];
+    });
+    const held = Object.entries(rooms).map(([room, imports]) => [room, [...imports].sort()]);
+    assert.deepEqual(
+      new Map(written as [string, string[]][]),
+      new Map(held as [string, string[]][]),
+    );
+    const [, spelled = ''] = /`carrying` for (.*?)\.\n\n/s.exec(text) ?? [];
+    for (const name of carrying.filter((each) => !ground.includes(each))) {
+      assert.ok(spelled.includes(`\`${name}\``), name);
+    }
   });
 
   test('a file imports only from its own room and from the rooms that the table allows', () => {
