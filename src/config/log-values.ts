@@ -3,6 +3,7 @@ import { pathType, type ValueType, valueFault } from './value-types.ts';
 
 /** Tor's severities, the least important first. */
 export const logLevels = ['debug', 'info', 'notice', 'warn', 'err'] as const;
+/** One of them. */
 export type LogLevel = (typeof logLevels)[number];
 
 /** One `Log` line. */

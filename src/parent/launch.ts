@@ -82,6 +82,7 @@ export interface Child<M> {
   close(): Promise<ChildEnd>;
   /** Kills it now. */
   abort(): void;
+  /** As a block ends: stops it, and waits until it has gone. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -32,6 +32,7 @@ export interface SuperviseOptions<C extends Supervised> {
   readonly stableMs?: number;
   /** How many failures in a row end the supervision. */
   readonly maxFailures?: number;
+  /** Hears how the child fares. What it throws is a warning of the process and changes nothing. */
   readonly onEvent?: (event: SupervisorEvent<C>) => void;
   readonly timers?: Timers;
   readonly rng?: Rng;

@@ -208,7 +208,11 @@ export type Action =
    * Call `step`, a little work each time, until it returns actions, and perform them. Other connections
    * have their turn between two calls, and from this one's wire nothing is handed in until then.
    */
-  | { readonly type: 'compute'; readonly step: () => readonly Action[] | undefined }
+  | {
+      readonly type: 'compute';
+      /** A piece of the work; undefined as long as there is more. */
+      readonly step: () => readonly Action[] | undefined;
+    }
   /** Call `timerFired` after so long, instead of when it was to be called before. */
   | { readonly type: 'setTimer'; readonly delayMs: number }
   /** Forget the timer. */

@@ -16,6 +16,7 @@ export interface StateFormat<State> {
   /** The PT name, for messages. */
   readonly transport: string;
   readonly file: string;
+  /** The fields of the file for a state. */
   format(state: State): StateFields;
   /** @throws anything when it is not whole; a PosternError says what is wrong, without the value */
   parse(fields: StateFields): State;

@@ -51,6 +51,7 @@ export class TransportRegistry implements Iterable<Transport> {
     return transport;
   }
 
+  /** All of them, in the order in which they were registered. */
   [Symbol.iterator](): Iterator<Transport> {
     return this.#transports.values();
   }

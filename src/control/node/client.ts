@@ -181,6 +181,7 @@ export class ControlClient {
     await this.#connection?.close();
   }
 
+  /** The same as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

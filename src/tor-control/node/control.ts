@@ -103,6 +103,7 @@ export class TorControl extends TorCommands implements AsyncDisposable {
     this.#stream.destroy();
   }
 
+  /** The same as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

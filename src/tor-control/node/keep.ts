@@ -132,6 +132,7 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
     await this.closed;
   }
 
+  /** The same as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
