@@ -36,18 +36,15 @@ export function formatErrors(table: Readonly<Record<string, ErrorEntry>>): strin
 export function formatLimits(table: Readonly<Record<string, LimitEntry>>): string {
   const rows = Object.entries(table)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, entry]) => {
-      const option = entry.key === undefined ? '' : `\`${entry.key}\``;
-      return `| \`${name}\` | ${formatValue(entry)} | ${entry.guards} | ${option} |`;
-    });
+    .map(([name, entry]) => `| \`${name}\` | ${formatValue(entry)} | ${entry.guards} |`);
   return [
     '# Limits',
     '',
-    'Every buffer, count and time that a peer can drive has a cap. Generated from `src/limits.ts` by',
-    '`npm run docs`.',
+    'Every buffer, count and time that a peer can drive has a cap. They are fixed; what an operator may want to',
+    'set is an [option](OPTIONS.md). Generated from `src/limits.ts` by `npm run docs`.',
     '',
-    '| limit | default | without it | option |',
-    '| --- | ---: | --- | --- |',
+    '| limit | value | without it |',
+    '| --- | ---: | --- |',
     ...rows,
     '',
   ].join('\n');

@@ -33,7 +33,7 @@ const table = {
     retry: 'never',
     summary: 'A peer sent more than the limit for what was being read.',
     remedy:
-      'Run `postern explain`: it lists the limits, and tells of each whether it can be raised.',
+      'The other end is broken or hostile; run `postern explain` for the limits, which are fixed.',
   },
 
   // src/crypto

@@ -1,8 +1,8 @@
 /**
  * Every cap on a buffer, a count or a time that a peer can drive.
  *
- * `docs/LIMITS.md` is generated from this table. Code reads `limits.name`; a limit with a `key` is
- * only a default, and the operator's value is handed in where the limit is enforced.
+ * `docs/LIMITS.md` is generated from this table. Code reads `limits.name`. What an operator may want to
+ * change is an option, in `config/options.ts`.
  */
 
 /** What one limit is. */
@@ -11,8 +11,6 @@ export interface LimitEntry {
   readonly unit: 'bytes' | 'ms' | 'count';
   /** What would happen without it, one sentence. */
   readonly guards: string;
-  /** The command-line option that changes it, where an operator would want one. */
-  readonly key?: string;
 }
 
 const table = {

@@ -40,11 +40,10 @@ export function explanations(): ReadonlyMap<string, string> {
       ),
     ]),
     ...Object.entries(limitTable).map(
-      ([name, { value, unit, guards, key }]) =>
+      ([name, { value, unit, guards }]) =>
         [
           name,
-          `${name}\n  A limit: ${value}${unit === 'count' ? '' : ` ${unit}`}. Without it: ${guards}\n` +
-            (key === undefined ? '  It is fixed.\n' : `  The option ${key} sets it.\n`),
+          `${name}\n  A limit: ${value}${unit === 'count' ? '' : ` ${unit}`}. Without it: ${guards}\n  It is fixed.\n`,
         ] as const,
     ),
   ]);
