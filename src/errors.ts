@@ -729,7 +729,7 @@ const table = {
     side: 'remote',
     retry: 'later',
     summary: 'Tor ended, while it was starting or later.',
-    remedy: 'Read what Tor said last; it is started again unless it never ran.',
+    remedy: 'Read what Tor said last; it is started again by itself, unless it never came up.',
   },
   ERR_TOR_START_TIMED_OUT: {
     side: 'remote',
@@ -766,14 +766,14 @@ const table = {
   ERR_TOR_CONTROL_AUTHENTICATION: {
     side: 'local',
     retry: 'never',
-    summary: 'Tor’s control port lets us in by none of the ways that we have.',
+    summary: 'Tor’s control port accepts none of the credentials that we have.',
     remedy:
       'Give the password (in a torrc: TorControlPasswordFile), or the path of a cookie file that you may read and that is this Tor’s.',
   },
   ERR_TOR_CONTROL_FALSE_SERVER: {
     side: 'remote',
     retry: 'never',
-    summary: 'What answers on the control port does not know the cookie: it is not the Tor meant.',
+    summary: 'What answers on the control port does not know the cookie: it is another Tor.',
     remedy: 'Check the address, and that the cookie file is the one of the Tor that runs there.',
   },
   ERR_TOR_CONTROL_PROTOCOL: {
@@ -884,7 +884,7 @@ export function describeError(error: unknown): string {
     const cause = error.cause instanceof PosternError ? `: ${error.cause.message}` : '';
     return `${error.message}${cause} (${error.code}). ${error.remedy}`;
   }
-  // Not thrown on purpose: whoever mends it needs the stack.
+  // Not thrown on purpose: mending it takes the stack.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `defect, please report it: ${text}`;
 }

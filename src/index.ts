@@ -173,7 +173,7 @@ export interface Listening {
 
 /**
  * Runs a bridge: `onConnection` gets the undisguised stream of every client that proved itself.
- * Whoever does not is read and discarded, and learns nothing. A stream that breaks emits 'error', which
+ * Anyone else gets no answer: what they send is thrown away. A stream that breaks emits 'error', which
  * may be left unheard, and 'close'. What `onConnection` throws, or the promise that it returns rejects
  * with, costs that connection and becomes a Node warning.
  *

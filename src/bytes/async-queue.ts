@@ -2,7 +2,7 @@ import { Fifo } from './fifo.ts';
 import { abortable, type Settler } from './settler.ts';
 
 /**
- * What has come and nobody has taken yet, in order; whoever takes while nothing is there waits.
+ * What has come and nobody has taken yet, in order. A `take` waits while there is nothing.
  *
  * Overflow: at most `maxItems` lie untaken. One that comes on top is not kept, and `push` says so: its
  * owner knows whether that is a gap to tell of or the end of the source.

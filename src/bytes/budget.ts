@@ -1,4 +1,4 @@
-/** Whoever holds bytes of a peer under a budget. */
+/** Something that holds a peer's bytes, and counts against a budget. */
 export interface BudgetMember {
   /** Lets go of all that it holds, by ending what it belongs to. */
   shed(): void;

@@ -13,7 +13,7 @@ import { LogLimiter } from '../log-limiter.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import type { Emitter } from '../bytes/emitter.ts';
 import type { EngineEvent } from '../control/engine.ts';
-import type { Environment } from '../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../pt/proxy-environment.ts';
 import type { Change, Part } from './part.ts';
 import { numbered, Resources, type Wanted } from './resources.ts';
 import { formatForSyslog, openSyslog } from './syslog.ts';
@@ -23,7 +23,7 @@ export interface DaemonLogOptions {
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly home: string;
-  readonly env: Environment;
+  readonly env: EnvironmentVariables;
   readonly clock: Clock;
   readonly events: Emitter<EngineEvent>;
 }

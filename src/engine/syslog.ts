@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { LogLevel } from '../config/log-values.ts';
 import { PosternError } from '../errors.ts';
-import type { Environment } from '../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../pt/proxy-environment.ts';
 
 /**
  * Starts a `logger` that ends with its input.
@@ -12,7 +12,7 @@ import type { Environment } from '../pt/proxy-environment.ts';
  * @param onLost hears of its end, when it was not asked to end
  * @throws PosternError `ERR_LOG_FILE` where there is none
  */
-export async function openSyslog(env: Environment, onLost: () => void): Promise<Writable> {
+export async function openSyslog(env: EnvironmentVariables, onLost: () => void): Promise<Writable> {
   const child = spawn('logger', ['-t', 'postern', '--prio-prefix'], {
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { PATH: env['PATH'] },

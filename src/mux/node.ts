@@ -113,7 +113,7 @@ export class MuxConnection implements BudgetMember {
     return !this.#isOver && !this.#session.isDraining;
   }
 
-  /** How many bytes have come in: whoever watches for silence compares. */
+  /** How many bytes have come in. It does not grow while the peer is silent. */
   get receivedBytes(): number {
     return this.#receivedBytes;
   }
@@ -159,7 +159,7 @@ export class MuxConnection implements BudgetMember {
     this.close(new PosternError('ERR_LINK_FAILED', 'the link held more than the process can bear'));
   }
 
-  /** Waits in line until a stream may be opened; whoever gives up leaves the line. */
+  /** Waits in line until a stream may be opened; giving up leaves it. */
   #turn(signal: AbortSignal | undefined): Promise<Duplex> {
     return new Promise((resolve, reject) => {
       const opener: Opener = { resolve, reject, isWaiting: true };

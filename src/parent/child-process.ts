@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { limits } from '../limits.ts';
 import { LineSplitter, type LineEvent } from '../pt/line-splitter.ts';
-import type { Environment } from '../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../pt/proxy-environment.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import { readPaced } from './paced-reading.ts';
 import type { Stoppable } from './terminate.ts';
@@ -68,7 +68,7 @@ export interface ProcessOptions {
   /** What it gets beside the variables that every child inherits. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Where those come from. */
-  readonly env: Environment;
+  readonly env: EnvironmentVariables;
   readonly handlers: ProcessHandlers;
   readonly timers: Timers;
   /** Out of reach of the terminal: a Ctrl-C there is for us, and we stop the program. */
@@ -156,7 +156,7 @@ function failedProcess(child: ChildProcess): RunningProcess {
   };
 }
 
-function inherited(env: Environment): Record<string, string> {
+function inherited(env: EnvironmentVariables): Record<string, string> {
   return Object.fromEntries(
     inheritedVariables.flatMap((name) => {
       const value = env[name];

@@ -8,7 +8,7 @@ import {
 } from '../pt/launch-environment.ts';
 import type { LineEvent } from '../pt/line-splitter.ts';
 import type { CmethodMessage, LogMessage, SmethodMessage, StatusMessage } from '../pt/messages.ts';
-import type { Environment } from '../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../pt/proxy-environment.ts';
 import { scrubAddresses } from '../pt/scrub.ts';
 import { supportedVersions } from '../pt/versions.ts';
 import { ChildError, type ChildEnd } from './child-error.ts';
@@ -29,7 +29,7 @@ export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfigurati
    * Where the few variables come from that a child inherits: PATH, HOME, the language, time zone,
    * temporary directory, library path and certificates. By default our own environment.
    */
-  readonly env?: Environment;
+  readonly env?: EnvironmentVariables;
   /** How long the start may take. */
   readonly startTimeoutMs?: number;
   /** How long each step of stopping may take. */

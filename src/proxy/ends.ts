@@ -38,7 +38,7 @@ export function watchEnds(sources: EndSources): Ends {
     now.abort(new Error(why));
     sources.onEndNow?.(now.signal.reason as Error);
   };
-  const onSignal = (): void => endNow('told so by a signal');
+  const onSignal = (): void => endNow('a signal told it to');
   const onStdinClose = (): void => endNow('the parent closed stdin');
   const parentGone = (): void => endNow('the parent has gone');
 

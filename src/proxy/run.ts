@@ -12,7 +12,7 @@ import { openStateDirectory, type StateDirectory } from '../state/state-director
 import type { LogSeverity } from '../pt/messages.ts';
 import {
   parseProxyEnvironment,
-  type Environment,
+  type EnvironmentVariables,
   type ProxyConfiguration,
 } from '../pt/proxy-environment.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
@@ -29,7 +29,7 @@ import { stopRequestsOfProcess } from './stop-requests.ts';
 
 /** The world as the program sees it: everything it would otherwise reach for is handed in. */
 interface World extends Pick<EndSources, 'drain' | 'now' | 'onEndNow' | 'parentPid'> {
-  readonly env: Environment;
+  readonly env: EnvironmentVariables;
   readonly stdin: Readable;
   readonly stdout: Writable;
 }
@@ -152,7 +152,7 @@ async function run(
     ends.endNow('the last connection ended');
   }
   ignoreStatusRequests?.();
-  logger.notice(`ends: ${(ends.now.reason as Error).message}`);
+  logger.notice(`ending: ${(ends.now.reason as Error).message}`);
   await proxy.close();
   await finish();
   return 0;

@@ -65,7 +65,7 @@ export function stopRequestsOf(
     drain.abort();
     now.abort(why);
   };
-  const onSignal = (): void => endNow(new Error('told so by a signal'));
+  const onSignal = (): void => endNow(new Error('a signal told it to'));
   signals.on('SIGINT', () => {
     if (drain.signal.aborted) onSignal();
     else drain.abort();

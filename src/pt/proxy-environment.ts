@@ -13,7 +13,7 @@ import { parseUpstreamProxy, type UpstreamProxy } from './upstream-proxy.ts';
 import { negotiateVersion, parseVersionList } from './versions.ts';
 
 /** The environment of a process, as `process.env` has it. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
 /** How a PT program is to run. */
 export type ProxyConfiguration = ClientConfiguration | ServerConfiguration;
@@ -73,7 +73,7 @@ export interface EnvironmentOutcome {
  * other variables, then for a client the upstream proxy. The first fault ends it with one error line that
  * names the variable and the fault and quotes no value. Never throws.
  */
-export function parseProxyEnvironment(env: Environment): EnvironmentOutcome {
+export function parseProxyEnvironment(env: EnvironmentVariables): EnvironmentOutcome {
   const messages: Message[] = [];
   let failure: ErrorMessage['kind'] = 'ENV-ERROR';
   try {
@@ -102,7 +102,7 @@ export function parseProxyEnvironment(env: Environment): EnvironmentOutcome {
   }
 }
 
-function parseConfiguration(env: Environment): ProxyConfiguration {
+function parseConfiguration(env: EnvironmentVariables): ProxyConfiguration {
   const common: CommonConfiguration = {
     stateLocation: reading('TOR_PT_STATE_LOCATION', () =>
       absolutePath(required(env, 'TOR_PT_STATE_LOCATION')),
@@ -123,7 +123,7 @@ function parseConfiguration(env: Environment): ProxyConfiguration {
 }
 
 function parseClient(
-  env: Environment,
+  env: EnvironmentVariables,
   names: string,
 ): Omit<ClientConfiguration, keyof CommonConfiguration> {
   const transports = reading('TOR_PT_CLIENT_TRANSPORTS', () => parseTransportList(names));
@@ -140,7 +140,7 @@ function parseClient(
 }
 
 function parseServer(
-  env: Environment,
+  env: EnvironmentVariables,
   list: string,
 ): Omit<ServerConfiguration, keyof CommonConfiguration> {
   const names = reading('TOR_PT_SERVER_TRANSPORTS', () => parseTransportList(list));
@@ -168,7 +168,7 @@ function parseServer(
   };
 }
 
-function parseExtendedOrPort(env: Environment): ServerConfiguration['extendedOrPort'] {
+function parseExtendedOrPort(env: EnvironmentVariables): ServerConfiguration['extendedOrPort'] {
   const text = env['TOR_PT_EXTENDED_SERVER_PORT'];
   // Empty says that the parent has none; a cookie file is superfluous then [PT-3.2.3-21, 24].
   if (text === undefined || text === '') return undefined;
@@ -230,13 +230,17 @@ function absolutePath(text: string): string {
   return text;
 }
 
-function required(env: Environment, name: string): string {
+function required(env: EnvironmentVariables, name: string): string {
   const value = env[name];
   if (value === undefined) throw fault('the variable is not set');
   return value;
 }
 
-function optional<T>(env: Environment, name: string, parse: (text: string) => T): T | undefined {
+function optional<T>(
+  env: EnvironmentVariables,
+  name: string,
+  parse: (text: string) => T,
+): T | undefined {
   const text = env[name];
   return text === undefined ? undefined : reading(name, () => parse(text));
 }

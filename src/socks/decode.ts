@@ -210,7 +210,7 @@ function commandUnsupported(): PosternError {
   return new PosternError('ERR_SOCKS_COMMAND_UNSUPPORTED', 'the client asked for BIND or UDP');
 }
 
-/** For whoever took it for a SOCKS proxy. */
+/** Told to a user who configured an HTTP proxy as a SOCKS proxy. */
 export const IS_HTTP = 'this is an HTTP proxy: use http://… (in a torrc HTTPSProxy)';
 
 /** What answers there is no SOCKS proxy, or not of this version. */

@@ -61,7 +61,7 @@ class Claim implements DirectoryLock {
   readonly #server: Server;
   /** Where paths in the directory are too long for a socket: the directory itself. */
   readonly #handle: FileHandle | undefined;
-  /** What whoever asks is told. */
+  /** What the lock answers when it is asked. */
   #answer = ASKING;
 
   private constructor(path: string, handle: FileHandle | undefined) {

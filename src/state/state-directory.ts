@@ -95,7 +95,7 @@ class Appender {
     return this.#next;
   }
 
-  /** Writes what waits, and closes the file. Whoever appended hears of a failure, and nobody here. */
+  /** Writes what waits, and closes the file. A failure is told to the caller of `append`, not here. */
   async close(): Promise<void> {
     this.#hurry.abort();
     await Promise.allSettled([this.#next, this.#last]);

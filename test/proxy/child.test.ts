@@ -120,7 +120,7 @@ describe('the proxy as a process', { concurrency: 4 }, () => {
     const killedAtMs = performance.now();
     await once(parent.stdout!, 'end');
     t.diagnostic(`ended ${Math.round(performance.now() - killedAtMs)} ms after its parent`);
-    assert.match(text, /ends: the parent has gone/);
+    assert.match(text, /ending: the parent has gone/);
   });
 
   test('[PT-3.2.1-11] [PT-3.2.1-12] nothing is written outside the state directory', async (t) => {

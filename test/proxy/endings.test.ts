@@ -94,10 +94,10 @@ const scenes: Readonly<Record<string, (t: TestContext, start: Start) => Promise<
 
 /** How it may be told, and what it then says. */
 const messengers: Readonly<Record<string, readonly [(child: ParentedChild) => void, RegExp]>> = {
-  SIGTERM: [(child) => child.send('SIGTERM'), /ends: told so by a signal/],
-  SIGINT: [(child) => child.send('SIGINT'), /ends: the last connection ended/],
-  'stdin closed': [(child) => child.closeStdin(), /ends: the parent closed stdin/],
-  'parent killed': [(child) => child.killParent(), /ends: the parent has gone/],
+  SIGTERM: [(child) => child.send('SIGTERM'), /ending: a signal told it to/],
+  SIGINT: [(child) => child.send('SIGINT'), /ending: the last connection ended/],
+  'stdin closed': [(child) => child.closeStdin(), /ending: the parent closed stdin/],
+  'parent killed': [(child) => child.killParent(), /ending: the parent has gone/],
 };
 
 describe(

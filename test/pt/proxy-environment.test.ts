@@ -5,7 +5,7 @@ import { formatMessage } from '../../src/pt/encode.ts';
 import {
   parseProxyEnvironment,
   type ClientConfiguration,
-  type Environment,
+  type EnvironmentVariables,
   type ServerConfiguration,
 } from '../../src/pt/proxy-environment.ts';
 import { holds, textOf } from '../support/properties.ts';
@@ -17,24 +17,24 @@ const common = {
 const client = { ...common, TOR_PT_CLIENT_TRANSPORTS: 'obfs3,obfs4' };
 const server = { ...common, TOR_PT_SERVER_TRANSPORTS: 'obfs3,obfs4' };
 
-function lines(env: Environment): readonly string[] {
+function lines(env: EnvironmentVariables): readonly string[] {
   return parseProxyEnvironment(env).messages.map(formatMessage);
 }
 
-function clientOf(env: Environment): ClientConfiguration {
+function clientOf(env: EnvironmentVariables): ClientConfiguration {
   const { configuration } = parseProxyEnvironment(env);
   assert.equal(configuration?.role, 'client', lines(env).join('; '));
   return configuration as ClientConfiguration;
 }
 
-function serverOf(env: Environment): ServerConfiguration {
+function serverOf(env: EnvironmentVariables): ServerConfiguration {
   const { configuration } = parseProxyEnvironment(env);
   assert.equal(configuration?.role, 'server', lines(env).join('; '));
   return configuration as ServerConfiguration;
 }
 
 /** The environment is refused after VERSION with one error line that names the variable and the fault. */
-function refuses(env: Environment, variable: string, error = 'ENV-ERROR'): void {
+function refuses(env: EnvironmentVariables, variable: string, error = 'ENV-ERROR'): void {
   const [version, line, ...more] = lines(env);
   assert.equal(version, 'VERSION 1');
   assert.match(

@@ -68,7 +68,7 @@ export async function openControlSocket(
   try {
     await once(listener, 'listening');
     await chmod(path, access.isGroupWritable === true ? 0o660 : 0o600);
-    // Whoever came before had no right to, perhaps.
+    // Those who connected before may have had no right to.
     isOpen = true;
   } catch (error) {
     listener.close();

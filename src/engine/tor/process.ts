@@ -8,7 +8,7 @@ import type { Supervised } from '../../parent/supervise.ts';
 import { terminate } from '../../parent/terminate.ts';
 import type { Timers } from '../../time.ts';
 import type { LineEvent } from '../../pt/line-splitter.ts';
-import type { Environment } from '../../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../../pt/proxy-environment.ts';
 import { connectTorControl } from '../../tor-control/node/connect.ts';
 import type { TorControl } from '../../tor-control/node/control.ts';
 import { reasonIn, TorrcRefusal } from './complaints.ts';
@@ -23,7 +23,7 @@ export interface TorLaunch {
   readonly dataDirectory: string;
   /** The text of its torrc. */
   readonly torrc: string;
-  readonly env: Environment;
+  readonly env: EnvironmentVariables;
   readonly timers: Timers;
   /** Hears every line that Tor logs to stdout. */
   readonly onLog: (level: LogLevel, message: string) => void;

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Timers } from '../../time.ts';
-import type { Environment } from '../../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../../pt/proxy-environment.ts';
 
 /**
  * The path of a Tor.
@@ -16,7 +16,10 @@ import type { Environment } from '../../pt/proxy-environment.ts';
  * @param binary `TorBinary`, when it is set
  * @throws PosternError `ERR_TOR_PROGRAM` when there is none
  */
-export async function findTor(binary: string | undefined, env: Environment): Promise<string> {
+export async function findTor(
+  binary: string | undefined,
+  env: EnvironmentVariables,
+): Promise<string> {
   if (binary !== undefined) {
     if (await isExecutable(binary)) return binary;
     throw new PosternError('ERR_TOR_PROGRAM', `TorBinary: there is no program at ${binary}`);
@@ -36,7 +39,7 @@ export async function findTor(binary: string | undefined, env: Environment): Pro
  */
 export async function listTorOptions(
   binary: string,
-  env: Environment,
+  env: EnvironmentVariables,
   timers: Timers,
   signal?: AbortSignal,
 ): Promise<readonly string[]> {

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Timers } from '../../time.ts';
-import type { Environment } from '../../pt/proxy-environment.ts';
+import type { EnvironmentVariables } from '../../pt/proxy-environment.ts';
 import { reasonIn, TorrcRefusal } from './complaints.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function verifyWithTor(
   binary: string,
   torrc: string,
   dataDirectory: string,
-  env: Environment,
+  env: EnvironmentVariables,
   timers: Timers,
   signal?: AbortSignal,
 ): Promise<void> {

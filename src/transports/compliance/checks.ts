@@ -180,7 +180,7 @@ function checkCuts(bridge: Bridge, name: 'client' | 'server'): void {
   );
 }
 
-/** Whoever does not know the arguments sees nothing, and is closed by time. */
+/** A stranger, without the arguments, gets no answer and is closed by the clock. */
 export function checkProbing(context: CheckContext): void {
   const { bridge, setup } = context;
   const { rng } = setup;

@@ -3,13 +3,13 @@ import type { Transport } from '../contract.ts';
 import { HANDSHAKE_TIMEOUT_MS, Obfs3Session } from './session.ts';
 
 /**
- * obfs3, the Threebfuscator: looks like random bytes to whoever only watches. Compatible with
+ * obfs3, the Threebfuscator: looks like random bytes to a censor that only watches. Compatible with
  * obfs4proxy and obfsproxy. It has no arguments: nothing tells a bridge's users from a censor.
  */
 export const obfs3: Transport = {
   name: 'obfs3',
   summary:
-    'random-looking bytes to whoever only watches; a censor that connects confirms the bridge, and one on the path can read along, since nobody is authenticated',
+    'random-looking bytes to a censor that only watches; one that connects confirms the bridge, and one on the path can read along, since nobody is authenticated',
 
   argumentNames: { client: [], server: [] },
 

@@ -24,7 +24,7 @@ const NAME = 'scramblesuit';
 export const scramblesuit: Transport = {
   name: NAME,
   summary:
-    'random-looking bytes; a prober without the password learns nothing; whoever has it can pose as the bridge',
+    'random-looking bytes; a prober without the password learns nothing; anyone who has it can pose as the bridge',
 
   argumentNames: { client: ['password', 'iat-mode'], server: ['password', 'iat-mode'] },
 
