@@ -9,7 +9,7 @@ test('rot_by_N keeps to the contract', async () => {
     wrongArguments: [[['N', '0']], [['N', 'thirteen']]],
     wrongOptions: [[['N', '256']]],
     notApplicable: {
-      probing: 'it has no handshake: whoever connects is served',
+      probing: 'it has no handshake: anyone who connects is served',
       replay: 'it has no handshake that could be replayed',
     },
   });
