@@ -115,7 +115,7 @@ describe(
           tell(child);
           if (name === 'SIGINT' && endConnections !== undefined) {
             await child.match(/no new connections from now on/);
-            assert.ok(!child.stdout.includes('ends:'));
+            assert.ok(!child.stdout.includes('ending:'));
             endConnections();
           }
           const end = await endOf(child);

@@ -41,7 +41,8 @@ export class ParentedChild {
     parent.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.read = once(stdout, 'end');
     const told = once(parent, 'message').then(([message]) => message as ChildExit);
-    const untold = once(parent, 'exit').then(() => undefined);
+    // Not by 'exit', which may come before a message that was sent before it.
+    const untold = once(parent, 'disconnect').then(() => undefined);
     this.ended = Promise.all([Promise.race([told, untold]), once(parent.stderr!, 'end')]).then(
       ([end]) => end,
     );
