@@ -4,14 +4,14 @@ import {
   type KeepTorControlOptions,
   type KeptTorControl,
 } from '../../tor-control/node/keep.ts';
-import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
+import { type RunningTor, type RunningTorStart, unavailable } from './running-tor.ts';
 import { unawaited } from '../../unawaited.ts';
 
 /** How to reach a Tor that runs already. */
-export type AttachedTorOptions = TorKeeperStart & KeepTorControlOptions;
+export type AttachedTorOptions = RunningTorStart & KeepTorControlOptions;
 
 /** A Tor that somebody else runs: we control it, and come back when it was away. */
-export class AttachedTor implements TorKeeper {
+export class AttachedTor implements RunningTor {
   readonly closed: Promise<void>;
   readonly #kept: KeptTorControl;
 

@@ -20,7 +20,7 @@ import type { TorControl } from '../../tor-control/node/control.ts';
 import { dumpTor } from './dump.ts';
 import { listenerOptions, readListeners } from './listeners.ts';
 import { getConf } from './get-conf.ts';
-import type { TorKeeper, TorKeeperHooks } from './keeper.ts';
+import type { RunningTor, RunningTorHooks } from './running-tor.ts';
 import { TorMappings } from './mappings.ts';
 import { lowestLevel, type TorSettings } from './tor-settings.ts';
 import { EventTranslator } from './translate-events.ts';
@@ -32,7 +32,7 @@ export interface TorEngineParts {
   readonly pieces: readonly TorrcPiece[];
   readonly settings: TorSettings;
   /** Starts Tor, or connects to one, and waits until it is prepared. */
-  readonly keep: (hooks: TorKeeperHooks, log: DaemonLog) => Promise<TorKeeper>;
+  readonly keep: (hooks: RunningTorHooks, log: DaemonLog) => Promise<RunningTor>;
   /** Has Tor judge the configuration, where it is there to be asked. */
   readonly verify: (first: Configuration) => Promise<void>;
   /** Whether the Tor is ours, or ran before us. */
@@ -48,7 +48,7 @@ export class TorEngine implements Engine {
   readonly #parts: TorEngineParts;
   readonly #translator = new EventTranslator();
   readonly #mappings = new TorMappings();
-  #keeper: TorKeeper | undefined;
+  #running: RunningTor | undefined;
   #listeners: EngineEndpoints = { socks: [], httpTunnel: [] };
   /** The options and groups that controllers have set or cleared in a Tor that is not ours. */
   readonly #setElsewhere = new Set<string>();
@@ -80,14 +80,14 @@ export class TorEngine implements Engine {
   /** Starts Tor, or connects to the one that runs. */
   async start(_first: Configuration, onEnded: (reason?: unknown) => void): Promise<Change> {
     const { keep, isOwned, pieces } = this.#parts;
-    const hooks: TorKeeperHooks = {
+    const hooks: RunningTorHooks = {
       prepare: (control) => this.#prepare(control),
       onLost: (error, retryMs) => this.#tellLoss(error, retryMs),
     };
     try {
-      const keeper = await keep(hooks, this.#log);
-      this.#keeper = keeper;
-      unawaited(() => keeper.closed.then(onEnded));
+      const running = await keep(hooks, this.#log);
+      this.#running = running;
+      unawaited(() => running.closed.then(onEnded));
     } catch (error) {
       throw isOwned ? explainRefusal(pieces, error) : error;
     }
@@ -166,12 +166,12 @@ export class TorEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await this.#keeper?.close();
+    await this.#running?.close();
   }
 
-  get #tor(): TorKeeper {
+  get #tor(): RunningTor {
     // Set before anyone can ask: the control server starts last.
-    return this.#keeper!;
+    return this.#running!;
   }
 
   /** Tor runs, or runs again: events come, and what controllers have mapped is mapped. */

@@ -5,19 +5,19 @@ import { ChildError } from '../../parent/child-error.ts';
 import { supervise, type Supervisor } from '../../parent/supervise.ts';
 import { TorrcRefusal } from './complaints.ts';
 import type { TorControl } from '../../tor-control/node/control.ts';
-import { type TorKeeper, type TorKeeperStart, unavailable } from './keeper.ts';
+import { type RunningTor, type RunningTorStart, unavailable } from './running-tor.ts';
 import { launchTor, type TorLaunch, type TorProcess } from './process.ts';
 import { unawaited } from '../../unawaited.ts';
 
 /** How a Tor of our own is started, each time. */
-export interface OwnedTorOptions extends TorKeeperStart, Omit<TorLaunch, 'signal' | 'torrc'> {
+export interface OwnedTorOptions extends RunningTorStart, Omit<TorLaunch, 'signal' | 'torrc'> {
   /** The torrc as it is at this moment. */
   readonly torrc: () => string;
   readonly rng: Rng;
 }
 
 /** A Tor that we start, and start again when it ends unasked. */
-export class OwnedTor implements TorKeeper {
+export class OwnedTor implements RunningTor {
   readonly closed: Promise<unknown>;
   readonly #options: OwnedTorOptions;
   readonly #supervisor: Supervisor<TorProcess>;

@@ -7,7 +7,7 @@ import { valueFault } from '../../../src/config/value-types.ts';
 import { torVocabulary } from '../../../src/config/vocabulary.ts';
 import { explainRefusal, reasonIn, TorrcRefusal } from '../../../src/engine/tor/complaints.ts';
 import { TorRefusal } from '../../../src/tor-control/messages.ts';
-import { unavailable } from '../../../src/engine/tor/keeper.ts';
+import { unavailable } from '../../../src/engine/tor/running-tor.ts';
 import { TorSettings } from '../../../src/engine/tor/tor-settings.ts';
 import { PosternError } from '../../../src/errors.ts';
 import { builtinTransports } from '../../../src/transports/registry.ts';

@@ -2,7 +2,7 @@ import { PosternError } from '../../errors.ts';
 import type { TorControl } from '../../tor-control/node/control.ts';
 
 /** A Tor that the engine relies on: one that it started, or one that ran already. */
-export interface TorKeeper {
+export interface RunningTor {
   /**
    * The control connection of the Tor that runs.
    *
@@ -19,8 +19,8 @@ export interface TorKeeper {
   close(): Promise<void>;
 }
 
-/** What a keeper tells its engine. */
-export interface TorKeeperHooks {
+/** What it tells its engine. */
+export interface RunningTorHooks {
   /** Tor runs, or runs again: what it has to know before anyone else asks for something. */
   readonly prepare: (control: TorControl) => Promise<void>;
   /** Tor is gone, or cannot be reached; the next attempt comes after `retryMs`. */
@@ -28,7 +28,7 @@ export interface TorKeeperHooks {
 }
 
 /** What the first start is given besides. */
-export interface TorKeeperStart extends TorKeeperHooks {
+export interface RunningTorStart extends RunningTorHooks {
   /** Gives it up: it rejects with the reason. Without effect afterwards. */
   readonly startSignal: AbortSignal | undefined;
 }
