@@ -23,7 +23,7 @@ import { defaultStateDirectory } from './default-state.ts';
 import { createFailureLog } from './failure-log.ts';
 import { openMetrics, parseMetricsAddress } from './metrics.ts';
 import { reportError } from './report-error.ts';
-import { untilAborted } from './stop-requests.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** The options of `postern bridge`. */
 export interface BridgeOptions {

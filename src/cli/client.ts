@@ -22,7 +22,7 @@ import { createFailureLog } from './failure-log.ts';
 import { openMetrics, parseMetricsAddress } from './metrics.ts';
 import { openOutlet } from './outlet.ts';
 import { reportError, UsageError } from './report-error.ts';
-import { untilAborted } from './stop-requests.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** The options of `postern client`. */
 export interface ClientOptions {

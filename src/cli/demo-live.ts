@@ -10,7 +10,7 @@ import { formatEndpoint } from '../pt/address.ts';
 import { type CommandContext, ExitCode } from './context.ts';
 import { type Display, formatMegabytes } from './display.ts';
 import { ownName } from './own-name.ts';
-import { untilAborted } from './stop-requests.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** What the live part stands on. */
 export interface LiveDemo {

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Writable } from 'node:stream';
 import type { CommandContext } from './context.ts';
-import { untilAborted } from './stop-requests.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /**
  * Reads one line from stdin, without its end; what is typed at a terminal is not shown.
