@@ -18,7 +18,7 @@ import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
 import { systemClock, systemTimers } from '../time.ts';
 import { unawaited } from '../unawaited.ts';
 import { version } from '../version.ts';
-import { ControlPart } from './control-part.ts';
+import { ControlPorts } from './control-ports.ts';
 import type { DaemonEndpoints, DaemonOptions, EnginePlan } from './daemon-options.ts';
 import { borrowDirectory, dataDirectory } from './data-directory.ts';
 import { planEmbeddedEngine } from './embedded/engine.ts';
@@ -42,7 +42,7 @@ export class Daemon implements ControlEngine {
   readonly #events = new Emitter<EngineEvent>();
   readonly #log: DaemonLog;
   readonly #engine: Engine;
-  readonly #control: ControlPart;
+  readonly #control: ControlPorts;
   readonly #lock: DirectoryLock;
   readonly #places: Places;
   readonly #stopping = new AbortController();
@@ -65,7 +65,7 @@ export class Daemon implements ControlEngine {
     this.#log = log;
     this.#places = places;
     this.#engine = build({ options, store, log, events, places, stopping });
-    this.#control = new ControlPart({ engine: this, log, rng, home, places });
+    this.#control = new ControlPorts({ engine: this, log, rng, home, places });
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 

@@ -15,11 +15,11 @@ import type { DaemonOptions, EngineHost, EnginePlan } from '../daemon-options.ts
 import { transportStateDirectory } from '../data-directory.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
 import type { DaemonLog } from '../log.ts';
-import { MetricsPart } from '../metrics-part.ts';
+import { MetricsPort } from '../metrics-port.ts';
 import { type Change, type Part, prepareAll } from '../part.ts';
 import { Bandwidth } from './bandwidth.ts';
-import { BridgePart } from './bridge-part.ts';
-import { ClientPart } from './client-part.ts';
+import { BridgeRole } from './bridge-role.ts';
+import { ClientRole } from './client-role.ts';
 import { startHeartbeat } from './heartbeat.ts';
 
 /**
@@ -41,9 +41,9 @@ class EmbeddedEngine implements Engine {
   readonly #store: ConfigStore;
   readonly #log: DaemonLog;
   readonly #addressMap: AddressMap;
-  readonly #client: ClientPart;
-  readonly #bridge: BridgePart;
-  readonly #metrics: MetricsPart;
+  readonly #client: ClientRole;
+  readonly #bridge: BridgeRole;
+  readonly #metrics: MetricsPort;
   readonly #parts: readonly Part[];
   readonly #stopHeartbeat: () => void;
 
@@ -56,15 +56,15 @@ class EmbeddedEngine implements Engine {
     const bandwidth = new Bandwidth(events, timers, () => performance.now());
     const common = { registry, env, home, timers, rng, log, bandwidth, places, stopping };
     const state = openStateDirectory(transportStateDirectory(store.current.values, home));
-    this.#client = new ClientPart({
+    this.#client = new ClientRole({
       ...common,
       environment: { rng, clock, state },
       events,
       addressMap: this.#addressMap,
     });
-    this.#bridge = new BridgePart({ ...common, environment: { rng, clock } });
+    this.#bridge = new BridgeRole({ ...common, environment: { rng, clock } });
     const figures = (): Figures => this.#figures();
-    this.#metrics = new MetricsPart({ log, figures, places });
+    this.#metrics = new MetricsPort({ log, figures, places });
     this.#parts = [bandwidth, this.#client, this.#bridge, this.#metrics];
     this.#stopHeartbeat = startHeartbeat({ events, timers, log, figures });
   }

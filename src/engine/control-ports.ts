@@ -26,7 +26,7 @@ import type { Places } from './places.ts';
 import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
 
 /** What the control part is given. */
-export interface ControlPartOptions {
+export interface ControlPortsOptions {
   readonly engine: ControlEngine;
   readonly log: DaemonLog;
   readonly rng: Rng;
@@ -41,15 +41,15 @@ interface ControlListener extends Pick<Listener, 'close'> {
 }
 
 /** The control server of a daemon and its listeners. */
-export class ControlPart implements Part {
-  readonly #options: ControlPartOptions;
+export class ControlPorts implements Part {
+  readonly #options: ControlPortsOptions;
   readonly #server: ControlServer;
   readonly #listeners: Resources<ControlListener>;
   #secrets: ControlSecrets = {};
   /** By path. A cookie lives as long as the process: controllers keep it (TC 4.1). */
   readonly #cookies = new Map<string, Uint8Array>();
 
-  constructor(options: ControlPartOptions) {
+  constructor(options: ControlPortsOptions) {
     const { engine, log, places } = options;
     this.#options = options;
     this.#listeners = new Resources((listener) => listener.close(), {

@@ -11,19 +11,19 @@ import type { Places } from './places.ts';
 import { forOption, numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the part is given. */
-export interface MetricsPartOptions {
+export interface MetricsPortOptions {
   readonly log: DaemonLog;
   readonly figures: () => Figures;
   readonly places: Places;
 }
 
 /** Serves the figures where the configuration says, to whom it says. */
-export class MetricsPart implements Part {
-  readonly #options: MetricsPartOptions;
+export class MetricsPort implements Part {
+  readonly #options: MetricsPortOptions;
   readonly #listeners: Resources<Listener>;
   #policy: readonly ExitRule[] = [];
 
-  constructor(options: MetricsPartOptions) {
+  constructor(options: MetricsPortOptions) {
     this.#options = options;
     const { log, places } = options;
     this.#listeners = new Resources((listener) => listener.abort(), {

@@ -25,7 +25,7 @@ import { Streams } from './streams.ts';
 import { unawaited } from '../../unawaited.ts';
 
 /** What the client role is given. */
-export interface ClientPartOptions extends ClientTransportsOptions {
+export interface ClientRoleOptions extends ClientTransportsOptions {
   readonly events: Emitter<EngineEvent>;
   readonly bandwidth: Bandwidth;
   readonly addressMap: AddressMap;
@@ -33,18 +33,18 @@ export interface ClientPartOptions extends ClientTransportsOptions {
 }
 
 /** The client role of the engine. */
-export class ClientPart implements Part {
+export class ClientRole implements Part {
   readonly circuits: Circuits;
   readonly links: Links;
   readonly streams: Streams;
-  readonly #options: ClientPartOptions;
+  readonly #options: ClientRoleOptions;
   readonly #transports: ClientTransports;
   readonly #bridges: Resources<Bridge>;
   /** What the configuration has said of mappings. */
   #mappingKey = '';
   readonly #listeners: Resources<ApplicationPort>;
 
-  constructor(options: ClientPartOptions) {
+  constructor(options: ClientRoleOptions) {
     const { events, bandwidth, timers, rng, log, addressMap, places } = options;
     this.#options = options;
     this.#listeners = new Resources(({ listener }) => listener.close(), {

@@ -27,15 +27,15 @@ import {
 import { TunnelServer } from './tunnel-server.ts';
 
 /** What the bridge role is given. */
-export interface BridgePartOptions extends ChildHost, Omit<BuiltinServersOptions, 'onConnection'> {
+export interface BridgeRoleOptions extends ChildHost, Omit<BuiltinServersOptions, 'onConnection'> {
   readonly bandwidth: Bandwidth;
   readonly places: Places;
 }
 
 /** The bridge role of the engine. */
-export class BridgePart implements Part {
+export class BridgeRole implements Part {
   readonly server: TunnelServer;
-  readonly #options: BridgePartOptions;
+  readonly #options: BridgeRoleOptions;
   readonly #ports: Resources<Listener | ExtOrListener>;
   readonly #builtins: BuiltinServers;
   readonly #transports: Resources<RunningTransports>;
@@ -50,7 +50,7 @@ export class BridgePart implements Part {
   readonly #resolve: ResolveName;
   #exit: ReturnType<typeof createExit>;
 
-  constructor(options: BridgePartOptions) {
+  constructor(options: BridgeRoleOptions) {
     const { bandwidth, log, places } = options;
     this.#options = options;
     const onLost = (error: unknown): void =>
