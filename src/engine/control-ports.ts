@@ -25,7 +25,7 @@ import type { Change, Part } from './part.ts';
 import type { Places } from './places.ts';
 import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
 
-/** What the control part is given. */
+/** What the control ports are given. */
 export interface ControlPortsOptions {
   readonly engine: ControlEngine;
   readonly log: DaemonLog;
