@@ -8,8 +8,8 @@ import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import type { ControlPlaceOptions } from './control-place.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
-import { addControlOptions, addCtl } from './ctl-command.ts';
-import type { DemoOptions } from './demo.ts';
+import { addControlOptions, addCtl } from './ctl/command.ts';
+import type { DemoOptions } from './demo/run.ts';
 import type { DashboardVerbOptions } from './dashboard/run.ts';
 import type { DoctorOptions } from './doctor/run.ts';
 import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
@@ -168,7 +168,7 @@ function buildProgram(
     .option('--transport <name>', 'the transport', 'obfs4')
     .addHelpText('after', EXIT_CODES_HELP)
     .action(async (options: DemoOptions) => {
-      setExitCode(await (await import('./demo.ts')).run(context, options));
+      setExitCode(await (await import('./demo/run.ts')).run(context, options));
     });
 
   program

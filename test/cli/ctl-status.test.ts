@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatSeconds, formatStatus } from '../../src/cli/ctl-status.ts';
+import { formatSeconds, formatStatus } from '../../src/cli/ctl/status.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { startCommand } from '../support/command.ts';
 import { connectThrough, startBridge, startClient } from '../support/engine.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { duplexPair, Transform } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
-import { type DemoService, startDemoService } from '../../src/cli/demo-service.ts';
-import { download, upload } from '../../src/cli/demo-transfer.ts';
+import { type DemoService, startDemoService } from '../../src/cli/demo/service.ts';
+import { download, upload } from '../../src/cli/demo/transfer.ts';
 
 const BYTES = 3 * 65_536 + 5;
 

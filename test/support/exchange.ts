@@ -1,7 +1,7 @@
 /** An exchange of bytes in both directions at once, each compared by SHA-256. */
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { demoBytes } from '../../src/cli/demo-bytes.ts';
+import { demoBytes } from '../../src/cli/demo/bytes.ts';
 
 const COUNT_BYTES = 8;
 const DIGEST_BYTES = 32;

@@ -1,7 +1,7 @@
 /** The screen of `postern top`, as lines: what a terminal of this size shows of a view. */
 import type { AddressMapping } from '../../control/messages.ts';
 import type { BandwidthSample, ViewModel } from '../../view/model.ts';
-import { formatSeconds } from '../ctl-status.ts';
+import { formatSeconds } from '../ctl/status.ts';
 
 /** What can be looked at, in the order of the keys 1 to 6. */
 export const pages = ['overview', 'links', 'circuits', 'streams', 'log', 'mappings'] as const;

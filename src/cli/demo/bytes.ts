@@ -1,4 +1,4 @@
-import { randomBytes, systemRng } from '../crypto/rng.ts';
+import { randomBytes, systemRng } from '../../crypto/rng.ts';
 
 const CHUNK_BYTES = 65_536;
 

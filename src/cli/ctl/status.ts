@@ -1,9 +1,9 @@
 /** `postern ctl status`: one screen of what runs. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parseDumpLine, type DumpLine } from '../control/dump.ts';
-import { type AddressMapping, type ConfEntry, ControlRefusal } from '../control/messages.ts';
-import type { ControlClient } from '../control/node/client.ts';
-import { formatTable } from './table.ts';
+import { parseDumpLine, type DumpLine } from '../../control/dump.ts';
+import { type AddressMapping, type ConfEntry, ControlRefusal } from '../../control/messages.ts';
+import type { ControlClient } from '../../control/node/client.ts';
+import { formatTable } from '../table.ts';
 
 /** What `status` tells, as `--json` prints it. */
 export interface DaemonStatus {

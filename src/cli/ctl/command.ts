@@ -1,7 +1,7 @@
 /** The command line of `postern ctl`: its verbs, each with what it asks the server. */
 import type { Command } from 'commander';
-import { type CommandContext, EXIT_CODES_HELP } from './context.ts';
-import type { CtlOptions, CtlRequest } from './ctl.ts';
+import { type CommandContext, EXIT_CODES_HELP } from '../context.ts';
+import type { CtlOptions, CtlRequest } from './run.ts';
 
 /** Adds `ctl` to the program. */
 export function addCtl(
@@ -18,7 +18,7 @@ export function addCtl(
     .addHelpText('afterAll', EXIT_CODES_HELP);
 
   const perform = async (request: CtlRequest): Promise<void> => {
-    const { run } = await import('./ctl.ts');
+    const { run } = await import('./run.ts');
     setExitCode(await run(context, ctl.opts<CtlOptions>(), request));
   };
 

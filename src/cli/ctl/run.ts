@@ -1,15 +1,15 @@
 /** `postern ctl`: asks a running daemon something over its control port. */
-import { formatSetting } from '../config/torrc.ts';
-import { ControlRefusal, type EventKind, type Signal } from '../control/messages.ts';
-import { connectControl, type ControlClient } from '../control/node/client.ts';
-import type { ControlAddress } from '../control/node/dial.ts';
-import { PosternError } from '../errors.ts';
-import { parseMappedAddress } from './arguments.ts';
-import { type CommandContext, ExitCode, say } from './context.ts';
-import { type ControlPlaceOptions, findControl } from './control-place.ts';
-import { readStatus } from './ctl-status.ts';
-import { createCtlOutput, type CtlOutput } from './ctl-output.ts';
-import { reportError, UsageError } from './report-error.ts';
+import { formatSetting } from '../../config/torrc.ts';
+import { ControlRefusal, type EventKind, type Signal } from '../../control/messages.ts';
+import { connectControl, type ControlClient } from '../../control/node/client.ts';
+import type { ControlAddress } from '../../control/node/dial.ts';
+import { PosternError } from '../../errors.ts';
+import { parseMappedAddress } from '../arguments.ts';
+import { type CommandContext, ExitCode, say } from '../context.ts';
+import { type ControlPlaceOptions, findControl } from '../control-place.ts';
+import { readStatus } from './status.ts';
+import { createCtlOutput, type CtlOutput } from './output.ts';
+import { reportError, UsageError } from '../report-error.ts';
 
 /** The options of `postern ctl`, for all its verbs. */
 export interface CtlOptions extends ControlPlaceOptions {

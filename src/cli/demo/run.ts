@@ -1,20 +1,20 @@
 /** `postern demo`: a bridge, a client and their parent on this machine, and a verified transfer. */
-import type { Dialer } from '../net/dialer.ts';
-import { createPtDialer } from '../parent/dial.ts';
-import type { Child, MethodOf } from '../parent/launch.ts';
-import { startTransports } from '../parent/start.ts';
-import type { Supervisor } from '../parent/supervise.ts';
-import { formatBridgeLine } from '../pt/bridge-line.ts';
-import { buildEnvironment, type LaunchConfiguration } from '../pt/launch-environment.ts';
-import { type CommandContext, ExitCode, say } from './context.ts';
-import { startDemoDaemons } from './demo-daemons.ts';
-import { serveLive } from './demo-live.ts';
-import { demoServer } from './demo-server.ts';
-import { startDemoService } from './demo-service.ts';
-import { download, type TransferResult, upload } from './demo-transfer.ts';
-import { createDisplay, type Display, formatBar, formatMegabytes } from './display.ts';
-import { UsageError } from './report-error.ts';
-import { makeTemporaryDirectory } from '../state/temporary-directory.ts';
+import type { Dialer } from '../../net/dialer.ts';
+import { createPtDialer } from '../../parent/dial.ts';
+import type { Child, MethodOf } from '../../parent/launch.ts';
+import { startTransports } from '../../parent/start.ts';
+import type { Supervisor } from '../../parent/supervise.ts';
+import { formatBridgeLine } from '../../pt/bridge-line.ts';
+import { buildEnvironment, type LaunchConfiguration } from '../../pt/launch-environment.ts';
+import { type CommandContext, ExitCode, say } from '../context.ts';
+import { startDemoDaemons } from './daemons.ts';
+import { serveLive } from './live.ts';
+import { startDemoService } from './service.ts';
+import { download, type TransferResult, upload } from './transfer.ts';
+import { createDisplay, type Display, formatBar, formatMegabytes } from '../display.ts';
+import { UsageError } from '../report-error.ts';
+import { makeTemporaryDirectory } from '../../state/temporary-directory.ts';
+import { demoServer } from './server.ts';
 
 /** The options of `postern demo`. */
 export interface DemoOptions {

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startSha256 } from '../crypto/hash.ts';
-import type { Endpoint } from '../pt/address.ts';
-import { demoBytes } from './demo-bytes.ts';
+import { startSha256 } from '../../crypto/hash.ts';
+import type { Endpoint } from '../../pt/address.ts';
+import { demoBytes } from './bytes.ts';
 
 /** The service, running. */
 export interface DemoService extends AsyncDisposable {

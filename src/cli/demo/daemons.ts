@@ -6,19 +6,19 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { promisify } from 'node:util';
-import { torrcFile } from '../config/node.ts';
-import type { ControlEvent } from '../control/messages.ts';
-import { connectControl, type ControlClient } from '../control/node/client.ts';
-import { Daemon } from '../engine/daemon.ts';
-import { runExchange } from '../net/exchange.ts';
-import { createDirectDialer } from '../net/direct-dialer.ts';
-import { type Endpoint, formatEndpoint } from '../pt/address.ts';
-import { formatBridgeLine } from '../pt/bridge-line.ts';
-import { createSocksClient } from '../socks/client.ts';
-import type { CommandContext } from './context.ts';
-import { demoServer } from './demo-server.ts';
-import type { Display } from './display.ts';
-import { ownName } from './own-name.ts';
+import { torrcFile } from '../../config/node.ts';
+import type { ControlEvent } from '../../control/messages.ts';
+import { connectControl, type ControlClient } from '../../control/node/client.ts';
+import { Daemon } from '../../engine/daemon.ts';
+import { runExchange } from '../../net/exchange.ts';
+import { createDirectDialer } from '../../net/direct-dialer.ts';
+import { type Endpoint, formatEndpoint } from '../../pt/address.ts';
+import { formatBridgeLine } from '../../pt/bridge-line.ts';
+import { createSocksClient } from '../../socks/client.ts';
+import type { CommandContext } from '../context.ts';
+import type { Display } from '../display.ts';
+import { ownName } from '../own-name.ts';
+import { demoServer } from './server.ts';
 
 /** Both daemons, running. */
 export interface DemoDaemons extends AsyncDisposable {

@@ -1,8 +1,8 @@
 /** How `postern ctl` prints what it was told: tables for people, JSON for programs. */
-import type { AddressMapping, ConfEntry, ControlEvent } from '../control/messages.ts';
-import type { CommandContext } from './context.ts';
-import { type DaemonStatus, formatStatus } from './ctl-status.ts';
-import { formatTable } from './table.ts';
+import type { AddressMapping, ConfEntry, ControlEvent } from '../../control/messages.ts';
+import type { CommandContext } from '../context.ts';
+import { type DaemonStatus, formatStatus } from './status.ts';
+import { formatTable } from '../table.ts';
 
 /** Where results go. */
 export interface CtlOutput {

@@ -1,7 +1,7 @@
 /** How the demo's bridges are told to run a transport. */
-import { listenTcp } from '../net/listener.ts';
-import { type Endpoint, formatEndpoint } from '../pt/address.ts';
-import type { RequestedServer } from '../pt/proxy-environment.ts';
+import { listenTcp } from '../../net/listener.ts';
+import { type Endpoint, formatEndpoint } from '../../pt/address.ts';
+import type { RequestedServer } from '../../pt/proxy-environment.ts';
 
 /** On a free port of loopback. A bridge that is a web site must know beforehand where people will find it. */
 export async function demoServer(

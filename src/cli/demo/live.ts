@@ -1,16 +1,16 @@
 /** The demo once its check is through: it stays, for the reader to try it. */
 import type { Socket } from 'node:net';
-import { PosternError } from '../errors.ts';
-import { createApplication, serveApplication } from '../net/applications.ts';
-import type { Dialer } from '../net/dialer.ts';
-import { listenTcp } from '../net/listener.ts';
-import { type ChildEnd, describeEnd } from '../parent/child-error.ts';
-import type { Child } from '../parent/launch.ts';
-import { formatEndpoint } from '../pt/address.ts';
-import { type CommandContext, ExitCode } from './context.ts';
-import { type Display, formatMegabytes } from './display.ts';
-import { ownName } from './own-name.ts';
-import { untilAborted } from './until-aborted.ts';
+import { PosternError } from '../../errors.ts';
+import { createApplication, serveApplication } from '../../net/applications.ts';
+import type { Dialer } from '../../net/dialer.ts';
+import { listenTcp } from '../../net/listener.ts';
+import { type ChildEnd, describeEnd } from '../../parent/child-error.ts';
+import type { Child } from '../../parent/launch.ts';
+import { formatEndpoint } from '../../pt/address.ts';
+import { type CommandContext, ExitCode } from '../context.ts';
+import { type Display, formatMegabytes } from '../display.ts';
+import { ownName } from '../own-name.ts';
+import { untilAborted } from '../until-aborted.ts';
 
 /** What the live part stands on. */
 export interface LiveDemo {

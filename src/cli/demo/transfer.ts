@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { startSha256 } from '../crypto/hash.ts';
-import { demoBytes } from './demo-bytes.ts';
-import { DIGEST_TRAILER } from './demo-service.ts';
+import { startSha256 } from '../../crypto/hash.ts';
+import { demoBytes } from './bytes.ts';
+import { DIGEST_TRAILER } from './service.ts';
 
 /** How one direction went. */
 export interface TransferResult {
