@@ -1,8 +1,8 @@
 /**
  * SHA-256 and what is built on it.
  *
- * What handshakes use goes through Node's one-shot `hash`, with digests as strings: `createHash` and `createHmac` make a
- * native object each, and dozens of them a handshake are a tenth of its CPU time.
+ * What handshakes use goes through Node's one-shot `hash`, with digests as strings: `createHash` and
+ * `createHmac` make a native object each, and dozens of them a handshake are a tenth of its CPU time.
  */
 import { createHash, hash, timingSafeEqual } from 'node:crypto';
 
