@@ -83,13 +83,8 @@ class SocksServerMachine implements SocksServer {
         this.#state = bytes[0] === 5 ? 'greeting' : bytes[0] === 4 ? 'request4' : 'http';
         return;
       }
-      case 'http': {
-        const method = HTTP_METHODS.find((word) => startsAlike(word, bytes));
-        if (method !== undefined && bytes.length < method.length) return NEED_MORE;
-        throw method === undefined
-          ? new PosternError('ERR_SOCKS_VERSION', 'the client speaks neither SOCKS5 nor SOCKS4')
-          : new PosternError('ERR_SOCKS_HTTP', 'the client speaks HTTP to a SOCKS port');
-      }
+      case 'http':
+        return judgeHttp(bytes);
       case 'greeting': {
         const greeting = decodeGreeting(bytes);
         if (greeting === NEED_MORE) return NEED_MORE;
@@ -159,6 +154,15 @@ class SocksServerMachine implements SocksServer {
         return undefined;
     }
   }
+}
+
+/** What begins with neither version is refused, by name if it is HTTP: people mix the two kinds of proxy up. */
+function judgeHttp(bytes: Uint8Array): typeof NEED_MORE {
+  const method = HTTP_METHODS.find((word) => startsAlike(word, bytes));
+  if (method !== undefined && bytes.length < method.length) return NEED_MORE;
+  throw method === undefined
+    ? new PosternError('ERR_SOCKS_VERSION', 'the client speaks neither SOCKS5 nor SOCKS4')
+    : new PosternError('ERR_SOCKS_HTTP', 'the client speaks HTTP to a SOCKS port');
 }
 
 function chooseMethod(offered: readonly number[]): number {
