@@ -55,7 +55,7 @@ export class ControlPorts implements Part {
     this.#listeners = new Resources((listener) => listener.close(), {
       places,
       onLost: (error) =>
-        log.write('err', `a control port does not open again: ${describeError(error)}`),
+        log.write('err', `a control port cannot be opened again: ${describeError(error)}`),
     });
     this.#server = new ControlServer({
       engine,

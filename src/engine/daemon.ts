@@ -191,7 +191,7 @@ export class Daemon implements ControlEngine {
       case 'debug':
         this.#log.setDebug();
         await this.#engine.debug(this.#store.current);
-        this.#log.write('notice', 'All logs take everything now, until the next reload.');
+        this.#log.write('notice', 'All logs write everything now, until the next reload.');
         return 'done';
       case 'shutdown':
         return this.#shutDown();
@@ -253,7 +253,7 @@ export class Daemon implements ControlEngine {
       const pieces = await readTorrc(this.#options.torrc).catch(() => []);
       const explained = this.#engine.explain(pieces, error);
       const reason = describeError(explained);
-      this.#log.write('warn', `The torrc is not loaded, what was in force stays: ${reason}`);
+      this.#log.write('warn', `The torrc was not loaded, and what was in force stays: ${reason}`);
       throw explained;
     }
     this.#log.write('notice', 'The torrc is loaded again.');
@@ -268,16 +268,16 @@ export class Daemon implements ControlEngine {
       draining = await this.#engine.drain(this.#store.current);
     } catch (error) {
       // Whoever it would have been told to is not there, and we end nonetheless.
-      this.#log.write('info', `the engine was not told of the end: ${describeError(error)}`);
+      this.#log.write('info', `the engine could not be told to end: ${describeError(error)}`);
     }
     if (draining === undefined) return this.#endNow();
     const { over, longestMs } = draining;
     if (longestMs === undefined) {
-      this.#log.write('notice', 'No new connections any more; ending soon.');
+      this.#log.write('notice', 'Taking no new connections; ending soon.');
     } else {
       this.#log.write(
         'notice',
-        `No new connections any more; ending with the last one, in ${longestMs / 1000} seconds at the latest.`,
+        `Taking no new connections; ending with the last one, in ${longestMs / 1000} seconds at the latest.`,
       );
       const { timers = systemTimers } = this.#options;
       this.#cancelEnd = timers.after(longestMs, () => this.#endNow());
@@ -292,7 +292,7 @@ export class Daemon implements ControlEngine {
     try {
       await this.#engine.halt();
     } catch (error) {
-      this.#log.write('info', `the engine was not told of the end: ${describeError(error)}`);
+      this.#log.write('info', `the engine could not be told to end: ${describeError(error)}`);
     }
     return this.#endNow();
   }

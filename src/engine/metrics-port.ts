@@ -29,7 +29,7 @@ export class MetricsPort implements Part {
     this.#listeners = new Resources((listener) => listener.abort(), {
       places,
       onLost: (error) =>
-        log.write('err', `MetricsPort does not open again: ${describeError(error)}`),
+        log.write('err', `MetricsPort cannot be opened again: ${describeError(error)}`),
     });
   }
 
@@ -79,5 +79,5 @@ export class MetricsPort implements Part {
 
 function warnOfPolicy(policy: OptionValues['MetricsPortPolicy'], log: DaemonLog): void {
   if (policy.flat().some(({ accept }) => accept)) return;
-  log.write('warn', 'MetricsPort: MetricsPortPolicy accepts nobody, so that nobody is answered');
+  log.write('warn', 'MetricsPort: MetricsPortPolicy accepts nobody: no request will be answered');
 }

@@ -58,7 +58,7 @@ export async function startTransports<L extends LaunchConfiguration>(
         refuse(event.error);
       } else if (event.type === 'waiting') {
         const seconds = (event.delayMs / 1000).toFixed(1);
-        log('warning', `: ${describeError(event.error)} Again in ${seconds} s.`);
+        log('warning', `: ${describeError(event.error)} Trying again in ${seconds} s.`);
       } else {
         log('error', ` is given up: ${describeError(event.error)}`);
       }

@@ -157,7 +157,7 @@ class SocksServerMachine implements SocksServer {
 }
 
 /** What begins with neither version is refused, by name if it is HTTP: people mix the two kinds of proxy up. */
-function judgeHttp(bytes: Uint8Array): typeof NEED_MORE {
+function judgeHttp(bytes: Buffer): typeof NEED_MORE {
   const method = HTTP_METHODS.find((word) => startsAlike(word, bytes));
   if (method !== undefined && bytes.length < method.length) return NEED_MORE;
   throw method === undefined

@@ -48,7 +48,7 @@ describe('postern run, in this process', () => {
     command.send('SIGHUP');
     await command.stdout.match(/\[warn\] The torrc is not loaded.* Nonsense/);
     command.send('SIGUSR2');
-    await command.stdout.match(/\[notice\] All logs take everything now/);
+    await command.stdout.match(/\[notice\] All logs write everything now/);
     command.drain();
     assert.equal(await command.exitCode, ExitCode.ok);
   });

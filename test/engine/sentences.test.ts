@@ -94,7 +94,7 @@ test('Log … syslog goes through `logger`, each line with its priority; without
   for (;;) {
     const written = join(folder, 'lines');
     const lines = existsSync(written) ? readFileSync(written, 'utf8') : '';
-    if (/<29>All logs take everything/.test(lines)) {
+    if (/<29>All logs write everything/.test(lines)) {
       assert.match(lines, /^<28>There is no bridge/m);
       break;
     }

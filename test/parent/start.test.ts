@@ -35,7 +35,7 @@ describe('a program that is to have certain transports', { concurrency: 4 }, () 
     const [warning, running, again, ...rest] = lines;
     assert.equal(warning, `warning ${name}: hm`);
     assert.equal(running, `notice ${name} runs as process #`);
-    assert.match(again!, /^warning \S+: .*ERR_PARENT_CRASHED.* Again in # s#$/);
+    assert.match(again!, /^warning \S+: .*ERR_PARENT_CRASHED.* Trying again in # s#$/);
     assert.deepEqual(rest, [warning, running]);
   });
 

@@ -149,7 +149,11 @@ describe('on a Tor network', { skip: tornetMissing, concurrency: true }, () => {
     // One may have been closed by Tor, as the last thing that it did.
     assert.ok(ends.includes('failed'), ends.join());
 
-    for (const pattern of [/Tor is gone: .* Again in/, /Tor \S+ runs/, /Bootstrapped 100%/]) {
+    for (const pattern of [
+      /Tor is gone: .* Trying again in/,
+      /Tor \S+ runs/,
+      /Bootstrapped 100%/,
+    ]) {
       await daemon.process.line(pattern, { from: seenLines });
     }
     assert.deepEqual(await control.mappings(), [{ original: webName, replacement: loopback }]);

@@ -46,7 +46,10 @@ export async function run(context: CommandContext, options: DashboardVerbOptions
     return reportError(context, error, `no dashboard on ${options.listen}`);
   }
   context.stdout.write(`http://${formatEndpoint(listener.endpoint)}/${token}/\n`);
-  say(context, 'Open this address in a browser of this machine; whoever has it sees what you see.');
+  say(
+    context,
+    'Open this address in a browser of this machine; anyone who has it sees what you see.',
+  );
   await follower.run();
   events.close();
   listener.abort();

@@ -54,7 +54,10 @@ export class BridgeRole implements Part {
     const { bandwidth, log, places } = options;
     this.#options = options;
     const onLost = (error: unknown): void =>
-      log.write('err', `what made room for a change does not open again: ${describeError(error)}`);
+      log.write(
+        'err',
+        `a listener that was closed for a change cannot be opened again: ${describeError(error)}`,
+      );
     this.#ports = new Resources((port) => port.close(), { places, onLost });
     this.#transports = new Resources((running) => running.close(), { places, onLost });
     this.#builtins = new BuiltinServers({

@@ -49,7 +49,7 @@ export class ClientRole implements Part {
     this.#options = options;
     this.#listeners = new Resources(({ listener }) => listener.close(), {
       places,
-      onLost: (error) => log.write('err', `a port does not open again: ${describeError(error)}`),
+      onLost: (error) => log.write('err', `a port cannot be opened again: ${describeError(error)}`),
     });
     this.#transports = new ClientTransports(options);
     this.links = new Links({
@@ -207,7 +207,7 @@ export class ClientRole implements Part {
   #reached(bridge: Bridge): void {
     // Once is news, and so is it after a failure.
     const level = bridge.isUp && bridge.wasReached ? 'info' : 'notice';
-    this.#options.log.write(level, `bridge ${bridge.name} is reached`);
+    this.#options.log.write(level, `bridge ${bridge.name} answers`);
     bridge.succeed();
     this.circuits.bridgesChanged();
   }

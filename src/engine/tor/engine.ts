@@ -195,7 +195,7 @@ export class TorEngine implements Engine {
       await control.resetConf(lines);
     } catch (error) {
       if (!(error instanceof TorRefusal)) throw error;
-      this.#log.write('warn', `Tor does not take any more what controllers had set: ${error.text}`);
+      this.#log.write('warn', `Tor now refuses what controllers had set: ${error.text}`);
     }
   }
 
@@ -234,7 +234,7 @@ export class TorEngine implements Engine {
   #tellLoss(error: unknown, retryMs: number): void {
     const seconds = (retryMs / 1000).toFixed(1);
     const reason = error instanceof PosternError ? error.message : describeError(error);
-    this.#log.write('warn', `Tor is gone: ${reason}. Again in ${seconds} s.`);
+    this.#log.write('warn', `Tor is gone: ${reason}. Trying again in ${seconds} s.`);
   }
 
   /** What we watch in Tor depends on options, too. They are in force, whatever comes of it. */

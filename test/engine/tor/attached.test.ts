@@ -150,7 +150,7 @@ describe('in front of a Tor that runs already', skip, () => {
     const { control } = daemon;
     await control.sendSignal('debug');
     await control.getConf(['ConnLimit']);
-    await daemon.log.match(/All logs take everything now[^]*\[debug\] /);
+    await daemon.log.match(/All logs write everything now[^]*\[debug\] /);
     await control.sendSignal('reload');
     const start = daemon.log.text.length;
     await control.getConf(['ConnLimit']);
@@ -247,7 +247,7 @@ describe('a Tor that its owner starts again', skip, () => {
       { key: 'HiddenServicePort', value: '80' },
     ]);
     await first.tor.kill();
-    await daemon.log.match(/\[warn\] Tor is gone: .*Again in 0\.3 s/);
+    await daemon.log.match(/\[warn\] Tor is gone: .*Trying again in 0\.3 s/);
     await assert.rejects(
       control.getConf(['ConnLimit']),
       refusal(1, /Tor does not run at this moment/),
@@ -315,7 +315,7 @@ describe('a Tor that its owner starts again', skip, () => {
       first.directory,
     );
     await timers.fire(retryMs[0]);
-    await daemon.log.match(/\[warn\] Tor does not take any more what controllers had set: /);
+    await daemon.log.match(/\[warn\] Tor now refuses what controllers had set: /);
     await daemon.log.match(/runs; bootstrapped[^]*runs; bootstrapped/);
     assert.deepEqual(await getConf(daemon.control, 'ConnLimit'), ['ConnLimit 1000']);
     assert.equal((await daemon.control.mappings()).length, 1);

@@ -60,7 +60,7 @@ describe('a Tor that dies', options, () => {
     const first = await pidBehind(t, daemon);
     process.kill(first, 'SIGKILL');
     await daemon.log.match(
-      /\[warn\] Tor is gone: Tor ended unasked \(ended by SIGKILL.*Again in 0\.5 s/,
+      /\[warn\] Tor is gone: Tor ended unasked \(ended by SIGKILL.*Trying again in 0\.5 s/,
     );
 
     const gone = refusal(1, /Tor does not run at this moment/);
@@ -115,11 +115,11 @@ describe('a Tor that dies', options, () => {
       { directory, timers, rng: ones },
     );
     process.kill(await pidBehind(t, daemon), 'SIGKILL');
-    await daemon.log.match(/Again in 0\.5 s/);
+    await daemon.log.match(/Trying again in 0\.5 s/);
     await rm(service, { recursive: true });
     await writeFile(service, '');
     await timers.fire(backOffMs[0]!);
-    await daemon.log.match(/\[warn\] Tor is gone: .*Again in 1\.0 s/);
+    await daemon.log.match(/\[warn\] Tor is gone: .*Trying again in 1\.0 s/);
     await rm(service);
     await timers.fire(backOffMs[1]!);
     await daemon.log.match(/Tor 0\S+ runs[^]*Tor 0\S+ runs/);

@@ -99,7 +99,7 @@ describe('SIGNAL with a real Tor that stays', options, () => {
       const printed = await logOf(() =>
         assert.rejects(control.sendSignal('reload'), refusal(1, message)),
       );
-      assert.match(printed(), /\[warn\] The torrc is not loaded, what was in force stays/);
+      assert.match(printed(), /\[warn\] The torrc was not loaded, and what was in force stays/);
       assert.match(printed(), message);
       // A Unix signal has nobody to answer to, and does not end the daemon.
       await assert.rejects(daemon.daemon.obey('reload'), PosternError);
@@ -149,7 +149,7 @@ describe('SIGNAL with a real Tor that stays', options, () => {
     const printed = await logOf(() => control.sendSignal('debug'));
     await control.getConf(['ConnLimit']);
     await daemon.log.match(/\[debug\] \S+: /);
-    assert.match(printed(), /\[notice\] All logs take everything now/);
+    assert.match(printed(), /\[notice\] All logs write everything now/);
     await control.sendSignal('reload');
     assert.match(await readFile(file, 'utf8'), /\[debug\] \S+: /);
     const later = await logOf(async () => {
@@ -226,7 +226,7 @@ describe('SIGNAL that ends a real Tor', options, () => {
     );
     const end = await leftNothing(t, ending);
     await ending.control.sendSignal('shutdown');
-    await ending.log.match(/No new connections any more; ending soon/);
+    await ending.log.match(/Taking no new connections; ending soon/);
     // It answers until then, which a bare close would not have allowed.
     assert.deepEqual(await getConf(ending.control, 'ShutdownWaitLength'), ['ShutdownWaitLength 1']);
     await end();
