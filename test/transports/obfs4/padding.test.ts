@@ -5,7 +5,7 @@ import { systemRng } from '../../../src/crypto/rng.ts';
 import type { KeyValues } from '../../../src/pt/key-value.ts';
 import { systemClock } from '../../../src/time.ts';
 import { obfs4 } from '../../../src/transports/obfs4/index.ts';
-import { MemoryState } from '../../support/memory-state.ts';
+import { MemoryState } from '../../../src/transports/memory-state.ts';
 import { SessionPair } from '../../support/session-pair.ts';
 
 const environment = { rng: systemRng, clock: systemClock };
