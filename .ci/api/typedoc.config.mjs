@@ -7,7 +7,6 @@ const entryPoints = Object.values(exports)
   .filter((target) => target.endsWith('.js'))
   .map((target) => new URL(target.replace('./dist/', '').replace(/js$/, 'ts'), root).pathname);
 
-/** @type {import('typedoc').TypeDocOptions & import('typedoc-plugin-markdown').PluginOptions} */
 export default {
   name: 'postern',
   entryPoints,
