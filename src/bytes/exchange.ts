@@ -28,7 +28,11 @@ export type ExchangeAction<Result> =
    * Once all that was sent is on its way, do work that takes its time, and then what it came to. Nothing is
    * handed in until then. The work is done whatever becomes of the connection.
    */
-  | { readonly type: 'wait'; readonly work: () => Promise<readonly ExchangeAction<Result>[]> }
+  | {
+      readonly type: 'wait';
+      /** What is waited for. */
+      readonly work: () => Promise<readonly ExchangeAction<Result>[]>;
+    }
   /**
    * This side has heard all that it waits for. `leftover`, owned, is what came behind it: the start of
    * the payload.
