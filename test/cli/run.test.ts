@@ -46,7 +46,7 @@ describe('postern run, in this process', () => {
     await command.stdout.match(/\[notice\] HTTPTunnelPort 127\.0\.0\.1:[0-9]+ is open/);
     await writeFile(torrc, 'Nonsense 1\n');
     command.send('SIGHUP');
-    await command.stdout.match(/\[warn\] The torrc is not loaded.* Nonsense/);
+    await command.stdout.match(/\[warn\] The torrc was not loaded.* Nonsense/);
     command.send('SIGUSR2');
     await command.stdout.match(/\[notice\] All logs write everything now/);
     command.drain();

@@ -127,7 +127,7 @@ describe('SIGNAL with a real Tor that stays', options, () => {
     const printed = await logOf(() =>
       assert.rejects(control.sendSignal('reload'), refusal(1, /EACCES/)),
     );
-    assert.match(printed(), /\[warn\] The torrc is not loaded.*EACCES/);
+    assert.match(printed(), /\[warn\] The torrc was not loaded.*EACCES/);
     torrc.read = read;
     await control.sendSignal('reload');
   });
