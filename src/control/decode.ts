@@ -77,7 +77,7 @@ export function decodeRequest({ type, body }: Frame): ControlRequest | ErrorRepl
       return decodeSignal(body);
     case MessageType.mapAddress:
       try {
-        return { type: 'mapAddress', mapping: decodeMapping(body) };
+        return { type: 'mapAddress', mapping: decodeWholeMapping(body) };
       } catch (error) {
         if (!(error instanceof PosternError)) throw error;
         return refuse(ReplyCode.syntax, `MAPADDRESS cannot be read: ${error.message}.`);
@@ -117,7 +117,7 @@ export function decodeReply({ type, body }: Frame): ControlReply | undefined {
     case MessageType.confValue:
       return { type: 'confValue', entries: decodeConfEntries(body) };
     case MessageType.addressMapped:
-      return { type: 'addressMapped', mapping: decodeMapping(body) };
+      return { type: 'addressMapped', mapping: readMapping(new Reader(body)) };
     default:
       return undefined;
   }
@@ -133,17 +133,21 @@ export function decodeEvent(body: Uint8Array): ControlEvent {
   }
 }
 
+/** The body of MAPADDRESS (TC 3.11), of which no octet may be left over. */
+function decodeWholeMapping(body: Uint8Array): AddressMapping {
+  const reader = new Reader(body);
+  const mapping = readMapping(reader);
+  if (reader.remaining > 0) throw malformed('bytes behind the second address');
+  return mapping;
+}
+
 /**
- * The body of MAPADDRESS and ADDRESSMAPPED (TC 3.11, 3.12).
+ * Two addresses, as in MAPADDRESS and ADDRESSMAPPED (TC 3.11, 3.12).
  *
  * @throws PosternError `ERR_BYTES_TRUNCATED`, `ERR_CONTROL_PROTOCOL`
  */
-function decodeMapping(body: Uint8Array): AddressMapping {
-  const reader = new Reader(body);
-  const original = readAddress(reader);
-  const replacement = readAddress(reader);
-  if (reader.remaining > 0) throw malformed('bytes behind the second address');
-  return { original, replacement };
+function readMapping(reader: Reader): AddressMapping {
+  return { original: readAddress(reader), replacement: readAddress(reader) };
 }
 
 function readAddress(reader: Reader): MappedAddress {
@@ -173,12 +177,11 @@ function readCString(reader: Reader, maxBytes = MAX_BODY_BYTES): Uint8Array {
   }
 }
 
-/** A text that is the rest of the message: NUL-terminated, the NUL being the last octet. */
+/** The last text of a message, which its NUL must end; what a server puts behind that is not used. */
 function readLastCString(reader: Reader): string {
   const bytes = reader.rest();
   const end = bytes.indexOf(0);
   if (end === -1) throw malformed('a text without its NUL');
-  if (end !== bytes.length - 1) throw malformed('bytes behind the NUL of a text');
   return toText(bytes.subarray(0, end));
 }
 
@@ -244,7 +247,10 @@ function readEvent(reader: Reader): ControlEvent {
     case EventCode.circuit: {
       const status = readStatus(reader, 'circuit');
       const id = reader.uint32();
-      const path = readLastCString(reader);
+      const rest = reader.rest();
+      const path = readLastCString(new Reader(rest));
+      // TC 3.7 as clause TC-3.7-03 reads it: of this event alone more is a fault.
+      if (rest.indexOf(0) < rest.length - 1) throw malformed('bytes behind the NUL of a text');
       return { type: 'circuit', status, id, path: path === '' ? [] : path.split(',') };
     }
     case EventCode.stream: {
@@ -255,15 +261,11 @@ function readEvent(reader: Reader): ControlEvent {
       const status = readStatus(reader, 'orConnection');
       if (reader.remaining === 0) throw malformed('an OR connection without a name');
       // A Tor of January 2005 forgot this one's NUL.
-      const name = toText(reader.rest()).replace(/\0$/, '');
-      if (name.includes('\0')) throw malformed('bytes behind the NUL of a text');
+      const name = toText(reader.rest()).replace(/\0.*$/s, '');
       return { type: 'orConnection', status, name };
     }
-    case EventCode.bandwidth: {
-      const [read, written] = [reader.uint32(), reader.uint32()];
-      if (reader.remaining > 0) throw malformed('bytes behind the two counts');
-      return { type: 'bandwidth', read, written };
-    }
+    case EventCode.bandwidth:
+      return { type: 'bandwidth', read: reader.uint32(), written: reader.uint32() };
     case EventCode.log:
       // The same Tor ended each message with LF.
       return { type: 'log', message: readLastCString(reader).replace(/\n$/, '') };

@@ -6,9 +6,9 @@ import { equalInConstantTime } from '../crypto/hash.ts';
 import { safeCookieHash } from '../crypto/safe-cookie.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
-import { decodeAuthTypes, decodeMessage } from './decode.ts';
+import { decodeAuthTypes, decodeFrame } from './decode.ts';
 import { encodeMessage } from './encode.ts';
-import { AuthStatus, SAFE_COOKIE, SECRET_BYTES } from './messages.ts';
+import { AuthStatus, ExtOrCommand, SAFE_COOKIE, SECRET_BYTES } from './messages.ts';
 
 /** What a server-side PT tells its parent about one connection. */
 export interface ExtOrClientOptions {
@@ -102,13 +102,14 @@ class ExtOrClientMachine implements Exchange<void> {
         return [send(this.#metadata())];
       }
       case 'okay': {
-        const decoded = decodeMessage(bytes);
+        // Measured and not decoded: of what a parent may say only OKAY and DENY concern us.
+        const decoded = decodeFrame(bytes);
         if (decoded === NEED_MORE) return NEED_MORE;
-        const message = this.#consume(decoded);
-        if (message.type === 'deny') {
+        const { command } = this.#consume(decoded);
+        if (command === ExtOrCommand.deny) {
           throw new PosternError('ERR_EXTOR_DENIED', 'the Extended ORPort answered DENY');
         }
-        if (message.type !== 'okay') return []; // CONTROL and unknown commands are ignored.
+        if (command !== ExtOrCommand.okay) return [];
         this.#done = true;
         return [{ type: 'done', result: undefined, leftover: this.#queue.take() }];
       }

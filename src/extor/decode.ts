@@ -17,13 +17,19 @@ export function decodeAuthTypes(bytes: Uint8Array): Decoded<readonly number[]> |
 /** One octet names a type and none has reason to stand twice. */
 const MAX_AUTH_TYPES = 255;
 
+/** One message as it stands on the wire; what its body holds has not been looked at. */
+export interface ExtOrFrame {
+  readonly command: number;
+  /** A view of the bytes that it was taken from. */
+  readonly body: Uint8Array;
+}
+
 /**
  * One message: `COMMAND(2) LENGTH(2) BODY`.
  *
- * Bodies of commands that define none are ignored. Throws `ERR_EXTOR_MALFORMED` for a known command
- * with a bad body, `ERR_BYTES_OVERFLOW` for a body over the limit, as soon as its length is there.
+ * @throws PosternError `ERR_BYTES_OVERFLOW` for a body over the limit, as soon as its length is there
  */
-export function decodeMessage(bytes: Uint8Array): Decoded<ExtOrMessage> | typeof NEED_MORE {
+export function decodeFrame(bytes: Uint8Array): Decoded<ExtOrFrame> | typeof NEED_MORE {
   if (bytes.length < 4) return NEED_MORE;
   const command = (bytes[0]! << 8) | bytes[1]!;
   const length = 4 + ((bytes[2]! << 8) | bytes[3]!);
@@ -34,7 +40,19 @@ export function decodeMessage(bytes: Uint8Array): Decoded<ExtOrMessage> | typeof
     );
   }
   if (bytes.length < length) return NEED_MORE;
-  return { message: messageOf(command, bytes.subarray(4, length)), length };
+  return { message: { command, body: bytes.subarray(4, length) }, length };
+}
+
+/**
+ * One message of the PT; bodies of commands that define none are ignored.
+ *
+ * @throws PosternError `ERR_EXTOR_MALFORMED` for a known command with a bad body; `ERR_BYTES_OVERFLOW`
+ */
+export function decodeMessage(bytes: Uint8Array): Decoded<ExtOrMessage> | typeof NEED_MORE {
+  const frame = decodeFrame(bytes);
+  if (frame === NEED_MORE) return NEED_MORE;
+  const { command, body } = frame.message;
+  return { message: messageOf(command, body), length: frame.length };
 }
 
 function messageOf(command: number, body: Uint8Array): ExtOrMessage {

@@ -86,8 +86,9 @@ test('the client leaves USERADDR out when the address is not known', () => {
   assert.equal(sent.length, 33 + 32 + 9 + 4);
 });
 
-test('the client ignores CONTROL and unknown commands before OKAY', () => {
-  const noise = hex(`1002 0003 616263  7777 0002 0000  00ff 0000`);
+test('the client ignores every command but OKAY and DENY, and judges no body', () => {
+  // Among them a USERADDR and a TRANSPORT, which are a client's, with bodies that a server refuses.
+  const noise = hex(`1002 0003 616263  7777 0002 0000  00ff 0000  0001 0001 78  0002 0002 612d`);
   const answer = Buffer.concat([UP_TO_STATUS, noise, hex(OKAY)]);
   for (const chunks of feedings(answer)) {
     assert.deepEqual(clientOutcome(chunks), { sent: ALL_SENT, leftover: '' });
