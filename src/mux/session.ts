@@ -355,6 +355,8 @@ export class MuxSession {
       return;
     }
     if (flags === 0 && length < USEFUL_WINDOW_BYTES) this.#strikes.add();
+    // Through this window nothing will be sent any more: how far it is opened is not ours to judge.
+    if (stream.localEnd === 'sent' || (flags & FrameFlag.rst) !== 0) return;
     if (stream.sendWindow + length > MAX_WINDOW_BYTES) {
       throw protocolError('a window was opened past 32 bits');
     }

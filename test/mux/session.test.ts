@@ -144,6 +144,18 @@ describe('windows', () => {
     assert.deepEqual(server.sent().frames.at(-1), '3 0 0 1');
   });
 
+  test('that are not used any more are not judged: behind our end, and on a RST', () => {
+    const server = new SessionUnderTest('server');
+    const ended = server.accept(1);
+    server.session.end(ended);
+    server.sent();
+    server.accept(3);
+    const all = 0xffff_ffff;
+    assert.deepEqual(server.feed(frame(1, 0, 1, { length: all })), []);
+    assert.deepEqual(types(server.feed(frame(1, 8, 3, { length: all }))), ['broken']);
+    assert.deepEqual(types(server.feed(data(1, 'more'))), ['deliver']);
+  });
+
   test('that are opened past 32 bits end the session', () => {
     const server = new SessionUnderTest('server');
     server.accept(1);
