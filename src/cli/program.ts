@@ -4,6 +4,7 @@ import type { BridgeOptions } from './bridge.ts';
 import type { ClientOptions } from './client.ts';
 import { addCheck } from './check/command.ts';
 import { nearestName } from '../config/near-miss.ts';
+import { toAscii } from '../pt/c-string.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import type { ControlPlaceOptions } from './control-place.ts';
@@ -260,7 +261,8 @@ function buildProgram(
 
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
-      writeOut: (text) => context.stdout.write(text),
+      // A parent shows what it reads as ASCII, and `?` for the rest.
+      writeOut: (text) => context.stdout.write(hasParent(context.env) ? toAscii(text) : text),
       writeErr: (text) => context.stderr.write(text),
       // What is wrong is told by reportError, as everything else is.
       outputError: () => {},

@@ -233,6 +233,11 @@ describe('under a parent', () => {
     });
   }
 
+  test('a parent that asks for help gets it in ASCII', async () => {
+    assert.match((await runToEnd(['client', '--help'], managedEnv)).stdout, /^[\n\x20-\x7e]+$/);
+    assert.match((await runToEnd(['client', '--help'], {})).stdout, /…/);
+  });
+
   test('a verb is a verb there too', async () => {
     const { stderr } = await runToEnd(['bridge'], managedEnv);
     assert.match(stderr, /--listen/);
