@@ -105,6 +105,8 @@ class LentReading implements LeavableReading {
   discard(): void {
     this.#onBytes = ignore;
     this.resume();
+    // Nothing of the reader is kept, for as long as the socket is.
+    if (this.#hasBegun) this.#inside[fields!.callback] = ignore;
   }
 
   #begin(): void {

@@ -1,8 +1,7 @@
 /** Connections whose peer has not proven itself, until they are closed by time. */
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { limits } from '../limits.ts';
-import { readIntoShared } from './shared-read.ts';
+import { type LeavableReading, readLent } from './reading.ts';
 
 /** All there are, oldest first, and when each is closed. */
 const deadlines = new Map<Duplex, NodeJS.Timeout>();
@@ -20,16 +19,19 @@ export function rejectedConnections(): number {
  * Nothing is kept of such a connection but its socket. Past the cap on them the oldest is closed.
  *
  * @param wire without listeners of whoever had it before, but for those that may stay
+ * @param reading by whoever had it before
  */
-export function discardUntilClosed(wire: Duplex, delayMs: number): void {
+export function discardUntilClosed(
+  wire: Duplex,
+  delayMs: number,
+  reading: LeavableReading = readLent(wire, ignore),
+): void {
   if (wire.closed) return;
   if (deadlines.size >= limits.rejectedConnections) closeOldestRejected();
   deadlines.set(wire, setTimeout(destroy, delayMs, wire));
   // One function for all: a closure each would cost more than all else that is kept.
   wire.on('end', destroyThis).on('close', forget).on('error', ignore);
-  // Whoever pours into it is to cost little: no memory for each read.
-  if (wire instanceof Socket) readIntoShared(wire, discard);
-  wire.resume();
+  reading.discard();
 }
 
 /** Closes the oldest of them before its time. @returns whether there was one */
@@ -52,11 +54,6 @@ function destroyThis(this: Duplex): void {
 function forget(this: Duplex): void {
   clearTimeout(deadlines.get(this));
   deadlines.delete(this);
-}
-
-/** Reads on. */
-function discard(): boolean {
-  return true;
 }
 
 function ignore(): void {}

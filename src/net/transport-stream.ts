@@ -194,7 +194,7 @@ export class TransportStream extends Duplex {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#letGo();
-    discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now());
+    discardUntilClosed(this.#wire, this.#rejectAtMs - performance.now(), this.#reading);
     this.#end(error);
   }
 
@@ -479,7 +479,6 @@ export class TransportStream extends Duplex {
 
   /** The wire goes on without us, and would else hold on to the session with all that it has. */
   #letGo(): void {
-    this.#reading.discard();
     for (const [event, listener] of Object.entries(this.#listeners)) {
       this.#wire.off(event, listener);
     }

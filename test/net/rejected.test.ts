@@ -14,6 +14,7 @@ import { systemClock } from '../../src/time.ts';
 import { obfs4 } from '../../src/transports/obfs4/index.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 import { measureSettledMemory } from '../support/memory.ts';
+import { socketPair } from '../support/sockets.ts';
 
 const STRANGERS = join(buildRoot, 'test', 'support', 'strangers.js');
 
@@ -76,4 +77,14 @@ test('past the cap on rejected connections the oldest is closed, and those that 
   last.destroy();
   await once(last, 'close');
   assert.equal(rejectedConnections(), limits.rejectedConnections - 1);
+});
+
+test('what a rejected stranger pours takes no memory of its own', async (t) => {
+  const [near, far] = await socketPair(t);
+  // Discarded as well, but made for it.
+  far.on('data', () => assert.fail('a buffer for each read'));
+  discardUntilClosed(far, 60_000);
+  near.end(Buffer.alloc(1 << 20));
+  await once(near.resume(), 'close');
+  assert.equal(far.bytesRead, 1 << 20);
 });
