@@ -51,6 +51,13 @@ export class Course {
     this.steps.push({ name, ms: performance.now() - startMs });
   }
 
+  /** Another way is gone: what the one before it came to counts no more. */
+  begin(): void {
+    clearTimeout(this.#timer);
+    this.#current = undefined;
+    this.steps.length = 0;
+  }
+
   /** Nothing more is done. */
   end(): void {
     clearTimeout(this.#timer);
@@ -63,6 +70,7 @@ const overdueCodes: Readonly<Record<StepName, ErrorCode>> = {
   proxy: 'ERR_TUNNEL_TIMED_OUT',
   tcp: 'ERR_DIAL_TIMED_OUT',
   connect: 'ERR_TUNNEL_TIMED_OUT',
+  https: 'ERR_HANDSHAKE_TIMED_OUT',
   handshake: 'ERR_HANDSHAKE_TIMED_OUT',
   tls: 'ERR_TOR_LINK_TIMED_OUT',
   link: 'ERR_TOR_LINK_TIMED_OUT',

@@ -19,6 +19,9 @@ export type FailureKind =
   | 'behind'
   | 'expired'
   | 'identity'
+  | 'certificate'
+  | 'web'
+  | 'path'
   | 'cut'
   | 'failed';
 
@@ -119,7 +122,10 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
     advice: 'Ask whoever runs the bridge to read its log; for another service leave --tor out.',
   },
   expired: {
-    meanings: ['This machine’s clock is wrong.', 'The bridge’s clock is, or was.'],
+    meanings: [
+      'This machine’s clock is wrong.',
+      'The bridge’s clock is, or was; or nobody has renewed the certificate of its web server.',
+    ],
     advice: 'Compare this machine’s clock: --clock-from.',
   },
   identity: {
@@ -128,6 +134,29 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
       'Somebody answers in the bridge’s place.',
     ],
     advice: 'Do not use the line; get a new one from whoever runs the bridge.',
+  },
+  certificate: {
+    meanings: [
+      'Somebody answers in the bridge’s place: a censor, or the proxy of a company.',
+      'The line was changed or cut: `servername`, `cert-domain` and `cert` say what the certificate must be.',
+    ],
+    advice: 'Compare the line with the bridge’s own, letter by letter; check from another network.',
+  },
+  web: {
+    meanings: [
+      'Another service than a web server listens on that port.',
+      'A censor cuts what looks like a visit to that name.',
+      'The web server is overloaded or shutting down.',
+    ],
+    advice: 'Open the web site of `url` (without its path) in a browser, here and elsewhere.',
+  },
+  path: {
+    meanings: [
+      'The path in `url` is not the bridge’s: the line was changed or cut, or is an old one.',
+      'The web server is well, and the bridge behind it does not run.',
+      'Another web server answers: a censor’s page, or a network that wants a log-in.',
+    ],
+    advice: 'Compare `url` with the bridge’s own, letter by letter; check from another network.',
   },
   cut: {
     meanings: ['A censor cuts what has carried so many bytes.', 'The way is very slow.'],

@@ -71,6 +71,10 @@ const kindsOfCodes: Partial<Readonly<Record<ErrorCode, FailureKind>>> = {
   ERR_DIAL_NAME_NOT_FOUND: 'lookup',
   ERR_DIAL_NOT_ALLOWED: 'forbidden',
   ERR_TOR_IDENTITY: 'identity',
+  ERR_TLS_EXPIRED: 'expired',
+  ERR_TLS_NAME: 'certificate',
+  ERR_TLS_UNTRUSTED: 'certificate',
+  ERR_TLS_PIN: 'identity',
 };
 
 function kindOf(step: StepName, code: ErrorCode | undefined, evidence: Evidence): FailureKind {
@@ -89,6 +93,8 @@ function kindOf(step: StepName, code: ErrorCode | undefined, evidence: Evidence)
       return course.isOverdue ? 'filtered' : (kindsOfCodes[code!] ?? 'failed');
     case 'connect':
       return course.isOverdue ? 'silent' : (kindsOfCodes[code!] ?? 'failed');
+    case 'https':
+      return kindsOfCodes[code!] ?? 'web';
     case 'handshake':
       return kindOfHandshake(evidence);
     case 'tls':
@@ -99,8 +105,14 @@ function kindOf(step: StepName, code: ErrorCode | undefined, evidence: Evidence)
   }
 }
 
-function kindOfHandshake({ course, wire }: Evidence): FailureKind {
-  if (nameOfProtocol(wire.first) !== undefined) return 'stranger';
+function kindOfHandshake({ course, wire, transport }: Evidence): FailureKind {
+  const name = nameOfProtocol(wire.first);
+  if (transport === 'webtunnel') {
+    // A web server is whom it speaks to.
+    if (name === 'HTTP') return 'path';
+    if (wire.receivedBytes === 0) return 'web';
+  }
+  if (name !== undefined) return 'stranger';
   if (wire.receivedBytes > 0) return 'mismatch';
   return course.isOverdue ? 'silent' : 'closes';
 }

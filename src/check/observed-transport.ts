@@ -1,5 +1,5 @@
 /** A transport that is looked at while it does its handshake: what comes, when, and how it ends. */
-import type { Action, Session, Transport } from '../transports/contract.ts';
+import type { Action, Route, Session, Transport } from '../transports/contract.ts';
 
 /** What was seen of the wire until the handshake was done. */
 export interface WireRecord {
@@ -15,6 +15,8 @@ export interface WireRecord {
 /** Hears of the two ends of the handshake. */
 export interface HandshakeObserver {
   readonly wire: WireRecord;
+  /** The ways to the bridge, where it does not say itself where it is. */
+  onRoutes(routes: readonly Route[]): void;
   onStart(): void;
   onEstablished(): void;
 }
@@ -29,6 +31,15 @@ export function observeTransport(transport: Transport, observer: HandshakeObserv
         (...given: Parameters<typeof createSession>) =>
           new ObservedSession(createSession(...given), observer),
         createSession.ready === undefined ? {} : { ready: createSession.ready },
+        createSession.routes === undefined
+          ? {}
+          : {
+              routes: () => {
+                const routes = createSession.routes!();
+                observer.onRoutes(routes);
+                return routes;
+              },
+            },
       );
     },
   };

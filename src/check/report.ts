@@ -9,12 +9,22 @@ import type { FailureKind } from './explain.ts';
  * - `proxy`: the upstream proxy is reached
  * - `tcp`: the bridge is reached, through the proxy where there is one
  * - `connect`: another program reaches the bridge and does the transport's handshake, which cannot be told apart
+ * - `https`: TLS with the bridge's web server, where the transport has one
  * - `handshake`: that of the transport
  * - `tls`, `link`: those of the Tor behind the bridge
  * - `traffic`: padding, which the Tor behind the bridge drops
  */
 export type StepName =
-  'program' | 'lookup' | 'proxy' | 'tcp' | 'connect' | 'handshake' | 'tls' | 'link' | 'traffic';
+  | 'program'
+  | 'lookup'
+  | 'proxy'
+  | 'tcp'
+  | 'connect'
+  | 'https'
+  | 'handshake'
+  | 'tls'
+  | 'link'
+  | 'traffic';
 
 /** A step that was taken. */
 export interface Step {

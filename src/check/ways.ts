@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
 import { bridgeDialer } from '../index.ts';
+import { abortable } from '../net/abortable.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { createUpstreamDialer } from '../net/upstream-dialer.ts';
@@ -58,18 +59,25 @@ export class Ways {
     const { transport } = bridge;
     if (transport === undefined) return this.#plain(bridge, course);
     if (this.#options.program !== undefined) return this.#byProgram(bridge, transport, course);
-    const { transports, upstreamProxy } = this.#options;
+    const { transports } = this.#options;
+    const outward = this.#outward(course);
+    let isSecure = false;
     const observed = observeTransport(transports.get(transport), {
       wire,
+      onRoutes: (routes) => (isSecure = routes.some(({ tls }) => tls !== undefined)),
       onStart: () => course.enter('handshake'),
       onEstablished: () => course.leave(),
     });
     const dial = bridgeDialer(bridge, {
       transports: new TransportRegistry([observed]),
-      dial: this.#observedDial(course),
+      dial: async (target, options) => {
+        course.begin();
+        const stream = await outward(target, options);
+        if (isSecure) course.enter('https');
+        return stream;
+      },
       // What silence can mean is in the report.
       onNotice: () => {},
-      ...(upstreamProxy !== undefined && { upstreamProxy }),
     });
     return () => dial(bridge.endpoint, { signal: course.signal });
   }
@@ -83,12 +91,7 @@ export class Ways {
   }
 
   #plain({ endpoint }: BridgeLine, course: Course): () => Promise<Duplex> {
-    const { upstreamProxy } = this.#options;
-    const dial = this.#observedDial(course);
-    const outward =
-      upstreamProxy === undefined
-        ? dial
-        : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
+    const outward = this.#outward(course);
     return async () => {
       const stream = await outward(endpoint, { signal: course.signal });
       course.leave();
@@ -96,17 +99,23 @@ export class Ways {
     };
   }
 
-  /** Behind an upstream proxy it is that which is dialled here, and the rest is the step `tcp`. */
-  #observedDial(course: Course): Dialer {
-    const { dial, upstreamProxy } = this.#options;
-    const isProxy = upstreamProxy !== undefined;
-    const outward = dial ?? createLookingDialer(course);
-    return async (target, options) => {
-      course.enter(isProxy ? 'proxy' : 'tcp');
-      const stream = await outward(target, options);
-      if (isProxy) course.enter('tcp');
+  /** Behind an upstream proxy the rest of the way is the step `tcp`. @throws PosternError */
+  #outward(course: Course): Dialer {
+    const { dial = createDirectDialer(), upstreamProxy } = this.#options;
+    if (upstreamProxy === undefined) {
+      // Whoever gives a dialer has the names looked up there.
+      if (this.#options.dial === undefined) return createLookingDialer(course, dial);
+      return (target, options) => {
+        course.enter('tcp');
+        return dial(target, options);
+      };
+    }
+    return createUpstreamDialer(parseUpstreamProxy(upstreamProxy), async (target, options) => {
+      course.enter('proxy');
+      const stream = await dial(target, options);
+      course.enter('tcp');
       return stream;
-    };
+    });
   }
 
   #byProgram(bridge: BridgeLine, transport: string, course: Course): () => Promise<Duplex> {
@@ -150,16 +159,16 @@ export class Ways {
 }
 
 /** A direct dialer whose lookups are a step of their own. */
-function createLookingDialer(course: Course): Dialer {
-  const dial = createDirectDialer();
+function createLookingDialer(course: Course, dial: Dialer): Dialer {
   return async (target, options) => {
-    if (isIP(target.host) !== 0) return dial(target, options);
-    course.enter('lookup');
-    const found = await lookup(target.host, { all: true }).catch((cause: unknown) => {
+    course.enter(isIP(target.host) === 0 ? 'lookup' : 'tcp');
+    if (course.current === 'tcp') return dial(target, options);
+    const looking = lookup(target.host, { all: true }).catch((cause: unknown) => {
       throw new PosternError('ERR_DIAL_NAME_NOT_FOUND', 'the host name does not resolve', {
         cause,
       });
     });
+    const found = await abortable(looking, options?.signal);
     course.enter('tcp');
     let failure: unknown;
     for (const { address } of found) {

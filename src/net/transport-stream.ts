@@ -4,7 +4,7 @@ import { tightly } from '../bytes/tightly.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { beginConnection, countFailedHandshake, totals } from '../tallies.ts';
-import type { Action, Session, SessionFactory } from '../transports/contract.ts';
+import type { Action, ClientTls, Session, SessionFactory } from '../transports/contract.ts';
 import { abortable } from './abortable.ts';
 import { confirmEnd } from './clean-end.ts';
 import type { Dialer } from './dialer.ts';
@@ -16,7 +16,8 @@ import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { type LeavableReading, readLent, type Reading } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
-import { watchSilence } from './silence.ts';
+import { SILENT_WEB_SERVER, watchSilence } from './silence.ts';
+import { secureClient } from './tls-client.ts';
 import { TurnShare } from './turn-share.ts';
 
 /** What the driver may be told about one connection. */
@@ -87,27 +88,36 @@ export function throughTransport(
   onSilence: (text: string) => void = () => {},
   transport?: string,
 ): Dialer {
+  const watch = (handshake: Promise<Duplex>, silence?: string): Promise<Duplex> =>
+    counted(watchSilence(handshake, onSilence, silence), transport);
   return async (target, options = {}) => {
     if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
     if (createSession.routes !== undefined) {
-      return dialByRoutes(dial, createSession.routes(), options, (wire) =>
-        openTransportStream(wire, createSession(target), options),
+      const open = async (wire: Duplex, tls: ClientTls | undefined): Promise<Duplex> => {
+        const secured = tls === undefined ? wire : await secureClient(wire, tls, options);
+        return openTransportStream(secured, createSession(target), options);
+      };
+      return dialByRoutes(dial, createSession.routes(), options, (wire, tls) =>
+        watch(open(wire, tls), SILENT_WEB_SERVER),
       );
     }
     // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
     const session = createSession(target);
     const wire = await dial(target, options);
-    const opening = watchSilence(openTransportStream(wire, session, options), onSilence);
-    if (transport === undefined) return opening;
-    try {
-      const stream = await opening;
-      stream.once('close', beginConnection('client', transport));
-      return stream;
-    } catch (error) {
-      countFailedHandshake('client', transport, error);
-      throw error;
-    }
+    return watch(openTransportStream(wire, session, options));
   };
+}
+
+async function counted(handshake: Promise<Duplex>, transport: string | undefined): Promise<Duplex> {
+  if (transport === undefined) return handshake;
+  try {
+    const stream = await handshake;
+    stream.once('close', beginConnection('client', transport));
+    return stream;
+  } catch (error) {
+    countFailedHandshake('client', transport, error);
+    throw error;
+  }
 }
 
 const MADE_ROOM = 'it made room for another one that had just begun';

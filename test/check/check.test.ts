@@ -1,12 +1,16 @@
 /** Bridge lines, checked: the good ones, and everything that can be in the way. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { describe, test, type TestContext } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { checkBridges, type CheckOptions } from '../../src/check/check.ts';
 import type { BridgeReport } from '../../src/check/report.ts';
 import { listen as listenTransport } from '../../src/index.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
+import { handshakes } from '../../src/tallies.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
+import { makeTestCertificate, type TestCertificateOptions } from '../support/certificates.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { closedPort, echo, listen } from '../support/sockets.ts';
 
@@ -24,6 +28,40 @@ async function startBridge(
   return bridge.bridgeLine;
 }
 
+/** A web site of ours with a bridge in it, and its line, which leads there by `addr`. */
+async function startWebtunnel(
+  t: TestContext,
+  certificate?: TestCertificateOptions,
+): Promise<string> {
+  const options: [string, string][] = [['url', 'https://bridge.example/tea']];
+  if (certificate === undefined) {
+    options.push(['tls-cert', 'self-signed']);
+  } else {
+    const folder = temporaryDirectory(t);
+    const { cert, key } = makeTestCertificate(certificate);
+    for (const [name, text] of [
+      ['tls-cert', cert],
+      ['tls-key', key],
+    ] as const) {
+      const path = join(folder, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      options.push([name, path]);
+    }
+  }
+  const bridge = await listenTransport(
+    {
+      transport: 'webtunnel',
+      host: '127.0.0.1',
+      port: 0,
+      stateDir: temporaryDirectory(t),
+      options,
+    },
+    echo,
+  );
+  t.after(() => bridge.abort());
+  return `${bridge.bridgeLine} addr=${formatEndpoint(bridge.address)}`;
+}
+
 async function checkOne(line: string, options: CheckOptions = {}): Promise<BridgeReport> {
   const [report] = await checkBridges([line], options);
   return report!;
@@ -34,6 +72,7 @@ const timeoutMs = 3000;
 
 describe('checkBridges', { concurrency: true }, () => {
   for (const { name } of builtinTransports) {
+    if (name === 'webtunnel') continue;
     test(`${name}: a good bridge is well, with the time of each step`, async (t) => {
       const report = await checkOne(await startBridge(t, name));
       assert.equal(report.outcome, 'well', report.failure?.message);
@@ -180,6 +219,102 @@ describe('checkBridges', { concurrency: true }, () => {
     const checking = checkBridges([`obfs3 ${silent.text}`], { signal: stop.signal });
     stop.abort(new Error('enough'));
     await assert.rejects(checking, /enough/);
+  });
+});
+
+describe('checkBridges of webtunnel', () => {
+  const issuer = makeTestCertificate();
+  const cleanups: (() => void | Promise<void>)[] = [];
+  before(() => {
+    const folder = temporaryDirectory({ after: (callback) => void cleanups.push(callback) });
+    const path = join(folder, 'root.pem');
+    writeFileSync(path, issuer.cert);
+    // Read once in the life of a process, when the first certificate is judged.
+    process.env['SSL_CERT_FILE'] = path;
+  });
+  after(async () => {
+    for (const cleanup of cleanups) await cleanup();
+  });
+
+  const names = (report: BridgeReport): readonly string[] => report.steps.map(({ name }) => name);
+
+  test('a good bridge is well, TLS a step of its own; its handshake is counted', async (t) => {
+    const line = await startWebtunnel(t);
+    const key = 'client webtunnel established';
+    const count = handshakes.get(key) ?? 0;
+    const report = await checkOne(line);
+    assert.equal(report.outcome, 'well', report.failure?.message);
+    assert.deepEqual(names(report), ['tcp', 'https', 'handshake']);
+    assert.ok(report.roundTripMs! <= report.steps[2]!.ms);
+    assert.deepEqual(report.notes, []);
+    assert.equal(handshakes.get(key), count + 1);
+  });
+
+  test('a host name is looked up in a step of its own', async (t) => {
+    const named = (await startWebtunnel(t)).replace('addr=127.0.0.1:', 'addr=localhost:');
+    assert.deepEqual(names(await checkOne(named)), ['lookup', 'tcp', 'https', 'handshake']);
+    const { failure } = await checkOne('webtunnel 192.0.2.3:443 url=https://nowhere.invalid/tea');
+    assert.equal(failure?.kind, 'lookup');
+    assert.equal(failure.step, 'lookup');
+  });
+
+  test('another certificate than that of `cert`', async (t) => {
+    const line = await startWebtunnel(t);
+    const wrong = line.replace(/ cert=\S+/, ` cert=${Buffer.alloc(32, 7).toString('base64')}`);
+    const key = 'client webtunnel failed';
+    const count = handshakes.get(key) ?? 0;
+    const report = await checkOne(wrong);
+    assert.equal(report.failure?.code, 'ERR_TLS_PIN');
+    assert.equal(report.failure.step, 'https');
+    assert.equal(report.failure.kind, 'identity');
+    assert.deepEqual(names(report), ['tcp']);
+    assert.equal(handshakes.get(key), count + 1);
+    // Of two names, each of which is tried, there is one course.
+    const both = await checkOne(`${wrong} servername=a.example,b.example`);
+    assert.equal(both.failure?.step, 'https');
+    assert.deepEqual(names(both), ['tcp']);
+  });
+
+  test('certificates of every kind', async (t) => {
+    const names = ['bridge.example'];
+    const certificates: readonly TestCertificateOptions[] = [
+      { names, issuer },
+      { names, issuer, validFrom: -9, validTo: -2 },
+      { names: ['other.example'], issuer },
+      { names },
+    ];
+    const lines = await Promise.all(certificates.map((each) => startWebtunnel(t, each)));
+    const reports = await checkBridges(lines);
+    assert.deepEqual(
+      reports.map(({ outcome, failure }) => [
+        failure?.step,
+        failure?.code,
+        failure?.kind ?? outcome,
+      ]),
+      [
+        [undefined, undefined, 'well'],
+        ['https', 'ERR_TLS_EXPIRED', 'expired'],
+        ['https', 'ERR_TLS_NAME', 'certificate'],
+        ['https', 'ERR_TLS_UNTRUSTED', 'certificate'],
+      ],
+    );
+  });
+
+  test('a path that is none of the bridge', async (t) => {
+    const { failure } = await checkOne((await startWebtunnel(t)).replace('/tea', '/coffee'));
+    assert.equal(failure?.step, 'handshake');
+    assert.equal(failure.kind, 'path');
+    assert.match(failure.message, /404/);
+  });
+
+  test('what is no web server', async (t) => {
+    const ssh = await listen(t, (socket) => void socket.resume().write('SSH-2.0-x\r\n'));
+    const { failure } = await checkOne(
+      `webtunnel 192.0.2.3:443 url=https://bridge.example/tea addr=${ssh.text}`,
+    );
+    assert.equal(failure?.step, 'https');
+    assert.equal(failure.kind, 'web');
+    assert.equal(failure.code, 'ERR_TLS_FAILED');
   });
 });
 

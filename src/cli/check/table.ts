@@ -14,6 +14,7 @@ const columns: readonly StepName[] = [
   'proxy',
   'tcp',
   'connect',
+  'https',
   'handshake',
   'tls',
   'link',
