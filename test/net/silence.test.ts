@@ -71,6 +71,17 @@ test('library, client verb, daemon and LOG to a parent tell what silence can mea
   await Promise.all([verb.exitCode, daemon.exitCode, managed.exitCode, asked]);
 });
 
+test('of a web server that is silent nothing is said about certs and clocks', async (t) => {
+  const silent = await listen(t, (socket) => void socket.resume());
+  const line = `webtunnel 192.0.2.3:443 url=https://bridge.example/tea addr=${silent.text}`;
+  const gaveUp = new AbortController();
+  const notice = await new Promise<string>((onNotice) => {
+    connect(line, { onNotice, signal: gaveUp.signal }).catch(() => {});
+  });
+  gaveUp.abort();
+  assert.match(notice, /web server of the bridge[^]*silent for 8 seconds/);
+});
+
 test('a handshake that is done in time tells nothing', async () => {
   assert.equal(await watchSilence(Promise.resolve(1), () => assert.fail()), 1);
   await assert.rejects(
