@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { systemRng } from '../src/crypto/rng.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
-import { throughTransport } from '../src/net/transport-stream.ts';
+import { throughTransport } from '../src/net/through-transport.ts';
 import { parseSmethodArgs } from '../src/pt/smethod-args.ts';
 import { systemClock } from '../src/time.ts';
 import { builtinTransports } from '../src/transports/registry.ts';

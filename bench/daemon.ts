@@ -20,7 +20,8 @@ import { formatCells } from './report.ts';
 
 /** Even, so that each program comes as often first as last. */
 const ROUNDS = options.quick ? 2 : 6;
-const TRANSFER_BYTES: number = 2e9 * share;
+/** Whole bytes in each direction of each round. */
+const TRANSFER_BYTES: number = 2.4e9 * share;
 const WARM_UP_BYTES: number = 5e8 * share;
 const STREAMS = 500;
 const BYTES_PER_STREAM: number = 2e6 * share;

@@ -1,7 +1,8 @@
 /** The programs that are compared. */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findProgram } from '../scripts/find-program.ts';
 import { buildRoot, packageRoot } from '../scripts/paths.ts';
 
 /** A PT program under test. */
@@ -40,9 +41,7 @@ function findPeers(): readonly Program[] {
 }
 
 function find(name: string, ...moreFolders: readonly string[]): Program | undefined {
-  const path = [...(process.env['PATH'] ?? '').split(delimiter), ...moreFolders]
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
+  const path = findProgram(name, moreFolders);
   return path === undefined ? undefined : { name, command: [path], version: versionOf(name, path) };
 }
 
@@ -53,13 +52,4 @@ function versionOf(name: string, path: string): string {
     return new RegExp(`^${name} .*$`, 'm').exec(versions)![0];
   }
   return execFileSync(path, ['-version'], { encoding: 'utf8' }).trim();
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -11,7 +11,7 @@ import type { Dialer } from './net/dialer.ts';
 import { createDirectDialer } from './net/direct-dialer.ts';
 import { openFolder } from './net/folder.ts';
 import { startTransportServer } from './net/transport-server.ts';
-import { throughTransport } from './net/transport-stream.ts';
+import { throughTransport } from './net/through-transport.ts';
 import { createUpstreamDialer } from './net/upstream-dialer.ts';
 import type { Endpoint } from './pt/address.ts';
 import {
@@ -100,7 +100,10 @@ export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = 
       ? dial
       : createUpstreamDialer(parseUpstreamProxy(upstreamProxy), dial);
   const onSilence = options.onNotice ?? warnOfNotice;
-  const through = throughTransport(outward, createSession, onSilence, bridge.transport);
+  const through = throughTransport(outward, createSession, {
+    onSilence,
+    transport: bridge.transport,
+  });
   return timeoutMs === undefined ? through : withTimeout(through, timeoutMs);
 }
 

@@ -21,12 +21,42 @@ export const streamFailures: Map<string, number> = new Map();
 
 /** Numbers that stand for themselves. */
 export const totals: { readBytes: number; writtenBytes: number; controlConnections: number } = {
-  /** Of disguised connections, as it is on the wire. */
+  /** Of disguised connections, as it is on the wire; without those of `wires`. */
   readBytes: 0,
   writtenBytes: 0,
   /** Controllers that are connected. */
   controlConnections: 0,
 };
+
+/** A connection that counts its bytes itself, like a socket. */
+interface CountingWire {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** Those that stand, of transports that leave the bytes behind their handshake as they are. */
+const wires = new Set<CountingWire>();
+
+/** A connection's bytes pass nobody who would count them: they are its own to tell. */
+export function countWire(wire: CountingWire): void {
+  wires.add(wire);
+  wire.once('close', () => {
+    wires.delete(wire);
+    totals.readBytes += wire.bytesRead;
+    totals.writtenBytes += wire.bytesWritten;
+  });
+}
+
+/** Bytes of disguised connections so far, as they are on the wire. */
+export function traffic(): { readonly readBytes: number; readonly writtenBytes: number } {
+  let { readBytes, writtenBytes } = totals;
+  for (const wire of wires) {
+    readBytes += wire.bytesRead;
+    writtenBytes += wire.bytesWritten;
+  }
+  return { readBytes, writtenBytes };
+}
 
 /**
  * A handshake succeeded, and its connection counts.

@@ -44,7 +44,7 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   },
   program: {
     meanings: ['The transport program does not run here, or does not have this transport.'],
-    advice: 'Run it by hand as docs/run-any-pt.md describes, and read what it prints.',
+    advice: 'Run the program alone, and read what it prints: it says why it does not start.',
   },
   lookup: {
     meanings: [
@@ -164,7 +164,7 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   },
   failed: {
     meanings: ['Something else is in the way.'],
-    advice: 'The code stands in docs/ERRORS.md, with what to do.',
+    advice: '`postern explain CODE` says more of the code.',
   },
 };
 

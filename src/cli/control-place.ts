@@ -9,6 +9,7 @@ import { embeddedVocabulary, readEngine, torVocabulary } from '../config/vocabul
 import { COOKIE_FILE_NAME, readControlCookie } from '../control/node/cookie-file.ts';
 import type { ControlAddress } from '../control/node/dial.ts';
 import { cookiePath } from '../engine/data-directory.ts';
+import { isLoopback } from '../pt/address.ts';
 import { parseControlAddress } from './arguments.ts';
 import type { CommandContext } from './context.ts';
 import { type ControlSecretOptions, readControlSecret } from './control-secret.ts';
@@ -58,7 +59,7 @@ export async function findControl(
     `${path === undefined ? 'The torrc sets no cookie.' : `The cookie was looked for in ${path}.`} ` +
     'The daemon’s log names its own: give that, --cookie FILE, or its torrc, -f TORRC, or a password, --password-file FILE.';
   // A cookie goes to whoever listens: not to another machine that nobody has named one for.
-  const isHere = !('host' in address) || /^(?:127\.|::1$)/.test(address.host);
+  const isHere = !('host' in address) || isLoopback(address.host);
   const isThere = path !== undefined && isHere && (await isReadable(path));
   return { address, ...(isThere && { secret: await readControlCookie(path) }), whenRefused };
 }

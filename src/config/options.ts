@@ -117,6 +117,8 @@ export interface OptionRow<T = unknown> {
   readonly isFixed?: true;
   /** Whether this program reads it also with `Engine tor`; the others are Tor's own then. */
   readonly isForEveryEngine?: true;
+  /** Whether its value is a secret, or may hold one: shown to nobody who only looks. */
+  readonly isSecret?: true;
   /** One sentence. */
   readonly summary: string;
 }
@@ -217,6 +219,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     section: 'client',
     type: textType('TEXT', /^.{1,255}$/s, 'must have from 1 to 255 characters'),
     isList: false,
+    isSecret: true,
     summary: 'The password for Socks5Proxy.',
   },
   HTTPSProxy: {
@@ -229,6 +232,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     section: 'client',
     type: textType('USER:PASSWORD', /^[^:]+:/, 'must be a user name, a colon and a password'),
     isList: false,
+    isSecret: true,
     summary: 'The user name and password for HTTPSProxy.',
   },
   ORPort: {
@@ -269,6 +273,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     section: 'bridge',
     type: transportOptionsType,
     isList: true,
+    isSecret: true,
     summary: 'Options of a transport of the bridge, like iat-mode=1.',
   },
   ExitPolicy: {
@@ -374,6 +379,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: { syntax: '16:HEX', parse: parsePassphraseHash, format: formatPassphraseHash },
     isList: true,
     isForEveryEngine: true,
+    isSecret: true,
     summary: 'A passphrase that opens the control port, as `postern hash-password` prints it.',
   },
   DataDirectory: {

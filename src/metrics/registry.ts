@@ -8,7 +8,7 @@ import { limits } from '../limits.ts';
 import { peerBytes } from '../net/peer-bytes.ts';
 import { pendingHandshakes } from '../net/pending-handshakes.ts';
 import { rejectedConnections } from '../net/rejected.ts';
-import { connections, handshakes, streamFailures, totals } from '../tallies.ts';
+import { connections, handshakes, streamFailures, totals, traffic } from '../tallies.ts';
 import { version } from '../version.ts';
 
 /** What only a daemon has: how many there are at this moment. */
@@ -94,10 +94,13 @@ const families: Readonly<Record<string, Family>> = {
     type: 'counter',
     help: 'Bytes of disguised connections as they are on the wire, in steps of 64 KiB.',
     labels: ['direction'],
-    read: () => [
-      [{ direction: 'read' }, rounded(totals.readBytes, BYTES_STEP)],
-      [{ direction: 'written' }, rounded(totals.writtenBytes, BYTES_STEP)],
-    ],
+    read: () => {
+      const { readBytes, writtenBytes } = traffic();
+      return [
+        [{ direction: 'read' }, rounded(readBytes, BYTES_STEP)],
+        [{ direction: 'written' }, rounded(writtenBytes, BYTES_STEP)],
+      ];
+    },
   },
   postern_held_bytes: {
     type: 'gauge',
@@ -129,7 +132,7 @@ const families: Readonly<Record<string, Family>> = {
   },
   process_open_fds: {
     type: 'gauge',
-    help: 'Open file descriptors of this process, in steps of 8; 0 where the system does not tell.',
+    help: 'Open file descriptors of this process, in steps of 8; missing where the system does not tell.',
     read: async () => {
       const names = await readdir('/proc/self/fd').catch(() => []);
       return names.length === 0 ? [] : single(rounded(names.length));

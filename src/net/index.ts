@@ -12,9 +12,6 @@ export {
   startTransportServer,
   type TransportServerOptions,
 } from './transport-server.ts';
-export {
-  openTransportStream,
-  throughTransport,
-  type TransportStreamOptions,
-} from './transport-stream.ts';
+export { throughTransport, type ThroughTransportOptions } from './through-transport.ts';
+export { openTransportStream, type TransportStreamOptions } from './transport-stream.ts';
 export { createUpstreamDialer } from './upstream-dialer.ts';

@@ -60,7 +60,6 @@ export function secureClient(
       socket.removeAllListeners('error').removeAllListeners('close').on('error', ignore);
       settle(() => resolve(socket));
     });
-    signal?.throwIfAborted();
   });
 }
 

@@ -5,7 +5,7 @@ import { describeError, PosternBug } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { openServer } from '../transports/argument-names.ts';
-import { beginConnection, countFailedHandshake } from '../tallies.ts';
+import { beginConnection, countFailedHandshake, countWire } from '../tallies.ts';
 import type {
   ClientAddress,
   ServerEnvironment,
@@ -133,7 +133,10 @@ export async function startTransportServer(
       acceptor: acceptors.of(server.tls),
       withoutTls: server.createSessionWithoutTls?.bind(server),
       onBegin,
-    }).then(({ stream, client }) => handOut(stream, client), fail);
+    }).then(({ stream, client }) => {
+      countWire(wire);
+      handOut(stream, client);
+    }, fail);
   };
 
   let opened: Listener | undefined;

@@ -1,23 +1,20 @@
 import { addAbortListener } from 'node:events';
+import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { tightly } from '../bytes/tightly.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { beginConnection, countFailedHandshake, totals } from '../tallies.ts';
-import type { Action, ClientTls, Session, SessionFactory } from '../transports/contract.ts';
-import { abortable } from './abortable.ts';
+import { countWire, totals } from '../tallies.ts';
+import type { Action, Session } from '../transports/contract.ts';
+import { wireOf } from './break-off.ts';
 import { confirmEnd } from './clean-end.ts';
-import type { Dialer } from './dialer.ts';
 import { computeInTurns } from './computations.ts';
 import { runExchange } from './exchange.ts';
-import { dialByRoutes } from './routes.ts';
 import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
 import { type LeavableReading, readLent, type Reading } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
-import { SILENT_WEB_SERVER, watchSilence } from './silence.ts';
-import { secureClient } from './tls-client.ts';
 import { TurnShare } from './turn-share.ts';
 
 /** What the driver may be told about one connection. */
@@ -46,7 +43,11 @@ export function openTransportStream(
 ): Promise<Duplex> {
   if (session.onlyHandshake !== undefined) {
     // What comes behind it needs nobody in between.
-    return runExchange(wire, session.onlyHandshake, options).then(() => wire);
+    return runExchange(wire, session.onlyHandshake, options).then(() => {
+      const below = wireOf(wire);
+      if (below instanceof Socket) countWire(below);
+      return wire;
+    });
   }
   return new Promise((resolve, reject) => {
     const stream = new TransportStream(wire, session, options.rejectAfterMs ?? 0);
@@ -74,50 +75,6 @@ export function openTransportStream(
     options.onBegin?.(() => stream.reject(new PosternError('ERR_HANDSHAKE_TIMED_OUT', MADE_ROOM)));
     stream.begin();
   });
-}
-
-/**
- * A dialer that reaches its targets through a transport, whose other end decides what they mean.
- *
- * @param onSilence hears what it can mean that the other end says nothing
- * @param transport its name, where its handshakes are to be counted
- */
-export function throughTransport(
-  dial: Dialer,
-  createSession: SessionFactory,
-  onSilence: (text: string) => void = () => {},
-  transport?: string,
-): Dialer {
-  const watch = (handshake: Promise<Duplex>, silence?: string): Promise<Duplex> =>
-    counted(watchSilence(handshake, onSilence, silence), transport);
-  return async (target, options = {}) => {
-    if (createSession.ready !== undefined) await abortable(createSession.ready, options.signal);
-    if (createSession.routes !== undefined) {
-      const open = async (wire: Duplex, tls: ClientTls | undefined): Promise<Duplex> => {
-        const secured = tls === undefined ? wire : await secureClient(wire, tls, options);
-        return openTransportStream(secured, createSession(target), options);
-      };
-      return dialByRoutes(dial, createSession.routes(), options, (wire, tls) =>
-        watch(open(wire, tls), SILENT_WEB_SERVER),
-      );
-    }
-    // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
-    const session = createSession(target);
-    const wire = await dial(target, options);
-    return watch(openTransportStream(wire, session, options));
-  };
-}
-
-async function counted(handshake: Promise<Duplex>, transport: string | undefined): Promise<Duplex> {
-  if (transport === undefined) return handshake;
-  try {
-    const stream = await handshake;
-    stream.once('close', beginConnection('client', transport));
-    return stream;
-  } catch (error) {
-    countFailedHandshake('client', transport, error);
-    throw error;
-  }
 }
 
 const MADE_ROOM = 'it made room for another one that had just begun';

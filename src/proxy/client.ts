@@ -4,7 +4,7 @@ import { type Application, listenSocks, serveApplication } from '../net/applicat
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import type { Listener } from '../net/listener.ts';
-import { throughTransport } from '../net/transport-stream.ts';
+import { throughTransport } from '../net/through-transport.ts';
 import { createUpstreamDialer } from '../net/upstream-dialer.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { ClientConfiguration } from '../pt/proxy-environment.ts';
@@ -95,12 +95,10 @@ class ForwardProxy {
           this.#serve(
             transport,
             application,
-            throughTransport(
-              this.#dial,
-              createSession,
-              this.#tellSilence(transport),
-              transport.name,
-            ),
+            throughTransport(this.#dial, createSession, {
+              onSilence: this.#tellSilence(transport),
+              transport: transport.name,
+            }),
           ),
         onFailure: (error) => this.#logFailure(transport, error),
       },

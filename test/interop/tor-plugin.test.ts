@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { packageRoot } from '../../scripts/paths.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { closedPort } from '../support/sockets.ts';
-import { createPlugin, Tor, torMissing } from '../support/tor.ts';
+import { createPlugin, lonelyBridge, Tor, torMissing } from '../support/tor.ts';
 
 const ROT_BY_N = join(packageRoot, 'examples', 'rot-by-n.mjs');
 
@@ -17,14 +17,7 @@ test(
     const address = formatEndpoint(await closedPort());
     const serverPlugin = await createPlugin(t);
     const bridge = new Tor(t, [
-      'BridgeRelay 1',
-      'ORPort 127.0.0.1:auto IPv4Only',
-      'ExtORPort auto',
-      'Address 127.0.0.1',
-      'AssumeReachable 1',
-      'PublishServerDescriptor 0',
-      'ExitRelay 0',
-      'SocksPort 0',
+      ...lonelyBridge,
       `ServerTransportPlugin rot_by_N ${serverPlugin.exec} --plugin ${ROT_BY_N}`,
       `ServerTransportListenAddr rot_by_N ${address}`,
     ]);

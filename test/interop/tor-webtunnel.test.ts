@@ -6,21 +6,14 @@ import { test, type TestContext } from 'node:test';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { closedPort } from '../support/sockets.ts';
-import { createPlugin, Tor, torMissing } from '../support/tor.ts';
+import { createPlugin, lonelyBridge, Tor, torMissing } from '../support/tor.ts';
 import { TorProcess } from '../support/tor-process.ts';
 import { makeSite } from '../support/web-server.ts';
 
 const bridgeLines = [
   `DirAuthority none orport=1 v3ident=${'0'.repeat(39)}1 127.0.0.1:1 ${'0'.repeat(39)}2`,
   'UseDefaultFallbackDirs 0',
-  'BridgeRelay 1',
-  'ORPort 127.0.0.1:auto IPv4Only',
-  'ExtORPort auto',
-  'Address 127.0.0.1',
-  'AssumeReachable 1',
-  'PublishServerDescriptor 0',
-  'ExitRelay 0',
-  'SocksPort 0',
+  ...lonelyBridge,
 ];
 
 /** A client of tor’s that gets the bridge’s descriptor. */

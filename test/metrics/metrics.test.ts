@@ -6,6 +6,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { connect as connectBridge, listen as listenTransport } from '../../src/index.ts';
 import { serveMetrics, type MetricsOptions } from '../../src/metrics/server.ts';
 import { formatEndpoint, isLoopback } from '../../src/pt/address.ts';
+import { traffic } from '../../src/tallies.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { peerProgram } from '../support/peers.ts';
 import { dial, echo, readAll, readBytes } from '../support/sockets.ts';
@@ -64,6 +65,41 @@ describe('metrics', () => {
     await Promise.all(closed);
     const after = await (await fetch(url)).text();
     assert.equal(valueOf(after, client('postern_connections')), 0);
+  });
+
+  test('the bytes of webtunnel, which leaves them to TLS, while a connection stands and afterwards', async (t) => {
+    const options = [
+      ['url', 'https://bridge.example/tea'],
+      ['tls-cert', 'self-signed'],
+    ] as const;
+    const bridge = await listenTransport(
+      {
+        transport: 'webtunnel',
+        host: '127.0.0.1',
+        port: 0,
+        stateDir: temporaryDirectory(t),
+        options,
+      },
+      echo,
+    );
+    t.after(() => bridge.abort());
+    const before = traffic();
+    const grown = (): readonly number[] => {
+      const { readBytes, writtenBytes } = traffic();
+      return [readBytes - before.readBytes, writtenBytes - before.writtenBytes];
+    };
+    const stream = await connectBridge(
+      `${bridge.bridgeLine} addr=${formatEndpoint(bridge.address)}`,
+    );
+    stream.write(Buffer.alloc(100_000));
+    await readBytes(stream, 100_000);
+    const standing = grown();
+    // Both ends are in this process; TLS adds some.
+    for (const bytes of standing) assert.ok(bytes >= 200_000 && bytes < 250_000, `${bytes}`);
+    const closed = once(stream, 'close');
+    stream.destroy();
+    await closed;
+    for (const [index, bytes] of grown().entries()) assert.ok(bytes >= standing[index]!);
   });
 
   test('what fails is counted by how it failed', async (t) => {

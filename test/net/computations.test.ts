@@ -8,7 +8,7 @@ import { computeInTurns } from '../../src/net/computations.ts';
 import { startTransportServer } from '../../src/net/transport-server.ts';
 import { systemClock } from '../../src/time.ts';
 import { obfs2 } from '../../src/transports/obfs2/index.ts';
-import { throughTransport } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import { dial, readAll } from '../support/sockets.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 

@@ -6,7 +6,7 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import { peerBytes } from '../../src/net/peer-bytes.ts';
 import { relay } from '../../src/net/relay.ts';
 import { startTransportServer } from '../../src/net/transport-server.ts';
-import { throughTransport } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';

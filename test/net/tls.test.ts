@@ -11,7 +11,7 @@ import { type LimitName, limits } from '../../src/limits.ts';
 import { breakOff } from '../../src/net/break-off.ts';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
-import { throughTransport } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import { createTlsAcceptor } from '../../src/net/tls-server.ts';
 import { secureClient } from '../../src/net/tls-client.ts';
 import { formatEndpoint, type Endpoint } from '../../src/pt/address.ts';
@@ -214,6 +214,22 @@ test('a stream under TLS that is broken off is no end of the data at the other e
   breakOff(server, new Error('cut'));
   const [error] = (await broken) as [NodeJS.ErrnoException];
   assert.deepEqual([error.code, hasEnded], ['ECONNRESET', false]);
+});
+
+test('what lies below TLS and is ending when it is broken off is closed all the same', async (t) => {
+  const [near, far] = await socketPair(t);
+  const acceptor = await createTlsAcceptor(makeTestCertificate({ names: ['a.example'] }), () => {});
+  const socket = connectTls({ socket: near, rejectUnauthorized: false });
+  socket.on('error', () => {});
+  const [server] = await Promise.all([acceptor.secure(far), once(socket, 'secureConnect')]);
+  far.on('error', () => {});
+  const closed = once(far, 'close');
+  // In one turn: libuv refuses a reset while the end is on its way, and Node would drop the handle.
+  setImmediate(() => far.end());
+  breakOff(server, new Error('cut'));
+  setImmediate(() => far.destroy());
+  await closed;
+  socket.destroy();
 });
 
 test('a client that leaves before TLS is there is let go of at once', async (t) => {

@@ -12,7 +12,7 @@ import {
   type TransportServerOptions,
 } from '../../src/net/transport-server.ts';
 import { createDirectDialer } from '../../src/net/direct-dialer.ts';
-import { throughTransport } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
 import { systemClock } from '../../src/time.ts';
 import type { Session, Transport, TransportServer } from '../../src/transports/contract.ts';

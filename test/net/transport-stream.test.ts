@@ -5,7 +5,8 @@ import { mock, test } from 'node:test';
 import { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { FineTimer } from '../../src/net/fine-timer.ts';
-import { openTransportStream, throughTransport } from '../../src/net/transport-stream.ts';
+import { openTransportStream } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import type { Action, Session } from '../../src/transports/contract.ts';
 import { readAll, socketPair } from '../support/sockets.ts';
 

@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../src/time.ts';
 import { systemRng } from '../../src/crypto/rng.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
-import { throughTransport } from '../../src/net/transport-stream.ts';
+import { throughTransport } from '../../src/net/through-transport.ts';
 import { openStateDirectory } from '../../src/state/state-directory.ts';
 import { startTransportServer } from '../../src/net/transport-server.ts';
 import type { Endpoint } from '../../src/pt/address.ts';

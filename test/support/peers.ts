@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { findProgram } from '../../scripts/find-program.ts';
 
 /**
  * Where a foreign program (`tor`, `obfs4proxy`, `curl`…) is installed.
@@ -11,22 +10,9 @@ import { delimiter, join } from 'node:path';
 export function peerProgram(name: string, isRare = false): string | undefined {
   if (process.env['POSTERN_NO_PEERS'] === '1') return undefined;
   // Daemons lie in sbin, which an ordinary user's PATH leaves out.
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-  const found = folders
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
+  const found = findProgram(name, ['/usr/sbin', '/usr/local/sbin']);
   if (found === undefined && !isRare && process.env['POSTERN_REQUIRE_PEERS'] === '1') {
     throw new Error(`${name} is not installed, and POSTERN_REQUIRE_PEERS=1 demands it`);
   }
   return found;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

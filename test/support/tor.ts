@@ -94,6 +94,18 @@ export async function createPlugin(
   return { exec: `exec ${script}`, started };
 }
 
+/** What a tor is told that is to be a bridge, known to nobody, before its transports. */
+export const lonelyBridge: readonly string[] = [
+  'BridgeRelay 1',
+  'ORPort 127.0.0.1:auto IPv4Only',
+  'ExtORPort auto',
+  'Address 127.0.0.1',
+  'AssumeReachable 1',
+  'PublishServerDescriptor 0',
+  'ExitRelay 0',
+  'SocksPort 0',
+];
+
 /** Makes a torrc of a bridge with our transports and the Extended ORPort. */
 export async function bridgeTorrc(exec: string): Promise<{
   readonly torrc: readonly string[];
@@ -102,14 +114,7 @@ export async function bridgeTorrc(exec: string): Promise<{
   // tor takes no port 0 here, and without the line it would listen on every interface.
   const addresses = { obfs3: await closedPort(), obfs4: await closedPort() };
   const torrc = [
-    'BridgeRelay 1',
-    'ORPort 127.0.0.1:auto IPv4Only',
-    'ExtORPort auto',
-    'Address 127.0.0.1',
-    'AssumeReachable 1',
-    'PublishServerDescriptor 0',
-    'ExitRelay 0',
-    'SocksPort 0',
+    ...lonelyBridge,
     `ServerTransportPlugin ${torTransports.join(',')} ${exec}`,
     ...torTransports.map(
       (name) => `ServerTransportListenAddr ${name} ${formatEndpoint(addresses[name])}`,

@@ -1,5 +1,5 @@
 /** `postern dashboard`: a running daemon in the browser, over its control port. */
-import { optionTable } from '../../config/options.ts';
+import { type OptionRow, optionTable } from '../../config/options.ts';
 import { type ConfEntry, ControlRefusal } from '../../control/messages.ts';
 import type { ControlClient } from '../../control/node/client.ts';
 import { randomBytes, systemRng } from '../../crypto/rng.ts';
@@ -56,28 +56,21 @@ export async function run(context: CommandContext, options: DashboardVerbOptions
   return ExitCode.ok;
 }
 
-/** Options whose value is a secret, or may hold one. */
-const secretOptions: ReadonlySet<string> = new Set([
-  'HashedControlPassword',
-  'HTTPSProxyAuthenticator',
-  'Socks5ProxyPassword',
-  'ServerTransportOptions',
-]);
-
 /** All that there is, or what a Tor knows of it. */
 async function readConfiguration(
   client: ControlClient,
   signal: AbortSignal,
 ): Promise<readonly ConfEntry[]> {
-  const keys = Object.keys(optionTable);
+  const options = Object.entries<OptionRow>(optionTable);
+  const keys = options.map(([key]) => key);
   const entries = await client.getConf(keys, { signal }).catch((error: unknown) => {
     if (!(error instanceof ControlRefusal)) throw error;
     return eachOf(client, keys, signal);
   });
-  return keys.flatMap((key) => {
+  return options.flatMap(([key, { isSecret }]) => {
     const found = entries.filter((entry) => entry.key === key);
     if (found.length === 0) return [{ key, value: '' }];
-    return found.map(({ value }) => ({ key, value: secretOptions.has(key) ? '(secret)' : value }));
+    return found.map(({ value }) => ({ key, value: isSecret ? '(secret)' : value }));
   });
 }
 

@@ -110,19 +110,6 @@ async function nearestThere(path: string): Promise<string> {
   return isThere || path === dirname(path) ? path : nearestThere(dirname(path));
 }
 
-/** Every port of this machine that the configuration names. */
-export function portsOf(values: OptionValues): readonly number[] {
-  const places = [
-    ...values.SocksPort,
-    ...values.HTTPTunnelPort,
-    ...values.ControlPort,
-    ...values.MetricsPort,
-    ...[values.ORPort ?? [], values.ExtORPort ?? []].flat(),
-    ...values.ServerTransportListenAddr.map(({ endpoint }) => endpoint),
-  ];
-  return places.flatMap((place) => ('port' in place ? place.port : []));
-}
-
 /** `check` of the bridges that are in use. */
 export async function lookAtBridges(
   values: OptionValues,

@@ -2,13 +2,13 @@
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { PosternError } from '../../errors.ts';
+import { placesIn } from '../../engine/places-in.ts';
 import { type CommandContext, ExitCode } from '../context.ts';
 import {
   daemonOptionsFor,
   lookAtBridges,
   lookAtDirectory,
   lookAtStart,
-  portsOf,
   readValues,
 } from './configuration.ts';
 import { type Finding, formatFinding, note } from './findings.ts';
@@ -74,6 +74,7 @@ async function lookAtTorrc(
     return;
   }
   tell(...(await lookAtDirectory(values, home, machine.uid)));
-  tell(...(await lookAtPorts(machine, portsOf(values))));
+  const ports = placesIn(values, home).flatMap((place) => ('port' in place ? place.port : []));
+  tell(...(await lookAtPorts(machine, ports)));
   tell(...(await lookAtBridges(values, context.env, context.stop.drain)));
 }

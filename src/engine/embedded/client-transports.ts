@@ -4,7 +4,7 @@ import type { TransportPlugin } from '../../config/transport-values.ts';
 import { PosternError } from '../../errors.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import { createDirectDialer } from '../../net/direct-dialer.ts';
-import { throughTransport } from '../../net/transport-stream.ts';
+import { throughTransport } from '../../net/through-transport.ts';
 import { createUpstreamDialer } from '../../net/upstream-dialer.ts';
 import { createPtDialer } from '../../parent/dial.ts';
 import type { Child } from '../../parent/launch.ts';
@@ -141,7 +141,7 @@ export class ClientTransports {
       const onSilence = (text: string): void =>
         this.#options.log.write('warn', text, `${transport} silence`);
       const through = (dial: Dialer): Dialer =>
-        throughTransport(dial, createSession, onSilence, transport);
+        throughTransport(dial, createSession, { onSilence, transport });
       const warning = warningOfUnknown(builtin, 'client', args) ?? notice;
       return { direct: through(outward), through, warning };
     }

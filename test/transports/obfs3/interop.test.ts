@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/time.ts';
 import { systemRng } from '../../../src/crypto/rng.ts';
-import { throughTransport } from '../../../src/net/transport-stream.ts';
+import { throughTransport } from '../../../src/net/through-transport.ts';
 import { obfs3 } from '../../../src/transports/obfs3/index.ts';
 import {
   obfs4proxyMissing,

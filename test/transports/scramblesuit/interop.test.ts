@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/time.ts';
 import { systemRng } from '../../../src/crypto/rng.ts';
 import type { Dialer } from '../../../src/net/dialer.ts';
 import { openStateDirectory } from '../../../src/state/state-directory.ts';
-import { throughTransport } from '../../../src/net/transport-stream.ts';
+import { throughTransport } from '../../../src/net/through-transport.ts';
 import type { Endpoint } from '../../../src/pt/address.ts';
 import type { StateStore } from '../../../src/transports/contract.ts';
 import { scramblesuit } from '../../../src/transports/scramblesuit/index.ts';
