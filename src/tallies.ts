@@ -32,6 +32,7 @@ export const totals: { readBytes: number; writtenBytes: number; controlConnectio
 interface CountingWire {
   readonly bytesRead: number;
   readonly bytesWritten: number;
+  readonly closed: boolean;
   once(event: 'close', listener: () => void): unknown;
 }
 
@@ -40,12 +41,15 @@ const wires = new Set<CountingWire>();
 
 /** A connection's bytes pass nobody who would count them: they are its own to tell. */
 export function countWire(wire: CountingWire): void {
-  wires.add(wire);
-  wire.once('close', () => {
+  const addUp = (): void => {
     wires.delete(wire);
     totals.readBytes += wire.bytesRead;
     totals.writtenBytes += wire.bytesWritten;
-  });
+  };
+  // It may have gone between the end of its handshake and this moment, and tells of it once.
+  if (wire.closed) return addUp();
+  wires.add(wire);
+  wire.once('close', addUp);
 }
 
 /** Bytes of disguised connections so far, as they are on the wire. */

@@ -6,10 +6,10 @@ import { describe, test, type TestContext } from 'node:test';
 import { connect as connectBridge, listen as listenTransport } from '../../src/index.ts';
 import { serveMetrics, type MetricsOptions } from '../../src/metrics/server.ts';
 import { formatEndpoint, isLoopback } from '../../src/pt/address.ts';
-import { traffic } from '../../src/tallies.ts';
+import { countWire, totals, traffic } from '../../src/tallies.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { peerProgram } from '../support/peers.ts';
-import { dial, echo, readAll, readBytes } from '../support/sockets.ts';
+import { dial, echo, readAll, readBytes, socketPair } from '../support/sockets.ts';
 
 async function start(t: TestContext, options: Partial<MetricsOptions> = {}): Promise<string> {
   const endpoint = { host: '127.0.0.1', port: 0 };
@@ -100,6 +100,17 @@ describe('metrics', () => {
     stream.destroy();
     await closed;
     for (const [index, bytes] of grown().entries()) assert.ok(bytes >= standing[index]!);
+  });
+
+  test('the bytes of a connection that has gone already are added up at once', async (t) => {
+    const [near, far] = await socketPair(t);
+    far.end('12345');
+    await readAll(near);
+    near.destroy();
+    await once(near, 'close');
+    const { readBytes } = totals;
+    countWire(near);
+    assert.equal(totals.readBytes - readBytes, 5);
   });
 
   test('what fails is counted by how it failed', async (t) => {

@@ -17,13 +17,19 @@ function clausesWith(json: string, ...verdicts: readonly string[]): readonly str
   return clauses.filter(({ verdict }) => verdicts.includes(verdict)).map(({ id }) => id);
 }
 
+/** What was broken, with what the kit saw: a rare fault must tell what it was the first time. */
+function faults(json: string): readonly object[] {
+  const { clauses } = JSON.parse(json) as Verdicts;
+  return clauses.filter(({ verdict }) => verdict === 'broken');
+}
+
 const UNJUDGED = ['not observable', 'not applicable'] as const;
 
 // Each of them starts a program a hundred times and more: time enough for others.
 describe('the conformance kit', { concurrency: true }, () => {
   test('our transports break no clause', async () => {
     const { code, stdout } = await conform(['pt', '--json', '--', ...postern]);
-    assert.deepEqual([clausesWith(stdout, 'broken'), code], [[], 0]);
+    assert.deepEqual([faults(stdout), code], [[], 0]);
     assert.deepEqual(clausesWith(stdout, ...UNJUDGED), [
       // They permit something.
       ...['PT-3.3.1-05', 'PT-3.3.1-11'],
@@ -40,7 +46,7 @@ describe('the conformance kit', { concurrency: true }, () => {
     chmodSync(command, 0o755);
     const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}` };
     const { code, stdout } = await conform(['parent', '--json', '--recipe', 'postern'], env);
-    assert.deepEqual([clausesWith(stdout, 'broken'), code], [[], 0]);
+    assert.deepEqual([faults(stdout), code], [[], 0]);
     assert.deepEqual(clausesWith(stdout, ...UNJUDGED), [
       // They permit something, or say what a name means.
       ...['PT-3.2-02', 'PT-3.2.2-08', 'PT-3.2.3-07', 'PT-3.2.3-11', 'PT-3.2.3-15'],
