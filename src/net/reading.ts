@@ -126,8 +126,11 @@ class LentReading implements LeavableReading {
   }
 }
 
-/** Half of what Node takes from a socket at once: it and what becomes of it stay in the cache. */
-const BUFFER: Buffer = Buffer.allocUnsafeSlow(32_768);
+/**
+ * Nearly twice what Node takes from a socket at once: the fewer calls the better. What becomes of it, frames and
+ * all, is still below the 128 KiB from which on malloc asks the system for new pages each time.
+ */
+const BUFFER: Buffer = Buffer.allocUnsafeSlow(122_880);
 
 /** A socket as `onread` leaves it (lib/internal/stream_base_commons.js). */
 interface Inside {

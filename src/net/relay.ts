@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
+import { writeAway } from './give-back.ts';
 import { type Reading, readLent, readOwned } from './reading.ts';
 import { TransportStream } from './transport-stream.ts';
 
@@ -58,7 +59,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
       from.on('error', ignore);
       const reading = read(from, to, (bytes) => {
         halfClosed?.refresh();
-        if (write(to, bytes)) return;
+        if (write(from, to, bytes)) return;
         reading.pause();
         backlog ??= new Backlog(to);
         backlog.set(to instanceof TransportStream ? to.unsentBytes : to.writableLength);
@@ -89,10 +90,15 @@ function read(from: Duplex, to: Duplex, onBytes: (bytes: Uint8Array) => void): R
 }
 
 /** @returns false when no more is wanted before 'drain' */
-function write(to: Duplex, bytes: Uint8Array): boolean {
+function write(from: Duplex, to: Duplex, bytes: Uint8Array): boolean {
   if (to instanceof TransportStream) return to.send(bytes);
+  return writeOn(from, to, bytes) || to.writableLength === 0;
+}
+
+function writeOn(from: Duplex, to: Duplex, bytes: Uint8Array): boolean {
   // Behind what waits already it would keep a whole buffer alive for a few bytes.
-  return to.write(to.writableLength === 0 ? bytes : tightly(bytes)) || to.writableLength === 0;
+  if (to.writableLength > 0) return to.write(tightly(bytes));
+  return from instanceof TransportStream ? writeAway(to, bytes) : to.write(bytes);
 }
 
 /** What comes at one time leaves in one write. */

@@ -13,6 +13,7 @@ import { runExchange } from './exchange.ts';
 import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
+import { writeAway } from './give-back.ts';
 import { type LeavableReading, readLent, type Reading } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { TurnShare } from './turn-share.ts';
@@ -392,7 +393,7 @@ export class TransportStream extends Duplex {
       switch (action.type) {
         case 'send':
           totals.writtenBytes += action.bytes.length;
-          this.#wire.write(action.bytes);
+          writeAway(this.#wire, action.bytes);
           break;
         case 'deliver':
           this.#deliver(action.bytes);

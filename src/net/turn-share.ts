@@ -45,5 +45,5 @@ export class TurnShare {
 const SHARE_MS = 2;
 const MIN_SLICE_BYTES = 2048;
 const FIRST_SLICE_BYTES = 16_384;
-/** What Node reads at once. */
-const MAX_SLICE_BYTES = 65_536;
+/** More than what is read at once. */
+const MAX_SLICE_BYTES = 131_072;

@@ -167,7 +167,8 @@ export type ClientAddress = Endpoint | 'unknown' | undefined;
 /**
  * One connection, as a state machine over bytes: events in, actions out.
  *
- * Chunks handed in are borrowed for the call; bytes in actions are owned by whoever receives them.
+ * Chunks handed in are borrowed for the call; bytes in actions are owned by whoever receives them, who may write
+ * into them, and give their memory back where they are most of it.
  * No method is called again once an action `failed` or `rejected` came out.
  */
 export interface Session {

@@ -1,4 +1,5 @@
 /** The checks themselves. Each throws a `Violation` that says what is broken, or returns. */
+import { isTight } from '../../bytes/tightly.ts';
 import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
@@ -302,9 +303,12 @@ export function checkOwnership({ bridge, setup }: CheckContext): void {
         ['delivered', delivered],
       ] as const) {
         for (const bytes of list) {
-          if (!snapshots.some(([, known]) => known === bytes)) {
-            snapshots.push([`${name} ${what}`, bytes, Buffer.from(bytes)]);
-          }
+          if (snapshots.some(([, known]) => known === bytes)) continue;
+          // Its first owner may have given it back.
+          const isShared =
+            isTight(bytes) && snapshots.some((known) => known[1].buffer === bytes.buffer);
+          demand(!isShared, `memory that the ${name} ${what} was ${what} before`);
+          snapshots.push([`${name} ${what}`, bytes, Buffer.from(bytes)]);
         }
       }
     }

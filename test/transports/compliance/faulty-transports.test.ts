@@ -37,6 +37,7 @@ const breaks: Readonly<Record<Fault, readonly [CheckName, RegExp]>> = {
   'answers replays': ['replay', /answered a recorded handshake/],
   'keeps lent chunks': ['ownership', /right|delivered/],
   'uses its buffer again': ['ownership', /changed afterwards/],
+  'hands over its memory twice': ['ownership', /memory that the server sent was sent before/],
   'corrupts the second megabyte': ['transfer', /the first 0 are right/],
   'throws in the data phase': ['transfer', /receive threw: Error: a defect/],
   'is large when idle': ['memory', /idle keeps/],

@@ -42,6 +42,7 @@ export const faults = [
   'answers replays',
   'keeps lent chunks',
   'uses its buffer again',
+  'hands over its memory twice',
   'corrupts the second megabyte',
   'throws in the data phase',
   'is large when idle',
@@ -86,6 +87,7 @@ function readKey(args: KeyValues, has: (fault: Fault) => boolean): Buffer | unde
 
 /** A buffer that belongs to nobody in particular. */
 const shared = Buffer.alloc(1_000_000);
+let constant = Buffer.alloc(0);
 
 class FaultySession implements Session {
   readonly #role: 'client' | 'server';
@@ -207,6 +209,10 @@ class FaultySession implements Session {
     if (this.#has('uses its buffer again')) {
       shared.set(bytes);
       return [{ type: 'send', bytes: shared.subarray(0, bytes.length) }];
+    }
+    if (this.#has('hands over its memory twice')) {
+      if (!constant.equals(bytes)) constant = Buffer.from(bytes);
+      return [{ type: 'send', bytes: constant.subarray() }];
     }
     if (
       this.#has('holds bytes back for ever') ||
