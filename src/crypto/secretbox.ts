@@ -4,7 +4,8 @@
  * The message may lie inside the box's own buffer if it stands where it is going to be: 16 bytes
  * behind the start of the box.
  */
-import { loadNobleSalsa, sodium, type Sodium } from './libraries.ts';
+import { PosternBug } from '../errors.ts';
+import { loadNobleSalsa, sodiumBoxes, type SodiumBoxes } from './libraries.ts';
 
 /** How much longer a box is than its message: the Poly1305 tag. */
 export const BOX_OVERHEAD = 16;
@@ -24,13 +25,32 @@ export interface Secretbox {
 }
 
 /** Boxes by libsodium: 860 MB/s a core. */
-export function createSodiumSecretbox(library: Sodium): Secretbox {
+export function createSodiumSecretbox(library: SodiumBoxes): Secretbox {
+  const { crypto_secretbox_easy: seal, crypto_secretbox_open_easy: open } = library;
   return {
     name: 'sodium-native',
-    seal: (box, message, nonce, key) => library.crypto_secretbox_easy(box, message, nonce, key),
-    open: (message, box, nonce, key) =>
-      library.crypto_secretbox_open_easy(message, box, nonce, key),
+    seal(box, message, nonce, key) {
+      checkLengths(box, message, nonce, key);
+      seal(box, message, nonce, key);
+    },
+    open(message, box, nonce, key) {
+      checkLengths(box, message, nonce, key);
+      return open(message, box, nonce, key);
+    },
   };
+}
+
+/** @throws PosternBug where the library would end the process */
+function checkLengths(
+  box: Uint8Array,
+  message: Uint8Array,
+  nonce: Uint8Array,
+  key: Uint8Array,
+): void {
+  if (box.length === message.length + BOX_OVERHEAD && nonce.length === 24 && key.length === 32) {
+    return;
+  }
+  throw new PosternBug('a box, its message, the nonce or the key has a wrong length');
 }
 
 /** Boxes in JavaScript: 80 MB/s a core, on any platform. */
@@ -54,13 +74,13 @@ export function createNobleSecretbox(): Secretbox {
   };
 }
 
-const fastest = sodium === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodium);
+const fastest = sodiumBoxes === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodiumBoxes);
 
 /** What computes the boxes here. */
 export const secretboxBackend: Secretbox['name'] = fastest.name;
 /** What a log says once, at the start, of boxes that are slow; undefined when they are not. */
 export const slowSecretboxNotice: string | undefined =
-  sodium === undefined
+  sodiumBoxes === undefined
     ? 'sodium-native has no library for this system: encryption runs in JavaScript, ten times slower'
     : undefined;
 /** Writes the box of `message` into all of `box`, which is `BOX_OVERHEAD` longer. */

@@ -9,12 +9,13 @@ import {
   seal,
   secretboxBackend,
 } from '../../src/crypto/secretbox.ts';
-import { sodium } from '../../src/crypto/libraries.ts';
+import { PosternBug } from '../../src/errors.ts';
+import { sodiumBoxes } from '../../src/crypto/libraries.ts';
 import { fromHex, readVectors, toHex } from '../support/vectors.ts';
 
 const vector = readVectors<Record<'key' | 'nonce' | 'message' | 'box', string>>('secretbox.json');
 const backends = [
-  ...(sodium === undefined ? [] : [createSodiumSecretbox(sodium)]),
+  ...(sodiumBoxes === undefined ? [] : [createSodiumSecretbox(sodiumBoxes)]),
   createNobleSecretbox(),
 ];
 
@@ -48,6 +49,18 @@ for (const backend of backends) {
     assert.equal(toHex(frame), vector.box);
   });
 }
+
+test('a wrong length is a defect of ours, and never the end of the process', () => {
+  const lengths = { box: 116, message: 100, nonce: 24, key: 32 };
+  for (const wrong of ['box', 'message', 'nonce', 'key'] as const) {
+    for (const difference of [-1, 1]) {
+      const { box, message, nonce, key } = { ...lengths, [wrong]: lengths[wrong] + difference };
+      const [b, m, n, k] = [box, message, nonce, key].map((length) => new Uint8Array(length));
+      assert.throws(() => seal(b!, m!, n!, k!), PosternBug);
+      assert.throws(() => open(m!, b!, n!, k!), PosternBug);
+    }
+  }
+});
 
 test('the backends agree for any message, nonce and key', () => {
   const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
