@@ -74,7 +74,8 @@ export function createNobleSecretbox(): Secretbox {
   };
 }
 
-const fastest = sodiumBoxes === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodiumBoxes);
+const fastest =
+  sodiumBoxes === undefined ? createNobleSecretbox() : createSodiumSecretbox(sodiumBoxes);
 
 /** What computes the boxes here. */
 export const secretboxBackend: Secretbox['name'] = fastest.name;
