@@ -17,19 +17,18 @@ export interface Sodium {
  * looks lengths up by name, of views whose lengths are known. Wrong ones end the process.
  */
 export interface SodiumBoxes {
-  /** @returns 0 */
-  crypto_secretbox_easy(
+  readonly crypto_secretbox_easy: (
     box: Uint8Array,
     message: Uint8Array,
     nonce: Uint8Array,
     key: Uint8Array,
-  ): number;
-  crypto_secretbox_open_easy(
+  ) => unknown;
+  readonly crypto_secretbox_open_easy: (
     message: Uint8Array,
     box: Uint8Array,
     nonce: Uint8Array,
     key: Uint8Array,
-  ): boolean;
+  ) => boolean;
 }
 
 const require = createRequire(import.meta.url);
