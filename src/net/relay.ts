@@ -6,9 +6,9 @@ import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
-import { writeAway } from './give-back.ts';
 import { type Reading, readLent, readOwned } from './reading.ts';
 import { TransportStream } from './transport-stream.ts';
+import { writeAway } from './write-away.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other

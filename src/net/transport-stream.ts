@@ -13,10 +13,10 @@ import { runExchange } from './exchange.ts';
 import { Backlog } from './backlog.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
-import { writeAway } from './give-back.ts';
 import { type LeavableReading, readLent, type Reading } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { TurnShare } from './turn-share.ts';
+import { writeAway } from './write-away.ts';
 
 /** What the driver may be told about one connection. */
 export interface TransportStreamOptions {

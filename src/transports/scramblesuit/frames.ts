@@ -7,6 +7,7 @@
  * The bodies of a direction are one AES-256-CTR stream. Both directions work on whole chunks: a call
  * of the cipher costs more than the encryption of a frame.
  */
+import { giveBack } from '../../bytes/give-back.ts';
 import { ByteQueue } from '../../bytes/queue.ts';
 import { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { FRAME_MAC_BYTES, FrameMac } from '../../crypto/frame-mac.ts';
@@ -88,6 +89,7 @@ export class FrameSealer {
       outEnd = bodyAt + end - at;
       at = end;
     }
+    giveBack(encrypted);
     return outEnd;
   }
 }
@@ -164,6 +166,7 @@ export class FrameOpener implements Opener {
     // A copy: what is left is short, and a view would hold on to all of it while nothing comes, as would
     // a slice of Node's pool (64 KiB on Node 26).
     this.#keyStream = new Uint8Array(keyStream.subarray(bodiesEnd));
+    giveBack(keyStream);
     if (failure === undefined && at < input.length) this.#partial.push(input.subarray(at));
     return { ...this.#readBodies(bodies.subarray(0, bodiesEnd)), failure };
   }
@@ -175,12 +178,14 @@ export class FrameOpener implements Opener {
     if (zeros.length < missing) zeros = Buffer.alloc(missing);
     const more = this.#ahead.process(zeros.subarray(0, missing));
     this.#keyStream = Buffer.concat([this.#keyStream, more]);
+    giveBack(more);
   }
 
-  /** Decrypts bodies that are whole and authentic, and moves their payloads together. */
+  /** Decrypts bodies, which are whole and authentic and are given back, and moves their payloads together. */
   #readBodies(encrypted: Buffer): Pick<Opened, 'payload' | 'others'> {
     if (encrypted.length === 0) return NOTHING_OPENED;
     const bodies = this.#stream.process(encrypted);
+    giveBack(encrypted);
     const others: OtherContent[] = [];
     let payloadEnd = 0;
     for (let at = 0; at < bodies.length;) {

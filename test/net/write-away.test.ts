@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { writeAway } from '../../src/net/give-back.ts';
+import { writeAway } from '../../src/net/write-away.ts';
 import { readBytes, socketPair } from '../support/sockets.ts';
 
 const KIB = 1024;

@@ -3,32 +3,19 @@
  *
  * V8 frees the memory behind a Buffer when it collects garbage. A stream of payload makes so much of it that
  * V8 collects the whole heap again and again, and by the time a piece of memory is used once more it has left
- * every cache: together a quarter of the CPU time of obfs3. What the system has taken can go at once instead,
- * and the next piece is made where the last one was.
+ * every cache: together a quarter of the CPU time of obfs3. Given back at once, the next piece is made where
+ * the last one was.
  */
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { isTight } from '../bytes/tightly.ts';
+import { isTight } from './tightly.ts';
 
 /**
- * Writes bytes that nobody else will read again, memory and all, and gives the memory back if the system took
- * them at once.
+ * Gives back the memory of bytes that nobody else has and that nobody will read again.
  *
- * @param bytes empty afterwards, if so
- * @returns as `write`
+ * @param bytes empty afterwards; left as they are where they are few, or a smaller part of their memory
  */
-export function writeAway(stream: Duplex, bytes: Uint8Array): boolean {
-  const isMoreWanted = stream.write(bytes);
-  // No descendant of `Socket`: TLS may hold on to what it has counted as written.
-  if (stream.writableLength === 0 && Object.getPrototypeOf(stream) === Socket.prototype) {
-    giveBack(bytes);
-  }
-  return isMoreWanted;
-}
-
-function giveBack(bytes: Uint8Array): void {
+export function giveBack(bytes: Uint8Array): void {
   // Never a slice of Node's pool, for it is short beside the pool.
   if (bytes.length < MIN_BYTES || !isTight(bytes)) return;
   transfer ??= findTransfer();
