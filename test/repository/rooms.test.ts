@@ -101,6 +101,8 @@ const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:path', '
 const packages: Readonly<Record<string, string>> = {
   'node:crypto': 'crypto',
   'node:module': 'crypto', // a native library may be missing, and then a JavaScript one serves
+  'node:v8': 'bytes', // to give memory back, on Node 20
+  'node:vm': 'bytes',
   'node-forge': 'crypto',
   'sodium-native': 'crypto',
   '@noble/ciphers': 'crypto',
