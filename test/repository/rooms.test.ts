@@ -95,14 +95,19 @@ function isImpure(path: string): boolean {
 }
 
 /** What the rest may take from Node: computation, no machine. */
-const pureBuiltins: ReadonlySet<string> = new Set(['node:buffer', 'node:path', 'node:util']);
+const pureBuiltins: ReadonlySet<string> = new Set([
+  'node:buffer',
+  'node:path',
+  'node:util',
+  // `bytes/give-back.ts` needs them on Node 20.
+  'node:v8',
+  'node:vm',
+]);
 
 /** Packages, and the one room that each is for. */
 const packages: Readonly<Record<string, string>> = {
   'node:crypto': 'crypto',
   'node:module': 'crypto', // a native library may be missing, and then a JavaScript one serves
-  'node:v8': 'bytes', // to give memory back, on Node 20
-  'node:vm': 'bytes',
   'node-forge': 'crypto',
   'sodium-native': 'crypto',
   '@noble/ciphers': 'crypto',
