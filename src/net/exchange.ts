@@ -28,92 +28,146 @@ export function runExchange<Result>(
   exchange: Exchange<Result>,
   { signal, timeoutMs = limits.tunnelTimeoutMs }: ExchangeOptions = {},
 ): Promise<Result> {
-  const { peer, codes } = exchange;
   return new Promise((resolve, reject) => {
-    let isOver = false;
-    let isWaiting = false;
-    const settle = (settlement: () => void): void => {
-      isOver = true;
-      clearTimeout(deadline);
-      abortion?.[Symbol.dispose]();
-      stream.off('readable', onReadable).off('end', onEnd);
-      stream.off('close', onEnd).off('error', onError);
-      settlement();
-    };
-    const fail = (error: unknown, close: () => void = () => stream.destroy()): void => {
-      if (isOver) return;
-      settle(() => reject(error));
-      stream.on('error', ignore);
-      close();
-    };
-    const run = (step: () => readonly ExchangeAction<Result>[]): void => {
-      try {
-        perform(step());
-      } catch (error) {
-        // Not what the peer did: whoever judges its words in there has a fault.
-        fail(error);
-      }
-    };
-    const perform = (actions: readonly ExchangeAction<Result>[]): void => {
-      let wasTold = stream.writableLength > 0;
-      for (const action of actions) {
-        if (action.type === 'send') {
-          wasTold = true;
-          stream.write(action.bytes);
-        } else if (action.type === 'patience') {
-          clearTimeout(deadline);
-          deadline = setTimeout(onTimeout, action.ms, action.ms);
-        } else if (action.type === 'wait') {
-          isWaiting = true;
-          afterDrain(stream, () => unawaited(() => work(action.work), fail));
-        } else if (action.type === 'failed') {
-          fail(action.error, wasTold ? () => closeGently(stream) : undefined);
-        } else {
-          settle(() => resolve(action.result));
-          if (action.leftover.length > 0) stream.unshift(action.leftover);
-        }
-      }
-    };
-    const work = async (start: Waiting<Result>['work']): Promise<void> => {
-      const actions = await start();
-      isWaiting = false;
-      if (isOver) return;
-      perform(actions);
-      onReadable();
-      if (stream.readableEnded) onEnd();
-    };
-    const failClosed = (cause?: Error): void =>
-      fail(
-        new PosternError(codes.closed, `${peer} closed before the exchange was over`, { cause }),
-        // It may still read what it asked for.
-        stream.writableLength > 0 && !stream.destroyed ? () => closeGently(stream) : undefined,
-      );
-    // 'readable' and not 'data': when its listener goes, the stream is as if nobody had listened,
-    // and not paused, so that its next reader may be of any kind.
-    const onReadable = (): void => {
-      let chunk: Buffer | null;
-      while (!isOver && !isWaiting && (chunk = stream.read() as Buffer | null) !== null) {
-        const bytes = chunk;
-        run(() => exchange.receive(bytes));
-      }
-    };
-    const onEnd = (): void => {
-      if (!isWaiting || stream.destroyed) failClosed();
-    };
-    const onError = (error: Error): void => failClosed(error);
-    const onTimeout = (ms: number): void =>
-      fail(new PosternError(codes.timedOut, `${peer} took more than ${ms} ms`));
-    let deadline = setTimeout(onTimeout, timeoutMs, timeoutMs);
-    const abortion = signal && addAbortListener(signal, () => fail(signal.reason));
-    if (signal?.aborted === true) {
-      fail(signal.reason);
-    } else if (stream.destroyed || stream.readableEnded) {
-      failClosed(stream.errored ?? undefined);
-    } else {
-      stream.on('readable', onReadable).on('end', onEnd).on('error', onError).on('close', onEnd);
-      run(() => exchange.start());
-    }
+    new Run(stream, exchange, resolve, reject).start(timeoutMs, signal);
   });
+}
+
+/** An exchange that runs. */
+class Run<Result> {
+  readonly #stream: Duplex;
+  readonly #exchange: Exchange<Result>;
+  readonly #resolve: (result: Result) => void;
+  readonly #reject: (reason: unknown) => void;
+  #deadline: NodeJS.Timeout | undefined;
+  #abortion: Disposable | undefined;
+  #isOver = false;
+  /** Until work is done that the exchange waits for itself. */
+  #isWaiting = false;
+
+  constructor(
+    stream: Duplex,
+    exchange: Exchange<Result>,
+    resolve: (result: Result) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#stream = stream;
+    this.#exchange = exchange;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(timeoutMs: number, signal: AbortSignal | undefined): void {
+    const stream = this.#stream;
+    if (signal?.aborted === true) return this.#fail(signal.reason);
+    if (stream.destroyed || stream.readableEnded) {
+      return this.#failClosed(stream.errored ?? undefined);
+    }
+    this.#abortion = signal && addAbortListener(signal, () => this.#fail(signal.reason));
+    this.#setDeadline(timeoutMs);
+    stream.on('readable', this.#onReadable).on('end', this.#onEnd);
+    stream.on('error', this.#failClosed).on('close', this.#onEnd);
+    this.#run(() => this.#exchange.start());
+  }
+
+  // 'readable' and not 'data': when its listener goes, the stream is as if nobody had listened, and not
+  // paused, so that its next reader may be of any kind.
+  readonly #onReadable = (): void => {
+    let chunk: Buffer | null;
+    while (
+      !this.#isOver &&
+      !this.#isWaiting &&
+      (chunk = this.#stream.read() as Buffer | null) !== null
+    ) {
+      const bytes = chunk;
+      this.#run(() => this.#exchange.receive(bytes));
+    }
+  };
+
+  readonly #onEnd = (): void => {
+    if (!this.#isWaiting || this.#stream.destroyed) this.#failClosed();
+  };
+
+  readonly #failClosed = (cause?: Error): void => {
+    const { peer, codes } = this.#exchange;
+    this.#fail(
+      new PosternError(codes.closed, `${peer} closed before the exchange was over`, { cause }),
+      // It may still read what it asked for.
+      this.#stream.writableLength > 0 && !this.#stream.destroyed,
+    );
+  };
+
+  #setDeadline(ms: number): void {
+    clearTimeout(this.#deadline);
+    const { peer, codes } = this.#exchange;
+    this.#deadline = setTimeout(() => {
+      this.#fail(new PosternError(codes.timedOut, `${peer} took more than ${ms} ms`));
+    }, ms);
+  }
+
+  #run(step: () => readonly ExchangeAction<Result>[]): void {
+    try {
+      this.#perform(step());
+    } catch (error) {
+      // Not what the peer did: whoever judges its words in there has a fault.
+      this.#fail(error);
+    }
+  }
+
+  #perform(actions: readonly ExchangeAction<Result>[]): void {
+    const stream = this.#stream;
+    let wasTold = stream.writableLength > 0;
+    for (const action of actions) {
+      if (action.type === 'send') {
+        wasTold = true;
+        stream.write(action.bytes);
+      } else if (action.type === 'patience') {
+        this.#setDeadline(action.ms);
+      } else if (action.type === 'wait') {
+        this.#isWaiting = true;
+        afterDrain(stream, () => {
+          unawaited(
+            () => this.#work(action.work),
+            (error) => this.#fail(error),
+          );
+        });
+      } else if (action.type === 'failed') {
+        this.#fail(action.error, wasTold);
+      } else {
+        this.#settle();
+        this.#resolve(action.result);
+        if (action.leftover.length > 0) stream.unshift(action.leftover);
+      }
+    }
+  }
+
+  async #work(start: Waiting<Result>['work']): Promise<void> {
+    const actions = await start();
+    this.#isWaiting = false;
+    if (this.#isOver) return;
+    this.#perform(actions);
+    this.#onReadable();
+    if (this.#stream.readableEnded) this.#onEnd();
+  }
+
+  /** @param gently whether the other end is to read what it was sent */
+  #fail(error: unknown, gently = false): void {
+    if (this.#isOver) return;
+    this.#settle();
+    this.#reject(error);
+    this.#stream.on('error', ignore);
+    if (gently) closeGently(this.#stream);
+    else this.#stream.destroy();
+  }
+
+  #settle(): void {
+    const stream = this.#stream;
+    this.#isOver = true;
+    clearTimeout(this.#deadline);
+    this.#abortion?.[Symbol.dispose]();
+    stream.off('readable', this.#onReadable).off('end', this.#onEnd);
+    stream.off('error', this.#failClosed).off('close', this.#onEnd);
+  }
 }
 
 type Waiting<Result> = Extract<ExchangeAction<Result>, { readonly type: 'wait' }>;

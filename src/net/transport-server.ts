@@ -11,6 +11,7 @@ import type {
   ServerEnvironment,
   Session,
   Transport,
+  TransportServer,
 } from '../transports/contract.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
 import { listenTcp, type Listener } from './listener.ts';
@@ -85,67 +86,15 @@ export async function startTransportServer(
   const { transport, endpoint, environment, onListening = () => {}, signal } = options;
   signal?.throwIfAborted();
   const server = await openServer(transport, options.options ?? [], environment);
-  const saveState = async (): Promise<void> => {
-    try {
-      await server.close();
-    } catch (error) {
-      environment.notify(describeError(error));
-    }
-  };
-
-  const accepted = new AcceptedStreams(options);
   const acceptors = new TlsAcceptors(environment.notify);
-  const accept = (wire: Socket): void => {
-    let session: Session | undefined;
-    try {
-      session = server.createSession(addressOf(wire));
-    } catch (error) {
-      accepted.fail(new PosternBug('the transport could not make a session', { cause: error }));
-    }
-    if (session === undefined) {
-      discardUntilClosed(wire, server.rejectAfterMs);
-      return;
-    }
-    let pending: PendingHandshake | undefined;
-    const onBegin = (reject: () => void): void => {
-      const { handshake, madeRoom } = beginHandshake(wire, reject);
-      pending = handshake;
-      if (madeRoom) environment.notify(MANY_PENDING);
-    };
-    const handOut = (stream: Duplex, client?: ClientAddress): void => {
-      endHandshake(pending!);
-      accepted.handOut(stream, wire, client);
-    };
-    const fail = (error: unknown): void => {
-      endHandshake(pending!);
-      accepted.fail(error);
-    };
-    if (session.onlyHandshake === undefined) {
-      const { rejectAfterMs } = server;
-      openTransportStream(wire, session, { rejectAfterMs, onBegin }).then(
-        (stream) => handOut(stream),
-        fail,
-      );
-      return;
-    }
-    openByHandshake(wire, {
-      handshake: session.onlyHandshake,
-      acceptor: acceptors.of(server.tls),
-      withoutTls: server.createSessionWithoutTls?.bind(server),
-      onBegin,
-    }).then(({ stream, client }) => {
-      countWire(wire);
-      handOut(stream, client);
-    }, fail);
-  };
-
+  const accepted = new AcceptedConnections(options, server, acceptors);
   let opened: Listener | undefined;
   let published: Published;
   try {
     await acceptors.of(server.tls);
     opened = await listenTcp(
       (await server.listenAt?.(endpoint)) ?? endpoint,
-      accept,
+      (wire) => accepted.accept(wire),
       options.onFault,
     );
     signal?.throwIfAborted();
@@ -157,7 +106,7 @@ export async function startTransportServer(
   } catch (error) {
     opened?.abort();
     acceptors.close();
-    await saveState();
+    await saveState(server, environment);
     throw error;
   }
 
@@ -170,7 +119,7 @@ export async function startTransportServer(
     listener.abort();
     abortion?.[Symbol.dispose]();
     acceptors.close();
-    await saveState();
+    await saveState(server, environment);
   };
   const close = (): Promise<void> => (closing ??= shutDown().finally(settleClosed));
   let settleClosed!: () => void;
@@ -185,6 +134,14 @@ export async function startTransportServer(
   return { ...published, listening, close, abort, closed, [Symbol.asyncDispose]: close };
 }
 
+async function saveState(server: TransportServer, { notify }: ServerEnvironment): Promise<void> {
+  try {
+    await server.close();
+  } catch (error) {
+    notify(describeError(error));
+  }
+}
+
 /** Where a connection comes from; undefined when it has gone already. */
 function addressOf({ remoteAddress, remotePort }: Socket): Endpoint | undefined {
   if (remoteAddress === undefined || remotePort === undefined) return undefined;
@@ -194,9 +151,11 @@ function addressOf({ remoteAddress, remotePort }: Socket): Endpoint | undefined 
 const MANY_PENDING =
   'very many connections wait for their handshake at a time: the oldest that have sent least are given up';
 
-/** The streams of peers that have proven themselves, from one listener. */
-class AcceptedStreams {
+/** The connections of one listener: those whose peer may still prove itself, and the streams of those that did. */
+class AcceptedConnections {
   readonly #options: TransportServerOptions;
+  readonly #server: TransportServer;
+  readonly #acceptors: TlsAcceptors;
   readonly #open = new Set<Duplex>();
   readonly #forget: (this: Duplex) => void;
   /** The same for all of them. */
@@ -204,8 +163,10 @@ class AcceptedStreams {
   /** Set once it is closing: called when the last stream has ended. */
   #onEmpty: (() => void) | undefined;
 
-  constructor(options: TransportServerOptions) {
+  constructor(options: TransportServerOptions, server: TransportServer, acceptors: TlsAcceptors) {
     this.#options = options;
+    this.#server = server;
+    this.#acceptors = acceptors;
     // One function for all streams: a closure each would be half a kilobyte.
     const forget = (stream: Duplex): void => {
       this.#open.delete(stream);
@@ -217,10 +178,63 @@ class AcceptedStreams {
     };
   }
 
-  handOut(stream: Duplex, wire: Socket, client: ClientAddress): void {
+  /** Runs the transport's handshake on a connection. */
+  accept(wire: Socket): void {
+    const session = this.#createSession(wire);
+    if (session === undefined) {
+      discardUntilClosed(wire, this.#server.rejectAfterMs);
+      return;
+    }
+    let pending: PendingHandshake | undefined;
+    const onBegin = (reject: () => void): void => {
+      const { handshake, madeRoom } = beginHandshake(wire, reject);
+      pending = handshake;
+      if (madeRoom) this.#options.environment.notify(MANY_PENDING);
+    };
+    this.#runHandshake(wire, session, onBegin).then(
+      ({ stream, client }) => {
+        endHandshake(pending!);
+        this.#handOut(stream, wire, client);
+      },
+      (error: unknown) => {
+        endHandshake(pending!);
+        this.#fail(error);
+      },
+    );
+  }
+
+  #createSession(wire: Socket): Session | undefined {
+    try {
+      return this.#server.createSession(addressOf(wire));
+    } catch (error) {
+      this.#fail(new PosternBug('the transport could not make a session', { cause: error }));
+      return undefined;
+    }
+  }
+
+  async #runHandshake(
+    wire: Socket,
+    session: Session,
+    onBegin: (reject: () => void) => void,
+  ): Promise<{ readonly stream: Duplex; readonly client?: ClientAddress }> {
+    const { rejectAfterMs, tls } = this.#server;
+    if (session.onlyHandshake === undefined) {
+      return { stream: await openTransportStream(wire, session, { rejectAfterMs, onBegin }) };
+    }
+    const opened = await openByHandshake(wire, {
+      handshake: session.onlyHandshake,
+      acceptor: this.#acceptors.of(tls),
+      withoutTls: this.#server.createSessionWithoutTls?.bind(this.#server),
+      onBegin,
+    });
+    countWire(wire);
+    return opened;
+  }
+
+  #handOut(stream: Duplex, wire: Socket, client: ClientAddress): void {
     if (stream.destroyed) {
       // Between the end of its handshake and this moment.
-      this.fail(stream.errored ?? new Error('the connection ended behind its handshake'));
+      this.#fail(stream.errored ?? new Error('the connection ended behind its handshake'));
       return;
     }
     if (this.#onEmpty !== undefined) {
@@ -240,7 +254,7 @@ class AcceptedStreams {
     );
   }
 
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     const { transport, onFailedHandshake, onFault } = this.#options;
     countFailedHandshake('server', transport.name, error);
     unawaited(() => onFailedHandshake?.(error), onFault);
