@@ -6,6 +6,7 @@ import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { countWire, totals } from '../tallies.ts';
 import type { Action, Session } from '../transports/contract.ts';
+import { isForLater, waitInLine } from '../turns.ts';
 import { wireOf } from './break-off.ts';
 import { confirmEnd } from './clean-end.ts';
 import { computeInTurns } from './computations.ts';
@@ -121,7 +122,7 @@ export class TransportStream extends Duplex {
   #onEndSent: (() => void) | undefined;
   readonly #receiveShare = new TurnShare();
   #isComputing = false;
-  #nextTurn: NodeJS.Immediate | undefined;
+  #isInLine = false;
   /** What the wire has brought and is for the next turn, or for when the computation is done. */
   #heldBytes: Buffer | undefined;
   /** Whether the wire has ended behind those. */
@@ -239,7 +240,6 @@ export class TransportStream extends Duplex {
     if (!this.#isOver) this.#wire.destroy();
     this.#isOver = true;
     this.#timer.clear();
-    clearImmediate(this.#nextTurn);
     callback(error);
   }
 
@@ -248,7 +248,7 @@ export class TransportStream extends Duplex {
     this.#sendShare.spend(bytes.length, () => this.#tell((session) => session.write(bytes)));
     if (this.#sendShare.isUsedUp) {
       this.#onDrained = onDrained;
-      setImmediate(() => {
+      waitInLine(() => {
         this.#sendShare.renew();
         this.#continueSending();
       });
@@ -275,7 +275,7 @@ export class TransportStream extends Duplex {
   /** Works off what the wire has brought, as much of it as one turn allows. */
   #receive(chunk: Buffer): void {
     let at = 0;
-    while (!this.#isComputing && !this.#receiveShare.isUsedUp) {
+    while (!this.#isComputing && !this.#receiveShare.isUsedUp && !isForLater(chunk.length - at)) {
       if (this.#isOver || at === chunk.length) return;
       const slice = chunk.subarray(at, at + this.#receiveShare.sliceBytes);
       at += slice.length;
@@ -284,13 +284,16 @@ export class TransportStream extends Duplex {
     if (this.#isOver) return;
     this.#reading.pause();
     if (at < chunk.length) this.#heldBytes = Buffer.from(chunk.subarray(at));
-    if (!this.#isComputing) this.#nextTurn = setImmediate(() => this.#receiveHeld());
+    if (this.#isComputing) return;
+    this.#isInLine = true;
+    waitInLine(() => this.#receiveHeld());
   }
 
   #receiveHeld(): void {
+    if (this.#isOver) return;
     const held = this.#heldBytes;
     this.#heldBytes = undefined;
-    this.#nextTurn = undefined;
+    this.#isInLine = false;
     this.#receiveShare.renew();
     if (held !== undefined) this.#receive(held);
     if (this.#endIsHeld) this.#receiveEnd();
@@ -305,7 +308,7 @@ export class TransportStream extends Duplex {
 
   /** Whether what comes has to wait, for reasons of ours. */
   get #isHeld(): boolean {
-    return this.#isComputing || this.#nextTurn !== undefined;
+    return this.#isComputing || this.#isInLine;
   }
 
   /** Computes what the session needs before it can take anything more from the wire. */

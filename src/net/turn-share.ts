@@ -1,3 +1,5 @@
+import { workInTurn } from '../turns.ts';
+
 /**
  * How much of the event loop one connection takes before the others have their turn.
  *
@@ -22,12 +24,10 @@ export class TurnShare {
 
   /** Works off one slice. */
   spend(bytes: number, work: () => void): void {
-    const startMs = performance.now();
     // While this connection had nothing to do, the others had their turn.
-    this.#usedMs = Math.max(0, this.#usedMs - (startMs - this.#idleSinceMs));
-    work();
+    this.#usedMs = Math.max(0, this.#usedMs - (performance.now() - this.#idleSinceMs));
+    const tookMs = workInTurn(work);
     this.#idleSinceMs = performance.now();
-    const tookMs = this.#idleSinceMs - startMs;
     this.#usedMs += tookMs;
     if (tookMs > SHARE_MS / 2) {
       this.#sliceBytes = Math.max(MIN_SLICE_BYTES, Math.floor(bytes / 2));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { mock, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { FineTimer } from '../../src/net/fine-timer.ts';
@@ -131,6 +132,40 @@ test('an application that reads nothing stops the wire', async (t) => {
   assert.ok(near.bytesRead - near.readableLength <= limits.streamBufferBytes + 65_536);
   far.end();
   assert.ok((await readAll(stream)).length >= 65_536, 'and goes on when the application reads');
+});
+
+test('many peers whose bytes are much work leave each turn of the event loop short', async (t) => {
+  let nowMs = performance.now();
+  let turnStartMs = nowMs;
+  let longestMs = 0;
+  const pairs = await Promise.all(Array.from({ length: 20 }, () => socketPair(t)));
+  const streams = await Promise.all(
+    pairs.map(([near, far]) => {
+      far.write('HELLO');
+      return openTransportStream(
+        near,
+        session({
+          receive(chunk) {
+            if (chunk.length === 5) return [{ type: 'established' }];
+            nowMs += chunk.length / 8192;
+            longestMs = Math.max(longestMs, nowMs - turnStartMs);
+            return [{ type: 'deliver', bytes: Buffer.from(chunk) }];
+          },
+        }),
+      );
+    }),
+  );
+  t.mock.method(performance, 'now', () => nowMs);
+  const payload = Buffer.alloc(200_000, 'payload');
+  let isOver = false;
+  const read = Promise.all(streams.map(readAll)).finally(() => (isOver = true));
+  for (const [, far] of pairs) far.end(payload);
+  while (!isOver) {
+    turnStartMs = nowMs;
+    await nextTurn();
+  }
+  for (const bytes of await read) assert.ok(bytes.equals(payload));
+  assert.ok(longestMs <= 16, `${longestMs} ms in one turn`);
 });
 
 test('a session that queues holds the application until the queue is empty', async (t) => {
