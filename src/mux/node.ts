@@ -7,6 +7,7 @@ import { tightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { systemTimers, type Timers } from '../time.ts';
+import { isForLater, waitInLine, workInTurn } from '../turns.ts';
 import { type MuxAction, MuxSession, type MuxStreamState } from './session.ts';
 
 /** What is asked about a link's bytes on their way. */
@@ -205,7 +206,8 @@ export class MuxConnection implements BudgetMember {
     const delayMs = this.#options.meter?.onRead(chunk.length) ?? 0;
     this.#session.push(chunk);
     this.#isReading = true;
-    this.#work(delayMs);
+    if (isForLater(chunk.length)) this.#workLater(delayMs);
+    else this.#work(delayMs);
   }
 
   /**
@@ -213,22 +215,12 @@ export class MuxConnection implements BudgetMember {
    * the others. Reading goes on when all is done and the meter lets it.
    */
   #work(delayMs: number): void {
-    const start = performance.now();
-    for (let steps = 1; !this.#isOver; steps += 1) {
-      const actions = this.#session.step();
-      if (actions === NEED_MORE) {
-        this.#isReading = false;
-        break;
-      }
-      for (const action of actions) this.#perform(action);
-      if (steps % STEPS_BETWEEN_LOOKS === 0 && performance.now() - start > limits.muxTurnMs) break;
-    }
+    workInTurn(() => this.#takeSteps());
     if (this.#isOver) return;
     this.#account();
     this.#schedulePump();
     if (this.#isReading) {
-      this.#inner.pause();
-      setImmediate(() => this.#work(delayMs));
+      this.#workLater(delayMs);
       return;
     }
     this.#watchHeader();
@@ -236,6 +228,24 @@ export class MuxConnection implements BudgetMember {
       this.#inner.pause();
       this.#after(delayMs, () => this.#inner.resume());
     } else if (this.#inner.isPaused()) this.#inner.resume();
+  }
+
+  #workLater(delayMs: number): void {
+    this.#inner.pause();
+    waitInLine(() => this.#work(delayMs));
+  }
+
+  #takeSteps(): void {
+    const start = performance.now();
+    for (let steps = 1; !this.#isOver; steps += 1) {
+      const actions = this.#session.step();
+      if (actions === NEED_MORE) {
+        this.#isReading = false;
+        return;
+      }
+      for (const action of actions) this.#perform(action);
+      if (steps % STEPS_BETWEEN_LOOKS === 0 && performance.now() - start > limits.muxTurnMs) return;
+    }
   }
 
   #perform(action: MuxAction): void {

@@ -295,6 +295,38 @@ describe('a connection', () => {
     assert.ok(turns > 5, `${turns} turns`);
     server.close();
   });
+
+  test('does not let many chunks of tiny frames hold it up together', async (t) => {
+    let nowMs = performance.now();
+    let turnStartMs = nowMs;
+    let longestMs = 0;
+    let missing = 20 * 500;
+    t.mock.method(performance, 'now', () => nowMs);
+    const onStream = (stream: Duplex): void => {
+      stream.on('data', () => {
+        nowMs += 0.1;
+        missing -= 1;
+        longestMs = Math.max(longestMs, nowMs - turnStartMs);
+      });
+    };
+    const tiny = Array.from({ length: 500 }, () => frame(0, 0, 1, { body: 'x' }));
+    const links = Array.from({ length: 20 }, () => {
+      const [wire, peer] = wirePair(10_000_000);
+      const budget = new ByteBudget(1e9);
+      const server = new MuxConnection(wire, { role: 'server', budget, onStream });
+      peer.write(frame(1, 1, 1));
+      return { server, peer };
+    });
+    // Until each stream is there and read.
+    for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+    for (const { peer } of links) peer.write(Buffer.concat(tiny));
+    while (missing > 0) {
+      turnStartMs = nowMs;
+      await nextTurn();
+    }
+    assert.ok(longestMs <= 20, `${longestMs} ms in one turn`);
+    for (const { server } of links) server.close();
+  });
 });
 
 describe('what passes', () => {
