@@ -144,7 +144,7 @@ export class ClientHandshake {
 /** The server's half. */
 export class ServerHandshake {
   readonly #identity: ServerIdentity;
-  readonly #keyPair: ElligatorKeyPair;
+  readonly #takeKeyPair: () => ElligatorKeyPair;
   readonly #isReplay: (mac: Uint8Array) => boolean;
   readonly #environment: Environment;
   readonly #macKey: MacKey;
@@ -152,17 +152,18 @@ export class ServerHandshake {
   #clientMark: Uint8Array | undefined;
 
   /**
-   * @param keyPair made before the connection was, so that its making cannot be timed
+   * @param takeKeyPair gives one to whoever has proven himself, made before his bytes were read, so that its
+   *   making cannot be timed
    * @param isReplay whether a valid MAC was seen before; remembers it
    */
   constructor(
     identity: ServerIdentity,
-    keyPair: ElligatorKeyPair,
+    takeKeyPair: () => ElligatorKeyPair,
     isReplay: (mac: Uint8Array) => boolean,
     environment: Environment,
   ) {
     this.#identity = identity;
-    this.#keyPair = keyPair;
+    this.#takeKeyPair = takeKeyPair;
     this.#isReplay = isReplay;
     this.#environment = environment;
     this.#macKey = macKey(identity);
@@ -203,15 +204,16 @@ export class ServerHandshake {
         'the client’s handshake was seen before: someone replays it',
       );
     }
+    const keyPair = this.#takeKeyPair();
     const result = ntorServer({
-      keyPair: this.#keyPair,
+      keyPair,
       clientPublicKey: representativeToPublicKey(message.subarray(0, REPRESENTATIVE_BYTES)),
       identity: this.#identity,
       nodeId: this.#identity.nodeId,
     });
     if (result === undefined) throw rejected('the client’s key is degenerate');
 
-    const { representative } = this.#keyPair;
+    const { representative } = keyPair;
     const padding = randomBytes(rng, randomInteger(rng, 0, SERVER_MAX_PADDING_BYTES));
     const mark = this.#macKey.mac128(representative);
     const head = [representative, result.auth, padding];

@@ -1,4 +1,4 @@
-import { generateElligatorKeyPair } from '../../crypto/elligator2.ts';
+import { generateElligatorKeyPair, type ElligatorKeyPair } from '../../crypto/elligator2.ts';
 import type { Transport } from '../contract.ts';
 import { rejectAfterMs } from '../handshake-time.ts';
 import { ReplayLog } from '../replay-log.ts';
@@ -37,13 +37,19 @@ export const obfs4: Transport = {
     const { rng } = environment;
     const { identity, drbgSeed: seed, iatMode } = state;
     const shaping = { shaper: new Obfs4Shaper(seed, rng), seed, iatMode };
+    const spareKeyPairs: ElligatorKeyPair[] = [];
     return {
       clientArguments: clientArguments(state),
       rejectAfterMs: rejectAfterMs(seed),
       createSession() {
+        // Strangers leave theirs unused, for those who come behind them: to make one for each would be most
+        // of what a flood of them costs.
+        if (spareKeyPairs.length < MAX_SPARE_KEY_PAIRS) {
+          spareKeyPairs.push(generateElligatorKeyPair(rng));
+        }
         const handshake = new ServerHandshake(
           identity,
-          generateElligatorKeyPair(rng),
+          () => spareKeyPairs.pop() ?? generateElligatorKeyPair(rng),
           (mac) => replays.testAndSet(mac),
           environment,
         );
@@ -53,3 +59,6 @@ export const obfs4: Transport = {
     };
   },
 };
+
+/** As many handshakes as come at the same time, but for a crowd. */
+const MAX_SPARE_KEY_PAIRS = 16;

@@ -336,7 +336,7 @@ test('a wrong public key with the right MAC key would still fail the authenticat
       publicKey: Buffer.from(json['public-key']!, 'hex'),
       privateKey: randomBytes(systemRng, 32),
     },
-    generateElligatorKeyPair(systemRng),
+    () => generateElligatorKeyPair(systemRng),
     () => false,
     environment,
   );
