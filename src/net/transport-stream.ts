@@ -74,12 +74,17 @@ export function openTransportStream(
       stream.off('close', onClose);
       resolve(stream);
     });
-    options.onBegin?.(() => stream.reject(new PosternError('ERR_HANDSHAKE_TIMED_OUT', MADE_ROOM)));
+    options.onBegin?.(() => stream.reject((madeRoom ??= new PosternError(...MADE_ROOM))));
     stream.begin();
   });
 }
 
-const MADE_ROOM = 'it made room for another one that had just begun';
+/** One for all: in a flood of strangers each of them is told, and an error costs as much as a socket. */
+let madeRoom: PosternError | undefined;
+const MADE_ROOM = [
+  'ERR_HANDSHAKE_TIMED_OUT',
+  'it made room for another one that had just begun',
+] as const;
 const CLOSED_EARLY = 'the connection ended before the handshake did';
 
 /** Where payload goes that no reader of the stream is to get: bytes that are owned. */
