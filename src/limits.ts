@@ -340,7 +340,12 @@ const table = {
     value: 128,
     unit: 'count',
     guards:
-      'Controllers, each with up to 16 MiB unread, would use up sockets and memory. Those of ControlSockets are counted apart.',
+      'Controllers, each with up to 16 MiB unread, would use up sockets and memory. Those of ControlSockets are counted apart; the oldest that has said nothing makes room.',
+  },
+  controlQueueMs: {
+    value: 10_000,
+    unit: 'ms',
+    guards: 'A control socket whose queue others keep full would hold its controller for ever.',
   },
   controlGuests: {
     value: 128,

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
 import { createDirectDialer } from '../../net/direct-dialer.ts';
 import { checkSocketPath } from '../../net/socket-path.ts';
 import type { Endpoint } from '../../pt/address.ts';
@@ -26,16 +28,25 @@ export function dialControl(
 const dialTcp = createDirectDialer();
 
 async function connectSocket(path: string, signal: AbortSignal | undefined): Promise<Duplex> {
-  const socket = connect({ path: checkSocketPath(path), allowHalfOpen: true });
-  try {
-    await once(socket, 'connect', signal && { signal });
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    signal?.throwIfAborted();
-    const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new PosternError('ERR_DIAL_REFUSED', `nobody answers on the control socket (${errno})`, {
-      cause: error,
-    });
+  const endMs = performance.now() + limits.controlQueueMs;
+  for (;;) {
+    const socket = connect({ path: checkSocketPath(path), allowHalfOpen: true });
+    try {
+      await once(socket, 'connect', signal && { signal });
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      signal?.throwIfAborted();
+      const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      // Where a TCP connection would wait in the queue of the listener, this one is told that it is full.
+      if (errno === 'EAGAIN' && performance.now() < endMs) {
+        await setTimeout(RETRY_MS);
+        continue;
+      }
+      const text = `nobody answers on the control socket (${errno})`;
+      throw new PosternError('ERR_DIAL_REFUSED', text, { cause: error });
+    }
   }
 }
+
+const RETRY_MS = 10;

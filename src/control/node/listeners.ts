@@ -64,7 +64,7 @@ export async function openControlSocket(
     watchForReset(socket);
     server.accept(socket, { from: 'socket' });
   });
-  listener.listen(path);
+  listener.listen({ path, backlog: LISTEN_BACKLOG });
   try {
     await once(listener, 'listening');
     await chmod(path, access.isGroupWritable === true ? 0o660 : 0o600);
@@ -128,3 +128,6 @@ function listenError(error: unknown): PosternError {
     cause: error,
   });
 }
+
+/** Behind it in the queue nobody waits: on such a socket whoever finds it full is refused. */
+const LISTEN_BACKLOG = 4096;

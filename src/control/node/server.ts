@@ -63,7 +63,7 @@ export class ControlServer {
   /**
    * Serves one controller until either end closes. Past the cap on those that have not authenticated the
    * oldest of its listener is closed; past the cap on those that have, and on those of ControlSockets, the
-   * newcomer.
+   * oldest that has said nothing, or else the newcomer.
    */
   accept(stream: Duplex, { from, listener = this }: ControlConnectionOptions): void {
     const { secrets } = this.#options;
@@ -107,8 +107,16 @@ export class ControlServer {
   }
 
   #admit(connection: Connection, among: Set<Connection>): void {
-    if (among.size < limits.controlConnections) among.add(connection);
-    else connection.drop('too many controllers; closed the newcomer');
+    if (among.size >= limits.controlConnections) {
+      const silent = [...among].find(({ isSilent }) => isSilent);
+      if (silent === undefined) {
+        connection.drop('too many controllers; closed the newcomer');
+        return;
+      }
+      among.delete(silent);
+      silent.drop('too many controllers; closed the oldest that has said nothing');
+    }
+    among.add(connection);
   }
 
   /**
@@ -142,6 +150,7 @@ class Connection {
   #messageClock: NodeJS.Timeout | undefined;
   /** The request that is being carried out. */
   #performing: Promise<void> | undefined;
+  #isSilent = true;
   #isEnding = false;
   #corked = false;
   /** Of what the controller has not taken. */
@@ -165,7 +174,10 @@ class Connection {
       });
     });
     stream.on('error', () => {}); // 'close' follows, and that is all there is to know
-    stream.on('data', (chunk: Buffer) => this.#run(machine.receive(chunk)));
+    stream.on('data', (chunk: Buffer) => {
+      this.#isSilent = false;
+      this.#run(machine.receive(chunk));
+    });
     stream.on('end', () => this.#run(machine.receiveEnd()));
     stream.on('drain', () => this.#backlog?.set(0));
   }
@@ -176,6 +188,11 @@ class Connection {
       () => this.#run(this.#machine.expire()),
       limits.controlAuthenticationMs,
     );
+  }
+
+  /** Whether it has not said anything yet. */
+  get isSilent(): boolean {
+    return this.#isSilent;
   }
 
   /** Closes the connection for others' sake. */
