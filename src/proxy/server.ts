@@ -137,10 +137,9 @@ class ReverseProxy implements RunningProxy {
     } catch (error) {
       // Said in full, or users take a dead ORPort for a fault of the transport.
       if (!signal.aborted) {
-        logger.warning(
-          `${transport}: cannot forward to the parent: ${describeError(error)}`,
-          `${transport} forward`,
-        );
+        // Another reason is news.
+        const text = `${transport}: cannot forward to the parent: ${describeError(error)}`;
+        logger.warning(text, text);
       }
       return undefined;
     }
