@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -11,6 +11,7 @@ import { buildRoot } from '../scripts/paths.ts';
 import { bridgeDialer, connect, listen, type ListenOptions, PosternError } from '../src/index.ts';
 import type { Dialer } from '../src/net/dialer.ts';
 import { parseBridgeLine } from '../src/pt/bridge-line.ts';
+import type { Transport } from '../src/transports/contract.ts';
 import { TransportRegistry } from '../src/transports/registry.ts';
 import { temporaryDirectory } from './support/managed.ts';
 import {
@@ -34,6 +35,15 @@ async function startBridge(
   const bridge = await listen({ transport: 'obfs3', ...loopback, ...options }, onConnection);
   t.after(() => bridge.abort());
   return bridge;
+}
+
+/** What a descriptor of this process leads to. */
+function readlinkOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined; // it was that of the folder itself
+  }
 }
 
 async function checkEcho(stream: Duplex): Promise<void> {
@@ -142,6 +152,30 @@ test('a bridge needs a directory where its transport keeps an identity, and nowh
       message: /give a stateDir/,
     });
   }
+});
+
+test('a start that fails leaves no file open that its transport has written to', async (t) => {
+  const rot = createRot();
+  const appends: Transport = {
+    ...rot,
+    async server(options, environment) {
+      await environment.state.append('log', Buffer.from('started\n'));
+      return rot.server(options, environment);
+    },
+  };
+  const stateDir = temporaryDirectory(t);
+  const bridge = await startBridge(t);
+  const options = {
+    transport: 'rot',
+    transports: new TransportRegistry([appends]),
+    stateDir,
+    ...bridge.address,
+  };
+  const isOpen = (file: string): boolean =>
+    readdirSync('/proc/self/fd').some((fd) => readlinkOf(fd) === file);
+  await assert.rejects(startBridge(t, options), { code: 'ERR_LISTEN_IN_USE' });
+  assert.deepEqual(readdirSync(stateDir), ['log', 'rot.key']);
+  assert.ok(!isOpen(join(stateDir, 'log')));
 });
 
 test('a start that fails leaves its port closed and its directory alone', async (t) => {

@@ -94,9 +94,9 @@ for (const [what, leave] of [
 }
 
 test('an application that has left before it is served', async (t) => {
-  const { listener, failures } = await openPort(t, (application) => {
-    application.socket.destroy();
-    return serveApplication(application, hang().dial);
+  const { listener, failures } = await openPort(t, async (application) => {
+    await once(application.socket.destroy(), 'close');
+    return serveApplication(application, () => assert.fail('dialled for nobody'));
   });
   const stream = await dial(listener.endpoint);
   stream.write(request);

@@ -130,7 +130,9 @@ test('a peer that is refused hears why, and gets no reset, although it has sent 
     ],
   });
   const refused: Promise<unknown>[] = [];
+  let closed: Promise<number> | undefined;
   const { endpoint } = await listen(t, (socket) => {
+    closed = once(socket, 'close').then(() => socket.bytesRead);
     const refusal = assert.rejects(runExchange(socket, refusing), tooLong);
     // It reads on, or what it said would be overtaken by a reset.
     refused.push(refusal.then(() => assert.ok(!socket.destroyed)));
@@ -142,6 +144,7 @@ test('a peer that is refused hears why, and gets no reset, although it has sent 
   stream.end();
   await finished(stream.resume());
   await Promise.all(refused);
+  assert.equal(await closed, 1 << 20, 'read to the end');
 });
 
 test('who is refused and never closes is cut off when its time is up', async (t) => {

@@ -1,6 +1,8 @@
 /** The one place that starts a server transport. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
@@ -17,6 +19,8 @@ import { systemRng } from '../../src/crypto/rng.ts';
 import { systemClock } from '../../src/time.ts';
 import type { Session, Transport, TransportServer } from '../../src/transports/contract.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
+import { makeTestCertificate } from '../support/certificates.ts';
+import { temporaryDirectory } from '../support/managed.ts';
 import { closedPort, dial, readAll, readBytes } from '../support/sockets.ts';
 import { createRot } from '../support/test-transport.ts';
 
@@ -122,6 +126,26 @@ test('a start that fails leaves no port open and saves its state, wherever it fa
   assert.equal(closed, 3, 'nothing was begun');
 });
 
+test('a start that fails looks after no certificate any more', async (t) => {
+  const folder = temporaryDirectory(t);
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const { cert, key } = makeTestCertificate({ names: ['a.example'] });
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  const [begin, end] = [
+    t.mock.method(globalThis, 'setInterval'),
+    t.mock.method(globalThis, 'clearInterval'),
+  ];
+  const transport = rot(() => ({ tls: { certFile, keyFile } }));
+  const onListening = (): never => {
+    throw new Error('no');
+  };
+  await assert.rejects(start(t, { transport, onListening }), /no/);
+  const [begun] = begin.mock.calls;
+  while (end.mock.callCount() === 0) await new Promise(setImmediate);
+  assert.equal(end.mock.calls[0]!.arguments[0], begun!.result);
+});
+
 test('a session that cannot be made costs its connection, which is treated like any stranger', async (t) => {
   let isBroken = true;
   const transport = rot((server) => ({
@@ -206,11 +230,18 @@ test('a network over its share takes no place from another one', async (t) => {
   await until(() => streams.length === 1);
 });
 
-/** One that is established by the first chunk, and fails in the same breath. */
-function stillborn(error: PosternError): Session {
+/** One that is established by the first chunk, and fails in the same breath: by itself, or by the next slice. */
+function stillborn(error: PosternError, isBySlice: boolean): Session {
+  let isEstablished = false;
   return {
     start: () => [],
-    receive: () => [{ type: 'established' }, { type: 'rejected', error }],
+    receive() {
+      const wasEstablished = isEstablished;
+      isEstablished = true;
+      if (isBySlice)
+        return [wasEstablished ? { type: 'rejected', error } : { type: 'established' }];
+      return [{ type: 'established' }, { type: 'rejected', error }];
+    },
     write: () => [],
     timerFired: () => [],
     receiveEnd: () => [],
@@ -221,15 +252,18 @@ function stillborn(error: PosternError): Session {
 
 test('a stream that is closed already is never handed out, and nothing waits for its end', async (t) => {
   const error = new PosternError('ERR_HANDSHAKE_REJECTED', 'too much at once');
-  const transport = rot(() => ({ createSession: () => stillborn(error) }));
-  const { running, streams, failures } = await start(t, { transport });
-  const near = await dial(running.endpoint);
-  near.write('hello');
-  await until(() => failures.length === 1);
-  assert.deepEqual(failures, [error]);
-  assert.equal(streams.length, 0);
-  await running.close();
-  near.destroy();
+  for (const isBySlice of [false, true]) {
+    const transport = rot(() => ({ createSession: () => stillborn(error, isBySlice) }));
+    const { running, streams, failures } = await start(t, { transport });
+    const near = await dial(running.endpoint);
+    // As much as is read at once, and more than one slice.
+    near.write(Buffer.alloc(65_536));
+    await until(() => failures.length + streams.length > 0);
+    assert.equal(streams.length, 0);
+    assert.equal(failures.length, 1);
+    await running.close();
+    near.destroy();
+  }
 });
 
 test('close waits for the streams that are out, and turns away who proves itself after it', async (t) => {

@@ -220,6 +220,29 @@ describe('an Extended ORPort for server PT programs', () => {
     await listener.close();
   });
 
+  test('past the cap on connections that wait the oldest makes room', async (t) => {
+    const table = limits as { -readonly [K in keyof typeof limits]: number };
+    const { extorPendingConnections } = limits;
+    t.after(() => void (table.extorPendingConnections = extorPendingConnections));
+    table.extorPendingConnections = 2;
+    const { listener, connections, failures, next } = await open('full');
+    const [first, second] = [await dial(listener), await dial(listener)];
+    for (const socket of [first, second]) await once(socket, 'readable');
+    const failed = next();
+    const third = await dial(listener);
+    await once(first.resume(), 'close');
+    await failed;
+    assert.equal((failures[0] as { code?: string }).code, 'ERR_EXTOR_CLOSED');
+    await handshake(second, listener);
+    // Who is admitted counts no more.
+    const fourth = await dial(listener);
+    await once(fourth, 'readable');
+    assert.ok(!connections[0]![0].destroyed);
+    await handshake(third, listener);
+    for (const end of [first, second, third, fourth]) end.destroy();
+    await listener.close();
+  });
+
   test('a handler that throws costs its connection', async () => {
     const { listener, failures, next } = await open('throwing', {
       onConnection: () => {

@@ -1,5 +1,7 @@
 /** Where a server's connections go, and what is said about them. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -51,10 +53,13 @@ test('[PT-3.2.3-19] USERADDR is the client’s address in the form that a parent
   assert.equal(await userAddrOf(t, undefined), undefined, 'a client that has gone already');
 });
 
-test('the signal ends what is on its way: the dial, and a parent that says nothing', async (t) => {
-  let accept!: () => void;
-  const accepted = new Promise<void>((resolve) => (accept = resolve));
-  const silent = await listen(t, () => accept());
+test('the signal ends what is on its way: the cookie’s file, and a parent that says no more', async (t) => {
+  let hear!: () => void;
+  const heard = new Promise<void>((resolve) => (hear = resolve));
+  const silent = await listen(t, (socket) => {
+    // The list of authentication types, which is answered.
+    socket.once('data', () => hear()).write(Buffer.of(1, 0));
+  });
   const cookie = await listenExtOr({
     cookieFile: join(temporaryDirectory(t), 'cookie'),
     onConnection: () => {},
@@ -65,14 +70,20 @@ test('the signal ends what is on its way: the dial, and a parent that says nothi
     { extendedOrPort: { endpoint: silent.endpoint, cookieFile } } as ServerConfiguration,
     systemRng,
   );
-  for (const isConnected of [false, true]) {
+  const abort = async (onTheWay: () => unknown): Promise<void> => {
     const controller = new AbortController();
     const reason = new Error('the proxy ends');
-    const connecting = destination!('obfs4', {} as Socket, undefined, {
-      signal: controller.signal,
-    });
-    if (isConnected) await accepted;
+    const { signal } = controller;
+    const connecting = destination!('obfs4', {} as Socket, undefined, { signal });
+    await onTheWay();
     controller.abort(reason);
     await assert.rejects(connecting, reason);
-  }
+  };
+  await abort(() => heard);
+  // Whoever opens a FIFO that nobody writes to hangs in the system call, as on a dead disk.
+  rmSync(cookieFile);
+  execFileSync('mkfifo', [cookieFile]);
+  await abort(() => {});
+  writeFileSync(cookieFile, '');
+  rmSync(cookieFile);
 });
