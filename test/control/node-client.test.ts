@@ -380,6 +380,18 @@ describe('client against a script', () => {
     await saved;
   });
 
+  test('abort waits for nothing, and ends what was close already', async () => {
+    const { client } = await connectScript();
+    const saved = assert.rejects(client.saveConf(), { code: 'ERR_CONTROL_CLOSED' });
+    const events = client.events().next();
+    const closing = client.close();
+    client.abort();
+    await Promise.all([saved, closing]);
+    assert.equal(await client.closed, undefined);
+    assert.equal((await events).done, true);
+    client.abort();
+  });
+
   test('close waits for what was asked, once and again; later requests reject', async () => {
     const { client, stream } = await connectScript();
     const saved = client.saveConf();

@@ -80,6 +80,23 @@ test('every exported function that throws says what', () => {
   }
 });
 
+/** What may stand before the name of a member. */
+const MODIFIERS = /(?<=^  )(?:async |readonly |get )+/;
+
+test('what lives and ends has the same four ways to its end', () => {
+  const ways = ['close(', 'abort(', 'closed', '[Symbol.asyncDispose]('];
+  for (const { file } of subpaths) {
+    for (const { name, text, file: where } of exportsOf(file)) {
+      // What is asked of somebody else's program, and a listener with something more.
+      if (['Supervised', 'ExtOrListener'].includes(name)) continue;
+      const has = (way: string): boolean =>
+        text.split('\n').some((line) => line.replace(MODIFIERS, '').startsWith(`  ${way}`));
+      if (!has('closed') && !has('abort(') && !has('[Symbol.asyncDispose](')) continue;
+      for (const way of ways) assert.ok(has(way), `${name} in ${where} has no ${way}`);
+    }
+  }
+});
+
 test('docs/api has every export', () => {
   for (const { file, page } of subpaths) {
     const text = readSource(page).text.replaceAll('\\_', '_');

@@ -193,6 +193,20 @@ describe('closing it', () => {
     await run.tor.left();
   });
 
+  test('by abort, which waits for nothing', async (t) => {
+    const run = await keep(t, {}, { GETINFO: () => {}, QUIT: () => {} });
+    assert.equal(await next(run), 'connected');
+    const asked = assert.rejects(run.kept.getInfo('version'), { code: 'ERR_TOR_CONTROL_CLOSED' });
+    // Tor says nothing, which `close` would wait for.
+    const closing = run.kept.close();
+    run.kept.abort();
+    await Promise.all([asked, closing, run.kept.closed]);
+    run.kept.abort();
+    assert.deepEqual(await run.news.next(), { done: true, value: undefined });
+    assert.deepEqual(run.timers.delays, []);
+    await run.tor.left();
+  });
+
   test('while it is being made, and while it waits to be', async (t) => {
     const making = await keep(t, {}, { PROTOCOLINFO: () => {} });
     const first = assert.rejects(making.kept.connection(), unavailable);

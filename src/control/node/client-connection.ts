@@ -74,8 +74,14 @@ export class ClientConnection {
     clearTimeout(deadline);
   }
 
-  /** Closes now; what waits fails. */
+  /** Closes now; what waits for a reply fails. */
   abort(): void {
+    this.#closing = true;
+    this.lose();
+  }
+
+  /** Closes as if the server had: whoever waits for events hears of a loss. */
+  lose(): void {
     this.#stream.destroy();
   }
 

@@ -91,7 +91,7 @@ export class ControlClient {
 
   /**
    * Settles, and never rejects, when the connection that stands now has ended: with the reason, or
-   * with undefined after `close`.
+   * with undefined after `close` or `abort`.
    */
   get closed(): Promise<PosternError | undefined> {
     return this.#connected().closed;
@@ -102,7 +102,7 @@ export class ControlClient {
    * still waits on the old one fails.
    */
   async reconnect({ signal }: Abortable = {}): Promise<void> {
-    this.#connection?.abort();
+    this.#connection?.lose();
     const stream = await this.#dial({ signal });
     this.#connection = new ClientConnection(stream, this.#options);
     try {
@@ -111,7 +111,7 @@ export class ControlClient {
       await this.#request({ type: 'authenticate', secret: bytes }, 'done', { signal });
       if (this.#kinds.length > 0) await this.setEvents(this.#kinds, { signal });
     } catch (error) {
-      this.#connection.abort();
+      this.#connection.lose();
       throw error;
     }
   }
@@ -179,6 +179,11 @@ export class ControlClient {
   /** Ends the connection after what was asked is answered. Idempotent. */
   async close(): Promise<void> {
     await this.#connection?.close();
+  }
+
+  /** Ends the connection now; what waits for a reply fails. Idempotent. */
+  abort(): void {
+    this.#connection?.abort();
   }
 
   /** The same as `close`. */

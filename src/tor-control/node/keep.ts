@@ -53,7 +53,7 @@ export function keepTorControl(options: KeepTorControlOptions): KeptTorControl {
  * with `ERR_TOR_CONTROL_CLOSED`; Tor may have carried them out or not.
  */
 export class KeptTorControl extends TorCommands implements AsyncDisposable {
-  /** Resolves once `close` has ended everything. */
+  /** Resolves once `close` or `abort` has ended everything. */
   readonly closed: Promise<void>;
   readonly #options: KeepTorControlOptions;
   readonly #timers: Timers;
@@ -61,6 +61,8 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
   readonly #hub = new EventHub<TorEvent | TorConnectionNews>();
   readonly #control = new Recurring<TorControl>();
   #events: readonly string[];
+  /** The connection that was made, ready or not. */
+  #made: TorControl | undefined;
 
   constructor(options: KeepTorControlOptions) {
     super();
@@ -132,6 +134,12 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
     await this.closed;
   }
 
+  /** `close`, which waits for no answer: what waits for a reply fails. Idempotent. */
+  abort(): void {
+    this.#made?.abort();
+    unawaited(() => this.close());
+  }
+
   /** The same as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
@@ -161,15 +169,14 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
   async #live(): Promise<{ readonly error: unknown; readonly wasStable: boolean }> {
     const { prepare, stableMs = STABLE_MS } = this.#options;
     const { signal } = this.#stop;
-    let control: TorControl | undefined;
     let wasStable = false;
     let cancel = (): void => {};
     let abortion: Disposable | undefined;
     try {
-      control = await connectTorControl({ ...this.#options, signal });
-      const connected = control;
+      const control = await connectTorControl({ ...this.#options, signal });
+      this.#made = control;
       control.onEvent((event) => this.#hub.emit(event));
-      abortion = addAbortListener(signal, () => unawaited(() => connected.close()));
+      abortion = addAbortListener(signal, () => unawaited(() => control.close()));
       await prepare?.(control);
       cancel = this.#timers.after(stableMs, () => (wasStable = true));
       // Sent before anyone else's commands: what those bring about is told of.
@@ -178,11 +185,12 @@ export class KeptTorControl extends TorCommands implements AsyncDisposable {
       await subscribed;
       return { error: await control.closed, wasStable };
     } catch (error) {
-      control?.abort();
+      this.#made?.abort();
       return { error, wasStable };
     } finally {
       this.#control.clear();
-      await control?.closed;
+      await this.#made?.closed;
+      this.#made = undefined;
       cancel();
       abortion?.[Symbol.dispose]();
     }
