@@ -1,6 +1,6 @@
 /** The one place that starts a server transport. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -324,6 +324,12 @@ test('the signal is abort, and is let go of in the end', async (t) => {
   controller.abort();
   await running.closed;
   assert.ok(streams[0]!.destroyed);
+
+  const { signal } = new AbortController();
+  const other = await start(t, { signal });
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  await other.running.close();
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
 test('what a handler of connections or failures throws costs one connection, and is told', async (t) => {

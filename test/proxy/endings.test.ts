@@ -78,17 +78,15 @@ const scenes: Readonly<Record<string, (t: TestContext, start: Start) => Promise<
     };
   },
 
-  async 'log backlog'(_t, start) {
-    const scene = await start({}, ['--log-level', 'info', '--log-file', 'a.log']);
-    await failHandshakes(scene);
-    return { child: scene.child, logFile: join(scene.state, 'a.log') };
+  async 'log backlog'(t, start) {
+    const { child, state } = await start(...talkative(t, '--log-file', 'a.log'));
+    return { child, logFile: join(state, 'a.log') };
   },
 
-  async 'stdout unread'(_t, start) {
-    const scene = await start({}, ['--log-level', 'info']);
-    scene.child.stopReading();
-    await failHandshakes(scene);
-    return { child: scene.child, isRead: false };
+  async 'stdout unread'(t, start) {
+    const { child } = await start(...talkative(t));
+    child.stopReading();
+    return { child, isRead: false };
   },
 };
 
@@ -125,7 +123,11 @@ describe(
             await child.read;
             assert.ok(reason.test(child.stdout), child.stdout.slice(-1000));
           }
-          if (logFile !== undefined) assert.match(readFileSync(logFile, 'utf8'), reason);
+          if (logFile !== undefined) {
+            const content = readFileSync(logFile, 'utf8');
+            assert.match(content, reason);
+            assert.equal(content.match(/talkative: \d+ x/g)?.length, TALKATIVE_LINES);
+          }
         });
       }
     }
@@ -209,20 +211,29 @@ async function startServer(
   return { child, state, bridgeLine, endpoint: parseIpEndpoint(address!)! };
 }
 
-/** As many as fill a pipe with what is logged of them. */
-async function failHandshakes({ bridgeLine, endpoint }: Awaited<ReturnType<typeof startServer>>) {
-  for (let batch = 0; batch < 5; batch += 1) {
-    const wires = await Promise.all(Array.from({ length: 100 }, () => dial(endpoint)));
-    await Promise.all(
-      wires.map((wire) => {
-        const closed = once(wire, 'close');
-        (wire as Socket).resetAndDestroy();
-        return closed;
-      }),
-    );
-  }
-  // Served after them.
-  (await connect(bridgeLine)).destroy();
+/** Each of its own kind, or they would become a count. */
+const TALKATIVE_LINES = 60;
+
+/** What starts a server with a transport that has more to log than a pipe holds. */
+function talkative(t: TestContext, ...args: readonly string[]): Parameters<Start> {
+  const plugin = join(temporaryDirectory(t), 'plugin.mjs');
+  writeFileSync(
+    plugin,
+    `export const talkative = {
+      name: 'talkative',
+      summary: 'says much',
+      client() {},
+      async server(options, { notify }) {
+        for (let number = 1; number <= ${TALKATIVE_LINES}; number += 1) notify(number + ' ' + 'x'.repeat(16_384));
+        return { clientArguments: [], async close() {} };
+      },
+    };`,
+  );
+  const extra = {
+    TOR_PT_SERVER_TRANSPORTS: 'obfs4,talkative',
+    TOR_PT_SERVER_BINDADDR: 'obfs4-127.0.0.1:0,talkative-127.0.0.1:0',
+  };
+  return [extra, ['--plugin', plugin, ...args]];
 }
 
 /** Nothing here is about speed: ten times the deadline is patience enough on any machine. */
