@@ -17,7 +17,9 @@ export function onCleanEnd(stream: Duplex, callback: () => void): void {
 export function confirmEnd(stream: Duplex, callback: () => void): void {
   // Behind bytes that wait to be sent it would wait as well, and they find out by themselves.
   const wire = wireOf(stream);
-  const isQuiet = wire.writable && wire.writableLength === 0 && stream.writableLength === 0;
+  // Nor behind our own end, which TLS has put on the wire without the wire knowing: that write would break.
+  const isOpen = stream.writable && wire.writable;
+  const isQuiet = isOpen && wire.writableLength === 0 && stream.writableLength === 0;
   if (!(wire instanceof Socket && isQuiet)) return callback();
   wire.write(NOTHING, (error) => {
     // Else 'error' and 'close' follow.

@@ -12,12 +12,14 @@ import { createUpstreamDialer } from '../../src/net/upstream-dialer.ts';
 import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
 import { parseUpstreamProxy } from '../../src/pt/upstream-proxy.ts';
 import { LoggedProcess } from '../support/logged-process.ts';
+import { exchange, serveExchange } from '../support/exchange.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { peerProgram } from '../support/peers.ts';
-import { postern } from '../support/pt-programs.ts';
+import { postern, type PtServer, startPtClient, startPtServer } from '../support/pt-programs.ts';
 import { closedPort, dial, echo, listen, readBytes } from '../support/sockets.ts';
 
 const run = promisify(execFile);
+const danted = peerProgram('danted');
 const squid = peerProgram('squid');
 const tinyproxy = peerProgram('tinyproxy');
 const python = peerProgram('python3') ?? 'python3';
@@ -73,8 +75,55 @@ async function tries(proxy: Endpoint, service: Endpoint, closed: Endpoint, forbi
   }
 }
 
+/** Where webtunnel goes to: a bridge that is a web site, by a name that the proxy is to look up. */
+interface WebtunnelBridge extends PtServer {
+  readonly port: number;
+}
+
+async function startWebtunnelBridge(t: TestContext): Promise<WebtunnelBridge> {
+  const [target, at] = [
+    await listen(t, (socket) => void serveExchange(socket)),
+    await closedPort(),
+  ];
+  const server = await startPtServer(t, postern, {
+    transport: 'webtunnel',
+    orPort: target.endpoint,
+    bindAddress: at,
+    options: [
+      ['url', `https://localhost:${at.port}/secret`],
+      ['tls-cert', 'self-signed'],
+    ],
+  });
+  return { ...server, port: at.port };
+}
+
+/** webtunnel through a proxy, which says so; and by no other way when the proxy refuses. */
+async function tunnelThrough(
+  t: TestContext,
+  { endpoint, args }: WebtunnelBridge,
+  uri: string,
+  saidSo: Promise<unknown>,
+): Promise<void> {
+  const upstreamProxy = parseUpstreamProxy(uri);
+  const { dialer } = await startPtClient(t, postern, 'webtunnel', { upstreamProxy });
+  await exchange(await dialer(args)(endpoint), 4_000_000);
+  await saidSo;
+  const forbidden = await listen(t, () => assert.fail('it was reached past the proxy'));
+  const elsewhere = ['addr', `localhost:${forbidden.endpoint.port}`] as const;
+  await assert.rejects(dialer([...args, elsewhere])(endpoint), { code: 'ERR_DIAL_NOT_ALLOWED' });
+}
+
 test('[PT-3.2.2-04] squid', { skip: squid ? false : 'squid is not installed' }, async (t) => {
   const [service, closed, proxy] = [await listen(t, echo), await closedPort(), await closedPort()];
+  const bridge = await startWebtunnelBridge(t);
+  let onSaid!: () => void;
+  const said = new Promise<void>((resolve) => (onSaid = resolve));
+  // Its standard output it cannot open by name, having dropped root's rights.
+  const accessLog = await listen(t, (socket) => {
+    socket.on('data', (line) => {
+      if (String(line).includes(`CONNECT localhost:${bridge.port}`)) onSaid();
+    });
+  });
   const directory = temporaryDirectory(t);
   // squid drops root's rights, and so do its helpers.
   chmodSync(directory, 0o755);
@@ -85,12 +134,13 @@ test('[PT-3.2.2-04] squid', { skip: squid ? false : 'squid is not installed' }, 
     `http_port ${formatEndpoint(proxy)}
      pid_filename none
      cache_log /dev/null
-     access_log none
+     access_log tcp:${accessLog.text} squid
+     buffered_logs off
      cache deny all
      coredump_dir ${directory}
      auth_param basic program /usr/lib/squid/basic_ncsa_auth ${directory}/passwd
      acl known proxy_auth REQUIRED
-     acl open port ${service.endpoint.port} ${closed.port}
+     acl open port ${service.endpoint.port} ${closed.port} ${bridge.port}
      http_access deny !known
      http_access deny !open
      http_access allow known`,
@@ -99,6 +149,7 @@ test('[PT-3.2.2-04] squid', { skip: squid ? false : 'squid is not installed' }, 
   await server.line(/Accepting HTTP Socket connections/);
   await untilReached(proxy);
   await tries(proxy, service.endpoint, closed, { host: '127.0.0.1', port: 1 });
+  await tunnelThrough(t, bridge, `http://user:secret@${formatEndpoint(proxy)}`, said);
 });
 
 test(
@@ -110,6 +161,7 @@ test(
       await closedPort(),
       await closedPort(),
     ];
+    const bridge = await startWebtunnelBridge(t);
     const file = join(temporaryDirectory(t), 'tinyproxy.conf');
     writeFileSync(
       file,
@@ -119,15 +171,37 @@ test(
         'Timeout 60',
         'LogLevel Info',
         'BasicAuth user secret',
-        ...[service.endpoint, closed].map(({ port }) => `ConnectPort ${port}`),
+        ...[service.endpoint, closed, bridge].map(({ port }) => `ConnectPort ${port}`),
         '',
       ].join('\n'),
     );
     const server = start(t, 'tinyproxy', [tinyproxy!, '-d', '-c', file]);
     await server.line(/Accepting connections/);
     await tries(proxy, service.endpoint, closed, { host: '127.0.0.1', port: 1 });
+    const saidSo = server.line(new RegExp(`CONNECT localhost:${bridge.port}`));
+    await tunnelThrough(t, bridge, `http://user:secret@${formatEndpoint(proxy)}`, saidSo);
   },
 );
+
+test('[PT-3.2.2-04] dante', { skip: danted ? false : 'dante is not installed' }, async (t) => {
+  const proxy = await closedPort();
+  const bridge = await startWebtunnelBridge(t);
+  const file = join(temporaryDirectory(t), 'danted.conf');
+  writeFileSync(
+    file,
+    `logoutput: stdout
+     internal: ${proxy.host} port = ${proxy.port}
+     external: 127.0.0.1
+     clientmethod: none
+     socksmethod: none
+     client pass { from: 0/0 to: 0/0 }
+     socks pass { from: 0/0 to: 0/0 port = ${bridge.port} log: connect }`,
+  );
+  const server = start(t, 'dante', [danted!, '-f', file]);
+  await untilReached(proxy);
+  const saidSo = server.line(new RegExp(`pass.* 127\\.0\\.0\\.1\\.${bridge.port}$`));
+  await tunnelThrough(t, bridge, `socks5://${formatEndpoint(proxy)}`, saidSo);
+});
 
 describe('PySocks', { skip: withoutModule('socks') }, () => {
   const script = `

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { temporaryDirectory } from '../support/managed.ts';
-import { closedPort } from '../support/sockets.ts';
+import { closedPort, dial } from '../support/sockets.ts';
 import { createPlugin, lonelyBridge, Tor, torMissing } from '../support/tor.ts';
+import { askForTor, clientsIn, tellingClients } from '../support/tor-clients.ts';
 import { TorProcess } from '../support/tor-process.ts';
 import { makeSite } from '../support/web-server.ts';
 
@@ -68,6 +69,42 @@ test(
       await bridge.ended;
     }
     assert.equal(lines.size, 1);
+  },
+);
+
+test(
+  '[PT-3.2.3-19] tor takes the client that a trusted front tells of for the connection’s, and no other',
+  { skip: torMissing },
+  async (t) => {
+    const plugin = await createPlugin(t);
+    const at = await closedPort();
+    const bridge = new Tor(t, [
+      ...bridgeLines,
+      ...tellingClients,
+      `ServerTransportPlugin webtunnel ${plugin.exec}`,
+      `ServerTransportListenAddr webtunnel ${formatEndpoint(at)}`,
+      'ServerTransportOptions webtunnel url=https://bridge.example/secret',
+    ]);
+    await bridge.line(/Registered server transport 'webtunnel'/);
+    const askedFor = [
+      ['198.51.100.7', '198.51.100.7:1'],
+      ['192.0.2.1, 192.0.2.2,198.51.100.8', '198.51.100.8:1'],
+      ['198.51.100.9:4321', '198.51.100.9:4321'],
+      ['[2001:db8::7]:4321', '2001:db8::7:4321'],
+      ['::ffff:198.51.100.10', '198.51.100.10:1'],
+      // A front that says nothing of use: its own address would be wrong.
+      [undefined, undefined],
+      ['198.51.100.7, unknown', undefined],
+      ['198.51.100.11', '198.51.100.11:1'],
+    ] as const;
+    for (const [forwardedFor] of askedFor) {
+      await askForTor(await dial(at), '/secret', forwardedFor);
+    }
+    assert.deepEqual(
+      clientsIn(bridge),
+      askedFor.flatMap(([, client]) => client ?? []),
+    );
+    assert.deepEqual(bridge.complaints, []);
   },
 );
 

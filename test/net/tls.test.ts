@@ -264,6 +264,23 @@ test('a reset that comes together with the last bytes is told from an end', asyn
   }
 });
 
+test('an end under TLS that comes behind our own is an end', async (t) => {
+  const certificate = makeTestCertificate({ names: ['a.example'] });
+  const acceptor = await createTlsAcceptor(certificate, () => {});
+  const pin = hashOfChain([derOfPem(certificate.cert)]);
+  for (const isServerFirst of [false, true]) {
+    const [near, far] = await socketPair(t);
+    const [server, socket] = await Promise.all([acceptor.secure(far), secureClient(near, { pin })]);
+    const [first, second] = isServerFirst ? [server, socket] : [socket, server];
+    const ended = new Promise<void>((resolve) => onCleanEnd(first, resolve));
+    const closed = [once(first, 'close'), once(second, 'close')];
+    first.resume().end();
+    onCleanEnd(second, () => second.end());
+    second.resume();
+    await Promise.all([ended, ...closed]);
+  }
+});
+
 test('a certificate is read again when its files change, and the old one stays where the new is none', async (t) => {
   const table = limits as Record<LimitName, number>;
   const before = limits.certificateCheckMs;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { soak } from './soak.ts';
 
-for (const transport of ['obfs4', 'obfs3']) {
+for (const transport of ['obfs4', 'obfs3', 'webtunnel']) {
   test(`${transport}: after seconds of connections that come, go, pause and break, nothing is left`, async (t) => {
     const { conversations, processes } = await soak(t, {
       transport,

@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openFiles } from '../../bench/process-stats.ts';
+import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
+import type { KeyValues } from '../../src/pt/key-value.ts';
 import { unawaited } from '../../src/unawaited.ts';
 import { Dice } from '../fuzz/dice.ts';
 import { postern, startPtClient, startPtServer, type Cleanup } from '../support/pt-programs.ts';
-import { listen, readBytes } from '../support/sockets.ts';
+import { closedPort, listen, readBytes } from '../support/sockets.ts';
 import { converse } from './conversation.ts';
 
 /** What a soak is to be like. */
@@ -112,7 +114,13 @@ async function startBoth(t: Cleanup, transport: string): Promise<Both> {
       waiting.delete(number);
     }),
   );
-  const bridge = await startPtServer(t, postern, { transport, orPort: target.endpoint });
+  const bindAddress = await closedPort();
+  const bridge = await startPtServer(t, postern, {
+    transport,
+    orPort: target.endpoint,
+    bindAddress,
+    options: transport === 'webtunnel' ? aloneAt(bindAddress) : [],
+  });
   const client = await startPtClient(t, postern, transport);
   const dial = client.dialer(bridge.args);
   const connect = async (number: number): Promise<[near: Duplex, far: Duplex]> => {
@@ -124,6 +132,14 @@ async function startBoth(t: Cleanup, transport: string): Promise<Both> {
     return [near, await far];
   };
   return { connect, pids: { client: client.pid, bridge: bridge.pid } };
+}
+
+/** A bridge that is a web site, which speaks TLS itself. */
+function aloneAt(address: Endpoint): KeyValues {
+  return [
+    ['url', `https://${formatEndpoint(address)}/secret`],
+    ['tls-cert', 'self-signed'],
+  ];
 }
 
 /** A connection begins with its number, so that its two ends find each other. */

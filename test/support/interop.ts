@@ -30,7 +30,7 @@ export async function startObfs4proxyClient(
   transport: string,
   stateLocation?: string,
 ): Promise<(args: KeyValues) => Dialer> {
-  return (await startPtClient(t, obfs4proxy, transport, stateLocation)).dialer;
+  return (await startPtClient(t, obfs4proxy, transport, { stateLocation })).dialer;
 }
 
 /** Starts obfs4proxy as a server that forwards to `orPort`, and says where it listens. */

@@ -11,6 +11,7 @@ import { parseIpEndpoint, type Endpoint } from '../../src/pt/address.ts';
 import type { KeyValues } from '../../src/pt/key-value.ts';
 import { buildEnvironment } from '../../src/pt/launch-environment.ts';
 import { parseSmethodArgs } from '../../src/pt/smethod-args.ts';
+import type { UpstreamProxy } from '../../src/pt/upstream-proxy.ts';
 import { temporaryDirectory } from './managed.ts';
 import { peerProgram } from './peers.ts';
 
@@ -128,16 +129,22 @@ export interface PtClient {
   readonly dialer: (args: KeyValues) => Dialer;
 }
 
+/** What a client may be started with. */
+export interface PtClientOptions {
+  readonly stateLocation?: string | undefined;
+  readonly upstreamProxy?: UpstreamProxy;
+}
+
 /** Starts a program as the client of one transport, until the test has ended. */
 export async function startPtClient(
   t: Cleanup,
   program: PtProgram,
   transport: string,
-  stateLocation: string = temporaryDirectory(t),
+  { stateLocation = temporaryDirectory(t), ...options }: PtClientOptions = {},
 ): Promise<PtClient> {
   const child = await launch({
     command: program.command,
-    configuration: { role: 'client', stateLocation, transports: [transport] },
+    configuration: { role: 'client', stateLocation, transports: [transport], ...options },
     onEvent(event) {
       if (event.type === 'stderr') process.stderr.write(`${program.name}: ${event.line}\n`);
     },

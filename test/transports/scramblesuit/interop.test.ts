@@ -101,7 +101,9 @@ test('our own managed client keeps its tickets in its state directory', async (t
         t.after(end);
       },
     };
-    const { dialer } = await startPtClient(run, postern, 'scramblesuit', path);
+    const { dialer } = await startPtClient(run, postern, 'scramblesuit', {
+      stateLocation: path,
+    });
     for (let count = 0; count < 2; count += 1) await useOnce(dialer(clientArguments), endpoint);
     assert.equal(ticketsTaken(), expected);
     for (const end of ends) await end();
