@@ -13,9 +13,30 @@ export function breakOff(stream: Duplex, error: Error): void {
   else setImmediate(() => (isEnding(wire) ? wire.destroy() : wire.resetAndDestroy()));
 }
 
+/**
+ * Asks the system whether a stream's peer has reset it, which Node hears of only where it reads or has something
+ * to send. The system tells at the next write, and one of no bytes puts nothing on the wire.
+ *
+ * @param onAlive hears that it has not; else 'error' and 'close' follow
+ * @returns false when it cannot be asked: what waits to be sent finds out by itself, and behind our own end,
+ *   which TLS puts on the wire without the wire's knowing, a write would break what still comes in
+ */
+export function askForReset(stream: Duplex, onAlive: () => void = () => {}): boolean {
+  const wire = wireOf(stream);
+  const isQuiet = [stream, wire].every((each) => each.writable && each.writableLength === 0);
+  if (!(wire instanceof Socket && isQuiet)) return false;
+  wire.write(NOTHING, (error) => {
+    if (error === null || error === undefined) onAlive();
+  });
+  return true;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** TLS knows an end of its own, which some ends take no note of; what lies below it knows a reset. */
 export function rememberWire(stream: Duplex, wire: Duplex): void {
   wires.set(stream, wire);
+  streams.set(wire, stream);
 }
 
 /** What lies below a stream's TLS; the stream itself where there is none. */
@@ -23,7 +44,13 @@ export function wireOf(stream: Duplex): Duplex {
   return wires.get(stream) ?? stream;
 }
 
+/** What is read and written over a wire: its TLS, or the wire itself where there is none. */
+export function streamOver(wire: Duplex): Duplex {
+  return streams.get(wire) ?? wire;
+}
+
 const wires = new WeakMap<Duplex, Duplex>();
+const streams = new WeakMap<Duplex, Duplex>();
 
 /**
  * Whether a socket's end is on its way, all of its data before it. libuv refuses a reset then

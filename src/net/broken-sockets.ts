@@ -3,11 +3,11 @@
  *
  * Node hears of a reset only where it reads or has something to send. A socket that is paused because its
  * reader does not keep up, or whose peer has ended its direction, does neither, and would be kept for as long
- * as the other side of its relay stays. The system tells at the next write, and one of no bytes puts
- * nothing on the wire.
+ * as the other side of its relay stays.
  */
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
+import { askForReset, streamOver } from './break-off.ts';
 import { isBeingRead } from './reading.ts';
 
 const watched = new Set<Socket>();
@@ -31,10 +31,7 @@ function forget(this: Socket): void {
 
 function look(): void {
   for (const socket of watched) {
-    // What waits to be sent finds out by itself.
-    if (!isBeingRead(socket) && socket.writable && socket.writableLength === 0)
-      socket.write(NOTHING);
+    const stream = streamOver(socket);
+    if (!isBeingRead(stream)) askForReset(stream);
   }
 }
-
-const NOTHING = new Uint8Array(0);

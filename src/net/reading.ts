@@ -42,11 +42,12 @@ export function readOwned(stream: Duplex, onBytes: OnBytes): LeavableReading {
   return new OwnedReading(stream, onBytes);
 }
 
-/** Whether a socket is being read, and so hears of its end. */
-export function isBeingRead(socket: Socket): boolean {
-  if (socket.readableEnded) return false;
-  const isLent = fields !== undefined && insideOf(socket)[fields.buffer] !== null;
-  return isLent ? insideOf(socket)._handle?.reading === true : socket.readableFlowing === true;
+/** Whether a socket, or the TLS over one, is being read, and so hears of its end. */
+export function isBeingRead(stream: Duplex): boolean {
+  if (stream.readableEnded) return false;
+  const inside = insideOf(stream);
+  const isLent = fields !== undefined && inside[fields.buffer] instanceof Uint8Array;
+  return isLent ? inside._handle?.reading === true : stream.readableFlowing === true;
 }
 
 class OwnedReading implements LeavableReading {
@@ -148,8 +149,8 @@ interface Handle {
 /** The names of its two fields; undefined until there has been a socket that has them. */
 let fields: { readonly buffer: symbol; readonly callback: symbol } | undefined;
 
-function insideOf(socket: Socket): Inside {
-  return socket as unknown as Inside;
+function insideOf(stream: Duplex): Inside {
+  return stream as unknown as Inside;
 }
 
 /** No descendant of `Socket`: TLS delivers behind `readStop`. And Windows holds on to a buffer between reads. */

@@ -40,12 +40,15 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
       }
     };
     const join = (from: Duplex, to: Duplex): Reading => {
+      let hasEnded = false;
       const onEnd = (): void => {
+        hasEnded = true;
         halfClosed ??= setTimeout(onIdle, limits.halfClosedMs);
         to.end();
       };
       const onClose = (): void => {
-        if (!from.readableEnded || !from.writableFinished) {
+        // What the stream took for an end may have been a reset.
+        if (!hasEnded || !from.writableFinished) {
           failure ??=
             from.errored ?? new PosternError('ERR_STREAM_TRUNCATED', 'closed before its end');
           breakOff(to, failure);

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { duplexPair, PassThrough } from 'node:stream';
+import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { type LimitName, limits } from '../../src/limits.ts';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
-import { breakOff } from '../../src/net/break-off.ts';
+import { breakOff, rememberWire } from '../../src/net/break-off.ts';
 import { relay } from '../../src/net/relay.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { readAll, readBytes, socketPair } from '../support/sockets.ts';
@@ -71,6 +71,22 @@ test('a side that breaks resets the other, also where a far end does not read', 
   }
   a.destroy();
   assert.ok((await stuck) instanceof Error);
+});
+
+test('an end that was a reset resets the other side, also when our own end went out meanwhile', async (t) => {
+  const [wire, peer] = await socketPair(t);
+  const [application, far] = await socketPair(t);
+  // As TLS is: it has its own ends, and closes with what lies below it.
+  const above = new Duplex({ read() {}, final: (callback) => callback() });
+  rememberWire(above, wire);
+  wire.on('error', () => {}).on('close', () => above.destroy());
+  const over = relay(application, above);
+  above.on('end', () => above.end());
+  peer.resetAndDestroy();
+  await once(peer, 'close');
+  above.push(null);
+  assert.equal(await endOf(far), 'ECONNRESET');
+  assert.ok((await over) instanceof Error);
 });
 
 test('what is no TCP socket breaks with the error itself', async (t) => {

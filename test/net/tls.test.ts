@@ -8,7 +8,7 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { derOfPem, hashOfChain } from '../../src/crypto/certificates.ts';
 import { type LimitName, limits } from '../../src/limits.ts';
-import { breakOff } from '../../src/net/break-off.ts';
+import { askForReset, breakOff, streamOver } from '../../src/net/break-off.ts';
 import { onCleanEnd } from '../../src/net/clean-end.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
 import { throughTransport } from '../../src/net/through-transport.ts';
@@ -275,6 +275,9 @@ test('an end under TLS that comes behind our own is an end', async (t) => {
     const ended = new Promise<void>((resolve) => onCleanEnd(first, resolve));
     const closed = [once(first, 'close'), once(second, 'close')];
     first.resume().end();
+    await once(first, 'finish');
+    // Whoever watches the wire asks what is over it, and does not break it.
+    assert.equal(askForReset(streamOver(isServerFirst ? far : near)), false);
     onCleanEnd(second, () => second.end());
     second.resume();
     await Promise.all([ended, ...closed]);
