@@ -4,7 +4,7 @@ import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../scripts/paths.ts';
 import { secretboxBackend } from '../src/crypto/secretbox.ts';
-import { peers } from './programs.ts';
+import { peers, type Program } from './programs.ts';
 
 /** Puts a section in the place of the one with the same title, or at the end. */
 export function writeSection(title: string, body: string): void {
@@ -25,32 +25,35 @@ export function writePlot(name: string, svg: string): void {
   writeFileSync(join(folder, `${name}.svg`), svg);
 }
 
-/** Where and with what something was measured. */
-export function environment(): Readonly<Record<string, string>> {
+/** Where and with what something was measured, beside which programs. */
+export function environment(
+  compared: readonly Program[] = peers,
+): Readonly<Record<string, string>> {
   return {
     node: process.version,
     boxes: secretboxBackend,
-    peers: peers.map(({ version }) => version).join(', '),
+    peers: compared.map(({ version }) => version).join(', '),
     machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`,
     date: new Date().toISOString().slice(0, 10),
   };
 }
 
 /** The same as a list. */
-export function environmentList(): string {
-  return Object.entries(environment())
+export function environmentList(compared: readonly Program[] = peers): string {
+  return Object.entries(environment(compared))
     .map(([name, value]) => `- ${name}: ${value}\n`)
     .join('');
 }
 
 const HEAD = `# Benchmarks
 
-Postern beside Debian's obfs4proxy and lyrebird, on loopback, in turns; the operating system says what each
+Postern beside Debian's obfs4proxy, lyrebird and webtunnel, on loopback, in turns; the operating system says what each
 process has used. Made by
 
 \`\`\`sh
-scripts/debian-peers.sh  # lyrebird, where Debian's stable release has none
+scripts/debian-peers.sh  # lyrebird and webtunnel, which Debian's stable release has not
 npm run bench -- --write
 npm run bench -- --attack --write
+npm run bench -- --webtunnel --write
 \`\`\`
 `;

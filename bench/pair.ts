@@ -13,6 +13,15 @@ import type { KeyValues } from '../src/pt/key-value.ts';
 import { parseSmethodArgs } from '../src/pt/smethod-args.ts';
 import type { Program } from './programs.ts';
 
+/** What pairs may differ in. */
+export interface PairOptions {
+  /** The server's program, where it is not the client's. */
+  readonly serverProgram?: Program;
+  readonly bindAddress?: Endpoint;
+  /** The server's own. */
+  readonly options?: KeyValues;
+}
+
 /** A pair that runs. */
 export interface Pair {
   readonly program: Program;
@@ -25,27 +34,31 @@ export interface Pair {
   stop(): void;
 }
 
-/** Starts both processes of a pair; the server may be another program's than the client. */
+/** Starts both processes of a pair. */
 export async function startPair(
   program: Program,
   transport: string,
   forwardTo: Endpoint,
-  serverProgram: Program = program,
+  {
+    serverProgram = program,
+    bindAddress = { host: '127.0.0.1', port: 0 },
+    options = [],
+  }: PairOptions = {},
 ): Promise<Pair> {
   const state = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const server = launch(serverProgram, {
     role: 'server',
     stateLocation: join(state, 'server'),
-    transports: [{ name: transport, bindAddress: { host: '127.0.0.1', port: 0 }, options: [] }],
+    transports: [{ name: transport, bindAddress, options }],
     orPort: forwardTo,
   });
   // Not by `parseLine`: obfs4proxy prints an `ARGS:` without arguments for obfs3.
   const smethod = await firstLine(server, 'SMETHOD ');
-  const [, , address, options] = smethod.split(' ');
+  const [, , address, published] = smethod.split(' ');
   const client = launchClient(program, transport, state);
   const cmethod = parseLine(await firstLine(client, 'CMETHOD '));
   if (cmethod.kind !== 'CMETHOD') throw new Error(`${program.name} gave no CMETHOD`);
-  const args = options?.replace(/^ARGS:/, '') ?? '';
+  const args = published?.replace(/^ARGS:/, '') ?? '';
   const serverArgs = args === '' ? [] : parseSmethodArgs(args);
   const dial = createPtDialer(cmethod, serverArgs);
   const target = parseIpEndpoint(address!)!;
@@ -90,11 +103,13 @@ function launchClient(program: Program, transport: string, state: string): Child
 }
 
 function launch(
-  { command: [file, ...args] }: Program,
+  { command: [file, ...args], version }: Program,
   configuration: LaunchConfiguration,
 ): ChildProcess {
   const env = buildEnvironment(configuration);
-  return spawn(file, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  // Others log there: webtunnel's programs several lines for each connection.
+  const stderr = version === undefined ? 'inherit' : 'ignore';
+  return spawn(file, args, { env, stdio: ['pipe', 'pipe', stderr] });
 }
 
 async function firstLine(child: ChildProcess, start: string): Promise<string> {

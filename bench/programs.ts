@@ -45,6 +45,18 @@ function find(name: string, ...moreFolders: readonly string[]): Program | undefi
   return path === undefined ? undefined : { name, command: [path], version: versionOf(name, path) };
 }
 
+/**
+ * A program that scripts/debian-peers.sh has fetched.
+ *
+ * @param name the command's
+ * @param source the package that it comes from
+ */
+export function findFetched(name: string, source: string): Program {
+  const path = findProgram(name, [join(fetched, 'usr', 'bin')]);
+  if (path === undefined) throw new Error(`${name} is missing: scripts/debian-peers.sh fetches it`);
+  return { name, command: [path], version: versionOf(source, path) };
+}
+
 /** Debian's lyrebird says `devel` of itself; the package knows better. */
 function versionOf(name: string, path: string): string {
   if (path.startsWith(fetched)) {

@@ -22,7 +22,7 @@ type Targets = Readonly<Record<string, number>>;
 /** Pictures, which are named after what they show. */
 export type Plot = 'cpu-per-gb' | 'cpu-per-handshake' | 'memory';
 
-/** What is to be reached, by transport. */
+/** What is to be reached, by subject. */
 interface TransportTargets {
   readonly perGb?: Targets;
   readonly perHandshake?: Targets;
@@ -46,6 +46,7 @@ const TARGETS: Readonly<Record<string, TransportTargets>> = {
   },
   obfs2: { ...COMMON, perGb: { obfs4proxy: 0.45 }, perHandshake: { obfs4proxy: 1.4 } },
   scramblesuit: { ...COMMON, perGb: { obfs4proxy: 0.35 } },
+  'webtunnel, plain': { perGb: { webtunnel: 1.5 }, memory: { webtunnel: 1 } },
 };
 const START_LIMIT_MS = 150;
 
@@ -53,17 +54,17 @@ type Side = 'client' | 'server';
 const CPU_TIMES: readonly string[] = ['user', 'system'];
 
 /**
- * The rows of one transport.
+ * The rows of one subject: a transport, and the way it is used where there are several.
  *
  * @param measured by program
  * @param sides the client alone where all clients had the same server
  */
 export function createRows(
-  transport: string,
+  subject: string,
   measured: Readonly<Record<string, Measured>>,
   sides: readonly Side[],
 ): readonly Row[] {
-  const targets = TARGETS[transport] ?? {};
+  const targets = TARGETS[subject] ?? {};
   const row = (
     figure: string,
     unit: string,
@@ -71,7 +72,7 @@ export function createRows(
     targets?: Targets,
     plot?: Plot,
   ): Row => ({
-    subject: transport,
+    subject,
     figure,
     unit,
     values: mapValues(measured, valueOf),

@@ -5,36 +5,17 @@
  * Reads CPU time and memory of each process from the operating system; nothing passes or fails.
  * `--quick` measures a tenth, `--write` writes its section of docs/BENCHMARKS.md.
  */
+import { compete, legend } from './contest.ts';
 import { startTarget } from './load.ts';
-import {
-  measureHandshakes,
-  measureMemory,
-  measureRoundTrips,
-  measureStart,
-  measureTransfer,
-  nothingMeasured,
-  type Measured,
-  type Measurement,
-} from './measure.ts';
-import { options, progress, share } from './options.ts';
+import { measureStart, nothingMeasured } from './measure.ts';
+import { options, progress } from './options.ts';
 import { environment, environmentList, writePlot, writeSection } from './page.ts';
-import { startPair, type Pair } from './pair.ts';
+import { startPair } from './pair.ts';
 import { drawBars } from './plot.ts';
 import { bareRelay, peers, postern, type Program } from './programs.ts';
 import { createRows, createStartRow, formatTable, type Plot, type Row } from './report.ts';
 
-/** Even, so that each program comes as often first as last. */
-const ROUNDS = options.quick ? 2 : 4;
-const TRANSFER_BYTES: number = 2e9 * share;
-const HANDSHAKES: number = 2000 * share;
-const ROUND_TRIPS: number = 10_000 * share;
-const IDLE_CONNECTIONS = options.quick ? 200 : 1000;
 const STARTS = options.quick ? 4 : 20;
-/**
- * Before anything is counted: what the just-in-time compiler needs to know the code, half of the bytes
- * up, half down. The quick form shows that the benchmark works, not how fast anything is.
- */
-const WARM_UP = { bytes: 5e8 * share, handshakes: 1500 * share, roundTrips: 1000 * share };
 
 const programs: readonly Program[] = [postern, ...peers, bareRelay];
 const PLOTS: Readonly<Record<Plot, string>> = {
@@ -62,33 +43,13 @@ process.stdout.write(
   options.json ? `${JSON.stringify({ ...environment(), rows }, null, 2)}\n` : table,
 );
 
-/** All programs in turns, there and back, so that whatever else the machine does hits all. */
 async function compare(transport: string): Promise<readonly Row[]> {
-  const measured: Readonly<Record<string, Measured>> = Object.fromEntries(
-    names.map((name) => [name, nothingMeasured()]),
+  const start = (program: Program) => () =>
+    startPair(program, transport, target.endpoint, { serverProgram: serverOf(transport, program) });
+  const measured = await compete(
+    transport,
+    Object.fromEntries(programs.map((program) => [program.name, start(program)])),
   );
-  await withPairs(transport, async (pairs) => {
-    const inTurns = async (what: string, measure: Measurement, amount: number): Promise<void> => {
-      progress(`${transport}: ${what}`);
-      for (let round = 0; round < ROUNDS; round += 1) {
-        for (const pair of round % 2 === 0 ? pairs : pairs.toReversed()) {
-          await measure(pair, measured[pair.program.name]!, amount / ROUNDS);
-        }
-      }
-    };
-    progress(`${transport}: warming up`);
-    for (const pair of pairs) await warmUp(pair);
-    await inTurns('transfers', measureTransfer, TRANSFER_BYTES);
-    await inTurns('handshakes', measureHandshakes, HANDSHAKES);
-    await inTurns('round trips', measureRoundTrips, ROUND_TRIPS);
-  });
-  // In fresh processes: what the transfers left behind would hide what connections take.
-  await withPairs(transport, async (pairs) => {
-    progress(`${transport}: memory`);
-    await Promise.all(
-      pairs.map((pair) => measureMemory(pair, measured[pair.program.name]!, IDLE_CONNECTIONS)),
-    );
-  });
   return createRows(
     transport,
     measured,
@@ -105,24 +66,6 @@ async function compareStarts(): Promise<Row> {
   return createStartRow(measured);
 }
 
-/** Runs a pair of each program as long as `work` takes. */
-async function withPairs(
-  transport: string,
-  work: (pairs: readonly Pair[]) => Promise<void>,
-): Promise<void> {
-  const pairs: Pair[] = [];
-  try {
-    for (const program of programs) {
-      pairs.push(
-        await startPair(program, transport, target.endpoint, serverOf(transport, program)),
-      );
-    }
-    await work(pairs);
-  } finally {
-    for (const pair of pairs) pair.stop();
-  }
-}
-
 /** The others have no server of scramblesuit: there the clients are compared, before ours. */
 function onlyWeServe(transport: string): boolean {
   return transport === 'scramblesuit';
@@ -130,13 +73,6 @@ function onlyWeServe(transport: string): boolean {
 
 function serverOf(transport: string, program: Program): Program {
   return onlyWeServe(transport) && program !== bareRelay ? postern : program;
-}
-
-async function warmUp(pair: Pair): Promise<void> {
-  const discarded = nothingMeasured();
-  await measureTransfer(pair, discarded, WARM_UP.bytes);
-  await measureHandshakes(pair, discarded, WARM_UP.handshakes);
-  await measureRoundTrips(pair, discarded, WARM_UP.roundTrips);
 }
 
 /** A bar for each program and transport; where there are two sides, they are added up. */
@@ -163,13 +99,7 @@ function section(table: string): string {
 ${environmentList()}
 ${plots}
 ${table}
-- *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down, after ${WARM_UP.bytes / 2e6} MB each
-  way that are not counted.
-- *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close.
-- *memory per idle connection*: what a process that has just started grows by with ${IDLE_CONNECTIONS} connections
-  open; *private* is what it alone has and has written to, *resident* is all that is mapped in.
-- *round trip*: 64 bytes to an echo behind the server, one after another.
-- *bare relay*: the floor. A Node program that joins sockets and does nothing to the bytes.
+${legend}- *bare relay*: the floor. A Node program that joins sockets and does nothing to the bytes.
 - The peers have no server of scramblesuit, so all clients are measured before Postern's; the pictures show
   the client alone there.
 `;

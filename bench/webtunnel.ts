@@ -1,95 +1,89 @@
 /**
- * `node dist/bench/webtunnel.js`: what webtunnel costs, beside its own programs: CPU time for a gigabyte and memory
- * for a connection, of clients and of servers, in the network of .ci/parts/webtunnel.
+ * `npm run bench -- --webtunnel [--quick] [--json] [--write]`: webtunnel beside its own programs, in plain HTTP as behind
+ * a web server, and in TLS, which of the servers only Postern's speaks itself.
+ *
+ * In a network of its own (`all.ts`): the official client refuses addresses of this machine.
  */
-import { readFileSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
-import { exchange, serveExchange } from '../test/support/exchange.ts';
-import type { PtProgram } from '../test/support/pt-programs.ts';
-import { postern, startPtClient, startPtServer } from '../test/support/pt-programs.ts';
-import { listen } from '../test/support/sockets.ts';
-import { officialClient, officialServer, publicEndpoint } from '../test/support/webtunnel.ts';
+import { formatEndpoint, type Endpoint } from '../src/pt/address.ts';
 import type { KeyValues } from '../src/pt/key-value.ts';
-import { formatEndpoint } from '../src/pt/address.ts';
+import { compete, legend } from './contest.ts';
+import { startTarget } from './load.ts';
+import { options } from './options.ts';
+import { environment, environmentList, writeSection } from './page.ts';
+import { startPair, type Pair } from './pair.ts';
+import { bareRelay, findFetched, postern, type Program } from './programs.ts';
+import { createRows, formatTable, type Row } from './report.ts';
 
-const WARM_UP_BYTES = 64_000_000;
-/** Each way. */
-const BYTES = 200_000_000;
-const IDLE = 1_000;
-const PARALLEL = 20;
-const TICKS_PER_SECOND = 100;
+const HOST = '203.0.113.10';
+let nextPort = 20_000;
 
-interface Row {
-  readonly name: string;
-  readonly client: PtProgram;
-  readonly server: PtProgram;
-  readonly isSecure?: true;
+const client = findFetched('webtunnel-client', 'webtunnel');
+const server = findFetched('webtunnel-server', 'webtunnel');
+const theirs = 'webtunnel';
+
+const target = await startTarget();
+try {
+  report([...(await comparePlain()), ...(await compareTls())]);
+} finally {
+  target.stop();
 }
 
-const rows: readonly Row[] = [
-  { name: 'webtunnel, plain', client: officialClient, server: officialServer },
-  { name: 'Postern, plain', client: postern, server: postern },
-  { name: 'Postern alone, TLS', client: postern, server: postern, isSecure: true },
-];
-
-process.stdout.write(
-  'pair | client s/GB | server s/GB | client KiB/connection | server KiB/connection\n',
-);
-for (const row of rows) {
-  const cleanups: (() => void | Promise<void>)[] = [];
-  try {
-    process.stdout.write(`${row.name} | ${(await measure(row, cleanups)).join(' | ')}\n`);
-  } finally {
-    for (const cleanup of cleanups.toReversed()) await cleanup();
-  }
-}
-
-async function measure(
-  { client, server, isSecure }: Row,
-  cleanups: (() => void | Promise<void>)[],
-): Promise<readonly string[]> {
-  const t = { after: (callback: () => void | Promise<void>) => void cleanups.push(callback) };
-  const target = await listen(t, (socket) => void serveExchange(socket));
-  const at = publicEndpoint();
-  const options: KeyValues = [
-    ['url', `${isSecure ? 'https' : 'http'}://${formatEndpoint(at)}/secret`],
-    ...(isSecure ? [['tls-cert', 'self-signed'] as const] : []),
-  ];
-  const running = await startPtServer(t, server, {
-    transport: 'webtunnel',
-    orPort: target.endpoint,
-    bindAddress: at,
-    options,
+async function comparePlain(): Promise<readonly Row[]> {
+  const subject = 'webtunnel, plain';
+  const measured = await compete(subject, {
+    postern: () => start(postern, postern, 'http'),
+    [theirs]: () => start(client, server, 'http'),
+    [bareRelay.name]: () => start(bareRelay, bareRelay, 'http'),
   });
-  const dialing = await startPtClient(t, client, 'webtunnel');
-  const connect = (): Promise<Duplex> => dialing.dialer(running.args)(running.endpoint);
-  const pids = [dialing.pid, running.pid];
-  await exchange(await connect(), WARM_UP_BYTES);
-  const before = pids.map(cpuSeconds);
-  await exchange(await connect(), BYTES);
-  const gigabytes = (2 * BYTES) / 1e9;
-  const cpu = pids.map((pid, index) => (cpuSeconds(pid) - before[index]!) / gigabytes);
-  const memoryBefore = pids.map(residentKib);
-  const idle: Duplex[] = [];
-  const open = async (): Promise<void> => {
-    while (idle.length < IDLE) {
-      const stream = await connect();
-      idle.push(stream);
-      stream.on('error', () => {});
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, open));
-  const memory = pids.map((pid, index) => (residentKib(pid) - memoryBefore[index]!) / idle.length);
-  for (const stream of idle) stream.destroy();
-  return [...cpu.map((seconds) => seconds.toFixed(2)), ...memory.map((kib) => kib.toFixed(1))];
+  return createRows(subject, measured, ['client', 'server']);
 }
 
-/** User and system time. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+/** Both clients before our server: theirs knows it by its pin as well. */
+async function compareTls(): Promise<readonly Row[]> {
+  const subject = 'webtunnel, TLS';
+  const measured = await compete(subject, {
+    postern: () => start(postern, postern, 'https'),
+    [theirs]: () => start(client, postern, 'https'),
+  });
+  const ours = createRows(subject, { postern: measured['postern']! }, ['server']);
+  return [
+    ...createRows(subject, measured, ['client']),
+    ...ours.filter(({ figure }) => figure.endsWith('server')),
+  ];
 }
 
-function residentKib(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]);
+function start(
+  clientProgram: Program,
+  serverProgram: Program,
+  scheme: 'http' | 'https',
+): Promise<Pair> {
+  nextPort += 1;
+  const bindAddress: Endpoint = { host: HOST, port: nextPort };
+  const own: KeyValues = [
+    ['url', `${scheme}://${formatEndpoint(bindAddress)}/secret`],
+    ...(scheme === 'https' ? [['tls-cert', 'self-signed'] as const] : []),
+  ];
+  return startPair(clientProgram, 'webtunnel', target.endpoint, {
+    serverProgram,
+    bindAddress,
+    options: own,
+  });
+}
+
+function report(rows: readonly Row[]): void {
+  const table = formatTable(rows, ['postern', theirs, bareRelay.name], [theirs]);
+  if (options.write) writeSection('webtunnel', section(table));
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ ...environment([client]), rows }, null, 2)}\n` : table,
+  );
+}
+
+function section(table: string): string {
+  return `webtunnel-client and webtunnel-server beside Postern. Measured on
+
+${environmentList([client])}
+${table}
+${legend}- *plain*: HTTP without TLS, as a server speaks it behind a web server.
+- *TLS*: both clients before Postern's server alone, with a certificate of its own; webtunnel-server speaks none.
+`;
 }
