@@ -213,8 +213,8 @@ async function connectTo({ server: { endpoint } }: Pair): Promise<Socket> {
 
 /** A client with the secret, which ends as it likes. */
 async function connectAsClient({ server: { endpoint, args } }: Pair) {
-  const environment = { rng: systemRng, clock: systemClock };
-  const session = builtinTransports.get('obfs4').client(args, environment)(endpoint);
+  const sources = { rng: systemRng, clock: systemClock };
+  const session = builtinTransports.get('obfs4').client(args, sources)(endpoint);
   const wire = (await createDirectDialer()(endpoint)) as Socket;
   return { stream: await openTransportStream(wire, session), wire };
 }

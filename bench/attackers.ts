@@ -14,8 +14,8 @@ import { builtinTransports } from '../src/transports/registry.ts';
 import { askForEcho } from './load.ts';
 
 const [port, count, args] = process.argv.slice(2) as [string, string, string];
-const environment = { rng: systemRng, clock: systemClock };
-const createSession = builtinTransports.get('obfs4').client(parseSmethodArgs(args), environment);
+const sources = { rng: systemRng, clock: systemClock };
+const createSession = builtinTransports.get('obfs4').client(parseSmethodArgs(args), sources);
 const dial = throughTransport(createDirectDialer(), createSession);
 
 async function flood(stream: Duplex): Promise<void> {

@@ -4,14 +4,14 @@ import { openTransportStream } from 'postern/net';
 import { builtinTransports, systemClock, systemRng } from 'postern/transports';
 
 // What a session is given instead of reaching for it. obfs3 keeps nothing, so the state is never asked.
-const environment = { rng: systemRng, clock: systemClock };
+const sources = { rng: systemRng, clock: systemClock };
 const serverEnvironment = {
-  ...environment,
+  ...sources,
   state: /** @type {never} */ ({}),
   notify: console.error,
 };
 const transport = builtinTransports.get('obfs3');
-const createSession = transport.client([], environment);
+const createSession = transport.client([], sources);
 const server = await transport.server([], serverEnvironment);
 
 const [near, far] = duplexPair();

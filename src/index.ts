@@ -87,13 +87,13 @@ export function bridgeDialer(bridge: BridgeLine, options: BridgeDialerOptions = 
   if (bridge.transport === undefined) {
     throw new PosternError('ERR_PT_BRIDGE_LINE', 'the line names no transport');
   }
-  const environment = {
+  const context = {
     rng: systemRng,
     clock: systemClock,
     state: openClientState(options.stateDir),
     notify: options.onNotice ?? warnOfNotice,
   };
-  const createSession = transports.get(bridge.transport).client(bridge.args, environment);
+  const createSession = transports.get(bridge.transport).client(bridge.args, context);
   const { dial = createDirectDialer() } = options;
   const outward =
     upstreamProxy === undefined
@@ -203,7 +203,7 @@ export async function listen(
       transport,
       endpoint: { host, port },
       options: options.options ?? [],
-      environment: {
+      context: {
         rng: systemRng,
         clock: systemClock,
         state,

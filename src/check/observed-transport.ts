@@ -25,8 +25,8 @@ export interface HandshakeObserver {
 export function observeTransport(transport: Transport, observer: HandshakeObserver): Transport {
   return {
     ...transport,
-    client(args, environment) {
-      const createSession = transport.client(args, environment);
+    client(args, context) {
+      const createSession = transport.client(args, context);
       return Object.assign(
         (...given: Parameters<typeof createSession>) =>
           new ObservedSession(createSession(...given), observer),

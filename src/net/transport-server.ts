@@ -8,7 +8,7 @@ import { openServer } from '../transports/argument-names.ts';
 import { beginConnection, countFailedHandshake, countWire } from '../tallies.ts';
 import type {
   ClientAddress,
-  ServerEnvironment,
+  ServerContext,
   Session,
   Transport,
   TransportServer,
@@ -35,7 +35,7 @@ export interface TransportServerOptions {
   /** The transport's own options. */
   readonly options?: KeyValues;
   /** Its state is not closed by the server. */
-  readonly environment: ServerEnvironment;
+  readonly context: ServerContext;
   /**
    * A peer proved itself: `stream`, which is open, is the undisguised connection, `wire` what it came in
    * on, `client` whom it is for where the handshake told. It may return a promise, which nobody waits for:
@@ -83,10 +83,10 @@ export interface RunningTransport extends Published {
 export async function startTransportServer(
   options: TransportServerOptions,
 ): Promise<RunningTransport> {
-  const { transport, endpoint, environment, onListening = () => {}, signal } = options;
+  const { transport, endpoint, context, onListening = () => {}, signal } = options;
   signal?.throwIfAborted();
-  const server = await openServer(transport, options.options ?? [], environment);
-  const acceptors = new TlsAcceptors(environment.notify);
+  const server = await openServer(transport, options.options ?? [], context);
+  const acceptors = new TlsAcceptors(context.notify);
   const accepted = new AcceptedConnections(options, server, acceptors);
   let opened: Listener | undefined;
   let published: Published;
@@ -106,7 +106,7 @@ export async function startTransportServer(
   } catch (error) {
     opened?.abort();
     acceptors.close();
-    await saveState(server, environment);
+    await saveState(server, context);
     throw error;
   }
 
@@ -119,7 +119,7 @@ export async function startTransportServer(
     listener.abort();
     abortion?.[Symbol.dispose]();
     acceptors.close();
-    await saveState(server, environment);
+    await saveState(server, context);
   };
   const close = (): Promise<void> => (closing ??= shutDown().finally(settleClosed));
   let settleClosed!: () => void;
@@ -134,7 +134,7 @@ export async function startTransportServer(
   return { ...published, listening, close, abort, closed, [Symbol.asyncDispose]: close };
 }
 
-async function saveState(server: TransportServer, { notify }: ServerEnvironment): Promise<void> {
+async function saveState(server: TransportServer, { notify }: ServerContext): Promise<void> {
   try {
     await server.close();
   } catch (error) {
@@ -189,7 +189,7 @@ class AcceptedConnections {
     const onBegin = (reject: () => void): void => {
       const { handshake, madeRoom } = beginHandshake(wire, reject);
       pending = handshake;
-      if (madeRoom) this.#options.environment.notify(MANY_PENDING);
+      if (madeRoom) this.#options.context.notify(MANY_PENDING);
     };
     this.#runHandshake(wire, session, onBegin).then(
       ({ stream, client }) => {

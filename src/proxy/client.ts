@@ -76,7 +76,7 @@ class ForwardProxy {
 
   /** Opens the SOCKS port of a transport. @throws PosternError `ERR_LISTEN_*` */
   listen(transport: Transport): Promise<Listener> {
-    const { environment, listen } = this.#context;
+    const { transportContext, listen } = this.#context;
     // PT 2 [PT-2-02]: applications are on this machine, and nobody else is to reach the proxy.
     return listenSocks(
       { host: '127.0.0.1', port: 0 },
@@ -87,7 +87,7 @@ class ForwardProxy {
         accept: (credentials) => {
           const args = argumentsOf(credentials);
           const notify = (notice: string): void => this.#warnOnce(notice);
-          const createSession = transport.client(args, { ...environment, notify });
+          const createSession = transport.client(args, { ...transportContext, notify });
           this.#warnOnce(warningOfUnknown(transport, 'client', args));
           return createSession;
         },

@@ -1,7 +1,7 @@
 /** What the client's and the server's half of the program have in common. */
 import type { listenTcp } from '../net/listener.ts';
 import { type Endpoint, isLoopback } from '../pt/address.ts';
-import type { ClientEnvironment } from '../transports/contract.ts';
+import type { ClientContext } from '../transports/contract.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
 import { version } from '../version.ts';
 import type { Logger } from './logger.ts';
@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.ts';
 /** What a role is given. */
 export interface RoleContext {
   readonly registry: TransportRegistry;
-  readonly environment: ClientEnvironment;
+  readonly transportContext: ClientContext;
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly listen: typeof listenTcp;

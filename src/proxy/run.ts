@@ -114,7 +114,7 @@ async function run(
   const state = openStateDirectory(configuration.stateLocation);
   const limiter = new LogLimiter();
   const { logger, logFile } = openLog(options, reporter, state, clock, limiter);
-  const context = { registry, environment: { rng, clock, state }, reporter, logger, listen };
+  const context = { registry, transportContext: { rng, clock, state }, reporter, logger, listen };
   const finish = async (): Promise<void> => {
     limiter.flush();
     await logFile?.idle();
@@ -170,7 +170,7 @@ async function startRole(
     throw new PosternError('ERR_PT_ENVIRONMENT', 'the log file must be a name without directories');
   }
   if (configuration.role === 'client') return startClient(configuration, context);
-  const destination = await openDestination(configuration, context.environment.rng);
+  const destination = await openDestination(configuration, context.transportContext.rng);
   return startServer(configuration, { ...context, state, destination });
 }
 

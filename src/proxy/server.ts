@@ -14,7 +14,7 @@ import type { Destination } from './destination.ts';
 import { describeListener, reportDone, type RoleContext, type RunningProxy } from './role.ts';
 
 /** What a server is given on top. */
-export interface ServerContext extends RoleContext {
+export interface ServerRoleContext extends RoleContext {
   readonly state: StateDirectory;
   /** Undefined: the configuration names none, and connections are closed. */
   readonly destination: Destination | undefined;
@@ -26,7 +26,7 @@ export interface ServerContext extends RoleContext {
  */
 export async function startServer(
   configuration: ServerConfiguration,
-  context: ServerContext,
+  context: ServerRoleContext,
 ): Promise<RunningProxy> {
   const { registry, reporter, logger } = context;
   const proxy = new ReverseProxy(context);
@@ -51,11 +51,11 @@ export async function startServer(
 }
 
 class ReverseProxy implements RunningProxy {
-  readonly #context: ServerContext;
+  readonly #context: ServerRoleContext;
   readonly #ending = new AbortController();
   readonly #started: RunningTransport[] = [];
 
-  constructor(context: ServerContext) {
+  constructor(context: ServerRoleContext) {
     this.#context = context;
     // Every connection that is being made onward listens to it.
     setMaxListeners(0, this.#ending.signal);
@@ -63,14 +63,14 @@ class ReverseProxy implements RunningProxy {
 
   /** Starts one transport and reports it. */
   async start(transport: Transport, { bindAddress, options }: RequestedServer): Promise<void> {
-    const { environment, state, logger, reporter } = this.#context;
+    const { transportContext, state, logger, reporter } = this.#context;
     const { name } = transport;
     const running = await startTransportServer({
       transport,
       endpoint: bindAddress ?? ANY_ADDRESS,
       options,
-      environment: {
-        ...environment,
+      context: {
+        ...transportContext,
         state,
         openFolder,
         notify: (notice) => logger.notice(`${name}: ${notice}`, `${name} ${notice}`),

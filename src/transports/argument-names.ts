@@ -1,7 +1,7 @@
 /** Which arguments and options a transport knows: what people mistype does nothing, and says nothing. */
 import { PosternError } from '../errors.ts';
 import type { KeyValues } from '../pt/key-value.ts';
-import type { ServerEnvironment, Transport, TransportServer } from './contract.ts';
+import type { ServerContext, Transport, TransportServer } from './contract.ts';
 
 /** The names that a transport does not know; none where it does not tell which ones it knows. */
 function unknownNames(
@@ -38,10 +38,10 @@ export function checkServerOptions(transport: Transport, options: KeyValues): vo
 export async function openServer(
   transport: Transport,
   options: KeyValues,
-  environment: ServerEnvironment,
+  context: ServerContext,
 ): Promise<TransportServer> {
   try {
-    return await transport.server(options, environment);
+    return await transport.server(options, context);
   } catch (error) {
     if (!(error instanceof PosternError) || error.code !== 'ERR_TRANSPORT_ARGUMENT') throw error;
     throw new PosternError('ERR_TRANSPORT_OPTION', error.message, { cause: error.cause });

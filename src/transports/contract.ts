@@ -30,25 +30,25 @@ export interface Transport {
    *
    * @throws PosternError `ERR_TRANSPORT_ARGUMENT`, naming the argument and not its value
    */
-  client(args: KeyValues, environment: ClientEnvironment): SessionFactory;
+  client(args: KeyValues, context: ClientContext): SessionFactory;
   /**
    * Reads the server's options and loads the persistent state, or makes it at the first start.
    *
    * @throws PosternError `ERR_TRANSPORT_ARGUMENT` for an option, `ERR_TRANSPORT_STATE` and
    *   `ERR_DIRECTORY_UNUSABLE` for the state
    */
-  server(options: KeyValues, environment: ServerEnvironment): Promise<TransportServer>;
+  server(options: KeyValues, context: ServerContext): Promise<TransportServer>;
 }
 
-/** What every session is given instead of reaching for it. */
-export interface Environment {
+/** Where a session takes randomness and time from: they are handed in, so that a test can choose them. */
+export interface Sources {
   readonly rng: Rng;
   readonly clock: Clock;
 }
 
-/** What a client is given on top, where there is a place for it. */
-export interface ClientEnvironment extends Environment {
-  /** For what makes later connections better, such as session tickets. Without it they do as well. */
+/** What the client of a transport is given. The caller may have no place for state and nobody to tell. */
+export interface ClientContext extends Sources {
+  /** Keeps what makes later connections better, such as session tickets. A client works without it. */
   readonly state?: StateStore;
   /** Tells the user something worth knowing, once however often it is said. */
   readonly notify?: (notice: string) => void;
@@ -56,12 +56,12 @@ export interface ClientEnvironment extends Environment {
 
 /** Makes a client's sessions, one for each connection. */
 export interface SessionFactory {
-  /** @param bridge what the connection leads to, if known: whatever is kept is kept for each bridge */
+  /** @param bridge where the connection leads, if known: state is kept for each bridge by itself */
   (bridge?: Endpoint): Session;
   /**
-   * The ways to the bridge, for one connection: the next is gone when the one before it was reached and came
-   * to nothing. Without it there is one, by TCP to the address of the bridge line. Whoever goes them dials with
-   * the dialer that he has: a transport has none, and so no way around an upstream proxy.
+   * The ways to the bridge for one connection, to be tried in order: the next one when the one before was
+   * reached and its handshake failed. Without `routes` there is one: TCP to the address of the bridge line. The
+   * caller dials, with its own dialer: a transport has none, and so cannot get around an upstream proxy.
    */
   readonly routes?: () => readonly Route[];
   /** Resolves when saved state has been read, which sessions made earlier go without. Never rejects. */
@@ -86,8 +86,8 @@ export interface ClientTls {
   readonly pin?: Uint8Array;
 }
 
-/** What a server is given on top: its own place to keep state, and the operator's ear. */
-export interface ServerEnvironment extends Environment {
+/** What the server of a transport is given: a place for its own state, and a way to tell the operator. */
+export interface ServerContext extends Sources {
   readonly state: StateStore;
   /** Tells the operator something worth knowing, such as a repaired state file or a full disk. */
   readonly notify: (notice: string) => void;
@@ -137,9 +137,9 @@ export interface TransportServer {
   readonly rejectAfterMs: number;
   /** TLS under the sessions, if any. */
   readonly tls?: ServerTls | undefined;
-  /** Where to listen when the parent or the operator says `asked`; without it, just there. */
+  /** Where to listen when the parent or the operator asked for `asked`; without it, exactly there. */
   listenAt?(asked: Endpoint): Promise<Endpoint>;
-  /** It listens. @returns what clients are told instead of where; without it, just that */
+  /** It listens there. @returns the address that clients are told instead; without it, that address itself */
   publish?(listening: Endpoint): Promise<Endpoint>;
   /**
    * A session for one accepted connection.
@@ -147,7 +147,7 @@ export interface TransportServer {
    * @param peer where it comes from, if known
    */
   createSession(peer?: Endpoint): Session;
-  /** A session for one that speaks no TLS where it should; without it such a one is closed. */
+  /** A session for a peer that does not speak TLS where it should; without it such a peer is closed. */
   createSessionWithoutTls?(): Session | undefined;
   /** Saves what is still in memory. Idempotent. */
   close(): Promise<void>;
@@ -199,7 +199,7 @@ export type Action =
   | { readonly type: 'send'; readonly bytes: Uint8Array }
   /** Half-close the wire. */
   | { readonly type: 'sendEnd' }
-  /** Hand bytes to the application. */
+  /** Hand bytes to the application: at least one. */
   | { readonly type: 'deliver'; readonly bytes: Uint8Array }
   /** Tell the application that no more will come. */
   | { readonly type: 'deliverEnd' }

@@ -6,7 +6,7 @@
  * made from the first, which may have been damaged since.
  */
 import { PosternError } from '../errors.ts';
-import type { ServerEnvironment } from './contract.ts';
+import type { ServerContext } from './contract.ts';
 
 /** The names in a state file and what stands there. */
 export type StateFields = Readonly<Record<string, unknown>>;
@@ -25,12 +25,12 @@ export interface StateFormat<State> {
 /** The state of one server. */
 export class KeptState<State> {
   readonly #format: StateFormat<State>;
-  readonly #environment: ServerEnvironment;
+  readonly #context: ServerContext;
   #saved: Promise<void> = Promise.resolve();
 
-  constructor(format: StateFormat<State>, environment: ServerEnvironment) {
+  constructor(format: StateFormat<State>, context: ServerContext) {
     this.#format = format;
-    this.#environment = environment;
+    this.#context = context;
   }
 
   /**
@@ -41,7 +41,7 @@ export class KeptState<State> {
    *   a new one in silence
    */
   async load(create: () => State | Promise<State>): Promise<State> {
-    const { state: store, notify } = this.#environment;
+    const { state: store, notify } = this.#context;
     const { transport, file } = this.#format;
     const first = await store.read(file);
     const second = await store.read(secondOf(file));
@@ -77,7 +77,7 @@ export class KeptState<State> {
    * @throws what the store does
    */
   save(state: State): Promise<void> {
-    const { state: store } = this.#environment;
+    const { state: store } = this.#context;
     const { file } = this.#format;
     const content = Buffer.from(JSON.stringify(this.#format.format(state)));
     const saving = this.#saved.then(async () => {
@@ -94,7 +94,7 @@ export class KeptState<State> {
   }
 
   async #mend(file: string, content: Uint8Array): Promise<void> {
-    const { state: store, notify } = this.#environment;
+    const { state: store, notify } = this.#context;
     try {
       await store.write(file, content);
     } catch (error) {

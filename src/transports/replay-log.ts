@@ -9,7 +9,7 @@ import {
   REPLAY_FILTER_TTL_MS,
   ReplayFilter,
 } from '../crypto/replay-filter.ts';
-import type { ServerEnvironment, StateStore } from './contract.ts';
+import type { ServerContext, StateStore } from './contract.ts';
 import { reasonOf } from './kept-state.ts';
 
 const MAC_BYTES = 16;
@@ -21,7 +21,7 @@ const MIN_COMPACTED_RECORDS = 4096;
 /** The handshakes that a server has seen, in memory and on disk. */
 export class ReplayLog {
   readonly #transport: string;
-  readonly #environment: ServerEnvironment;
+  readonly #context: ServerContext;
   readonly #filter: ReplayFilter;
   /** Records that wait until the append under way is done. */
   #waiting: Buffer[] = [];
@@ -30,9 +30,9 @@ export class ReplayLog {
   #appending: Promise<void> | undefined;
   #failed = false;
 
-  private constructor(transport: string, environment: ServerEnvironment, filter: ReplayFilter) {
+  private constructor(transport: string, context: ServerContext, filter: ReplayFilter) {
     this.#transport = transport;
-    this.#environment = environment;
+    this.#context = context;
     this.#filter = filter;
     this.#fileRecords = filter.size;
   }
@@ -45,9 +45,9 @@ export class ReplayLog {
    *
    * @param transport whose log it is: the file bears its name
    */
-  static async open(transport: string, environment: ServerEnvironment): Promise<ReplayLog> {
-    const { state, clock } = environment;
-    const filter = new ReplayFilter(environment.rng);
+  static async open(transport: string, context: ServerContext): Promise<ReplayLog> {
+    const { state, clock } = context;
+    const filter = new ReplayFilter(context.rng);
     const saved = Buffer.from((await state.read(fileOf(transport))) ?? []);
     const nowMs = clock.epochMs();
     for (let at = 0; at + RECORD_BYTES <= saved.length; at += RECORD_BYTES) {
@@ -55,14 +55,14 @@ export class ReplayLog {
       const isCurrent = seenAtMs <= nowMs && nowMs - seenAtMs < REPLAY_FILTER_TTL_MS;
       if (isCurrent) filter.testAndSet(saved.subarray(at + 4, at + RECORD_BYTES), seenAtMs);
     }
-    const log = new ReplayLog(transport, environment, filter);
+    const log = new ReplayLog(transport, context, filter);
     if (saved.length > 0) await log.#compact();
     return log;
   }
 
   /** Whether a valid MAC was seen before; remembers it. */
   testAndSet(mac: Uint8Array): boolean {
-    const nowMs = this.#environment.clock.epochMs();
+    const nowMs = this.#context.clock.epochMs();
     const seen = this.#filter.testAndSet(mac, nowMs);
     if (!seen) {
       const record = Buffer.allocUnsafe(RECORD_BYTES);
@@ -116,7 +116,7 @@ export class ReplayLog {
 
   /** A disk that takes nothing keeps no bridge from running: its operator hears of it once. */
   async #save(write: (state: StateStore, file: string) => Promise<void>): Promise<void> {
-    const { state, notify } = this.#environment;
+    const { state, notify } = this.#context;
     try {
       await write(state, fileOf(this.#transport));
       this.#failed = false;

@@ -29,7 +29,7 @@ async function startHostile(
   const bridge = await startTransportServer({
     transport: obfs4,
     endpoint: { host: '127.0.0.1', port: 0 },
-    environment: { rng: systemRng, clock: systemClock, state: new MemoryState(), notify() {} },
+    context: { rng: systemRng, clock: systemClock, state: new MemoryState(), notify() {} },
     onConnection: (stream) => onConnection(stream.on('error', () => {})),
   });
   t.after(() => bridge.abort());

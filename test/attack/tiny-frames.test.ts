@@ -134,7 +134,7 @@ async function startBridge(
   const bridge = await startTransportServer({
     transport,
     endpoint: { host: '127.0.0.1', port: 0 },
-    environment: { rng: systemRng, clock: systemClock, state: new MemoryState(), notify() {} },
+    context: { rng: systemRng, clock: systemClock, state: new MemoryState(), notify() {} },
     onConnection,
     // Whoever is cut off while it pours.
     onFault() {},

@@ -38,12 +38,12 @@ test('computations have a bound for each turn of the event loop, however many th
 });
 
 test('strangers who leave while keys are derived hold up nobody, and payload waits for its keys', async (t) => {
-  const environment = { rng: systemRng, clock: systemClock, state: new MemoryState() };
+  const context = { rng: systemRng, clock: systemClock, state: new MemoryState() };
   const server = await startTransportServer({
     transport: obfs2,
     endpoint: { host: '127.0.0.1', port: 0 },
     options: [['shared-secret', 'rahasia']],
-    environment: { ...environment, notify: assert.fail },
+    context: { ...context, notify: assert.fail },
     onConnection: (stream) => void stream.pipe(stream),
   });
   t.after(() => server.abort());
@@ -52,7 +52,7 @@ test('strangers who leave while keys are derived hold up nobody, and payload wai
   for (const socket of strangers) socket.destroy();
   const stream = await throughTransport(
     dial,
-    obfs2.client(server.clientArguments, environment),
+    obfs2.client(server.clientArguments, context),
   )(server.endpoint);
   const payload = Buffer.alloc(500_000, 'payload');
   stream.end(payload);

@@ -72,7 +72,7 @@ async function bothEnds(
   options: KeyValues,
 ): Promise<(number: number, words?: Buffer) => Promise<[near: Socket, far: Socket]>> {
   const transport = builtinTransports.get(name);
-  const environment = { rng: systemRng, clock: systemClock };
+  const context = { rng: systemRng, clock: systemClock };
   const waiting = new Map<number, (far: Socket) => void>();
   const target = await listen(t, (socket) =>
     unawaited(async () => {
@@ -84,14 +84,14 @@ async function bothEnds(
     transport,
     endpoint: { host: '127.0.0.1', port: 0 },
     options,
-    environment: { ...environment, state: new MemoryState(), notify: () => {} },
+    context: { ...context, state: new MemoryState(), notify: () => {} },
     onConnection: async (stream) => relay(stream, await dial(target.endpoint)),
   });
   t.after(() => {
     server.abort();
     return server.closed;
   });
-  const through = throughTransport(dial, transport.client(server.clientArguments, environment));
+  const through = throughTransport(dial, transport.client(server.clientArguments, context));
   const client = await listen(t, (socket) =>
     unawaited(async () => relay(socket, await through(server.endpoint))),
   );

@@ -25,7 +25,7 @@ async function startServer(t: TestContext): Promise<(count: number) => Promise<v
   const server = await startTransportServer({
     transport: obfs4,
     endpoint: { host: '127.0.0.1', port: 0 },
-    environment: {
+    context: {
       rng: systemRng,
       clock: systemClock,
       state: new MemoryState(),

@@ -51,7 +51,7 @@ async function start(t: TestContext, options: Partial<TransportServerOptions> = 
     transport: rot(),
     endpoint: { host: '127.0.0.1', port: 0 },
     options: [['key', String(KEY)]],
-    environment: {
+    context: {
       rng: systemRng,
       clock: systemClock,
       state: new MemoryState(),

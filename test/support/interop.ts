@@ -56,12 +56,12 @@ export async function startOwnServer(
   options: KeyValues = [],
 ): Promise<OwnServer> {
   const state = openStateDirectory(temporaryDirectory(t));
-  const environment = { rng: systemRng, clock: systemClock, state, notify: () => {} };
+  const context = { rng: systemRng, clock: systemClock, state, notify: () => {} };
   const running = await startTransportServer({
     transport,
     endpoint: { host: '127.0.0.1', port: 0 },
     options,
-    environment,
+    context,
     onConnection,
   });
   t.after(async () => {

@@ -122,8 +122,8 @@ export class ProbedBridge {
   /** A client's session of a transport. */
   client(transport: string): BridgeClient {
     const { args, endpoint } = this.bridgeLine(transport);
-    const environment = { rng: systemRng, clock: systemClock };
-    const createSession = builtinTransports.get(transport).client(args, environment);
+    const sources = { rng: systemRng, clock: systemClock };
+    const createSession = builtinTransports.get(transport).client(args, sources);
     const { target, tls } = createSession.routes?.()[0] ?? { target: endpoint };
     return {
       endpoint: target,

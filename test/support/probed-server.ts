@@ -49,12 +49,10 @@ export async function startProbedServer(
   delete env['TOR_PT_EXIT_ON_STDIN_CLOSE'];
   const process = new ProbedProcess(t, [], { env, limits });
   const [, address, args] = await process.line(/^SMETHOD \S+ (\S+) ARGS:(\S+)$/);
-  const environment = { rng: systemRng, clock: systemClock };
+  const sources = { rng: systemRng, clock: systemClock };
   const endpoint = parseIpEndpoint(address!)!;
   const connect = async (firstByte = 'x'): Promise<Client> => {
-    const createSession = builtinTransports
-      .get(transport)
-      .client(parseSmethodArgs(args!), environment);
+    const createSession = builtinTransports.get(transport).client(parseSmethodArgs(args!), sources);
     const wire = (await dial(endpoint)) as Socket;
     t.after(() => void wire.destroy());
     const stream = await openTransportStream(wire, createSession(endpoint));

@@ -114,8 +114,8 @@ export function firstMessage(
   { endpoint, args, transport }: PtServer,
   clock: Clock = { epochMs: () => Date.now() },
 ): Buffer {
-  const environment = { rng: systemRng, clock };
-  const session = builtinTransports.get(transport).client(args, environment)(endpoint);
+  const sources = { rng: systemRng, clock };
+  const session = builtinTransports.get(transport).client(args, sources)(endpoint);
   const sent = session.start().flatMap((action) => (action.type === 'send' ? [action.bytes] : []));
   return Buffer.concat(sent);
 }

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 import { measureSettledMemory } from '../support/memory.ts';
-import { SessionPair } from '../support/session-pair.ts';
+import { Link } from '../../src/transports/compliance/link.ts';
 import type { Session } from '../../src/transports/contract.ts';
 
 const COUNT = 200;
@@ -18,18 +18,18 @@ for (const transport of builtinTransports) {
   const options: KeyValues =
     transport.name === 'webtunnel' ? [['url', 'http://bridge.example/secret']] : [];
   test(`${transport.name}: of a handshake that is done nothing stays in memory`, async () => {
-    const environment = { rng: systemRng, clock: systemClock, notify: assert.fail };
+    const context = { rng: systemRng, clock: systemClock, notify: assert.fail };
     const server = await transport.server(options, {
-      ...environment,
+      ...context,
       state: new MemoryState(),
     });
-    const createSession = transport.client(server.clientArguments, environment);
+    const createSession = transport.client(server.clientArguments, context);
     const connect = (): Session[] => {
-      const pair = new SessionPair(createSession(), server.createSession()).start();
+      const pair = new Link(createSession(), server.createSession()).open();
       pair.write(pair.client, Buffer.from('?'));
       pair.write(pair.server, Buffer.from('!'));
-      assert.equal(pair.client.delivered.toString(), '!');
-      assert.equal(pair.server.delivered.toString(), '?');
+      assert.equal(pair.client.deliveredBytes.toString(), '!');
+      assert.equal(pair.server.deliveredBytes.toString(), '?');
       return [pair.client.session, pair.server.session];
     };
     const sessions: Session[][] = [];

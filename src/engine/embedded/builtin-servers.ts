@@ -8,7 +8,7 @@ import type { Endpoint } from '../../pt/address.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
 import { openStateDirectory, type StateDirectory } from '../../state/state-directory.ts';
 import { checkServerOptions, openServer } from '../../transports/argument-names.ts';
-import type { Environment, TransportServer } from '../../transports/contract.ts';
+import type { Sources, TransportServer } from '../../transports/contract.ts';
 import { MemoryState } from '../../transports/memory-state.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { unawaited } from '../../unawaited.ts';
@@ -21,7 +21,7 @@ import type { RunningTransports } from './server-transports.ts';
 /** What they are given. */
 export interface BuiltinServersOptions {
   readonly registry: TransportRegistry;
-  readonly environment: Environment;
+  readonly sources: Sources;
   readonly log: DaemonLog;
   readonly home: string;
   /** Takes the undisguised connection of a client that has proven itself. */
@@ -109,7 +109,7 @@ export class BuiltinServers {
     values: OptionValues,
     restrict: (store: StateDirectory) => StateDirectory = (store) => store,
   ): Promise<Identity> {
-    const { registry, environment, log, home } = this.#options;
+    const { registry, sources, log, home } = this.#options;
     return forOption('ServerTransportPlugin', async () => {
       const transport = registry.get(name);
       checkServerOptions(transport, options);
@@ -118,7 +118,7 @@ export class BuiltinServers {
       const notify = (notice: string): void => this.#notify(name, notice);
       try {
         const server = await openServer(transport, options, {
-          ...environment,
+          ...sources,
           state,
           openFolder,
           notify,
@@ -144,7 +144,7 @@ export class BuiltinServers {
     { name, bindAddress = ANY_ADDRESS }: RequestedServer,
     identity: () => Identity,
   ): Promise<RunningTransports> {
-    const { registry, environment, log, onConnection } = this.#options;
+    const { registry, sources, log, onConnection } = this.#options;
     // State and options are the identity's, which may be another one by tomorrow.
     const server: TransportServer = {
       get clientArguments() {
@@ -166,8 +166,8 @@ export class BuiltinServers {
       startTransportServer({
         transport: { ...registry.get(name), server: async () => server },
         endpoint: bindAddress,
-        environment: {
-          ...environment,
+        context: {
+          ...sources,
           state: new MemoryState(),
           notify: (notice) => this.#notify(name, notice),
         },

@@ -13,7 +13,7 @@ import type { BridgeLine } from '../../pt/bridge-line.ts';
 import type { CmethodMessage } from '../../pt/messages.ts';
 import { formatUpstreamProxy, type UpstreamProxy } from '../../pt/upstream-proxy.ts';
 import { warningOfUnknown } from '../../transports/argument-names.ts';
-import type { ClientEnvironment } from '../../transports/contract.ts';
+import type { ClientContext } from '../../transports/contract.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import type { ImmediateChange } from '../part.ts';
@@ -38,7 +38,7 @@ export type RouteTo = (bridge: BridgeLine) => BridgeRoute;
 /** What client transports are given. */
 export interface ClientTransportsOptions extends ChildHost {
   readonly registry: TransportRegistry;
-  readonly environment: ClientEnvironment;
+  readonly transportContext: ClientContext;
 }
 
 /** The client's transports as the configuration has them. */
@@ -135,7 +135,7 @@ export class ClientTransports {
       const builtin = this.#options.registry.get(transport);
       let notice: string | undefined;
       const createSession = builtin.client(args, {
-        ...this.#options.environment,
+        ...this.#options.transportContext,
         notify: (text) => (notice = text),
       });
       const onSilence = (text: string): void =>

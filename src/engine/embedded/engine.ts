@@ -58,11 +58,11 @@ class EmbeddedEngine implements Engine {
     const state = openStateDirectory(transportStateDirectory(store.current.values, home));
     this.#client = new ClientRole({
       ...common,
-      environment: { rng, clock, state },
+      transportContext: { rng, clock, state },
       events,
       addressMap: this.#addressMap,
     });
-    this.#bridge = new BridgeRole({ ...common, environment: { rng, clock } });
+    this.#bridge = new BridgeRole({ ...common, sources: { rng, clock } });
     const figures = (): Figures => this.#figures();
     this.#metrics = new MetricsPort({ log, figures, places });
     this.#parts = [bandwidth, this.#client, this.#bridge, this.#metrics];

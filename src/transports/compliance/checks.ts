@@ -1,12 +1,20 @@
 /** The checks themselves. Each throws a `Violation` that says what is broken, or returns. */
 import { isTight } from '../../bytes/tightly.ts';
-import { randomBytes, randomInteger, type Rng } from '../../crypto/rng.ts';
+import { randomBytes, randomInteger } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import { isTransportName } from '../../pt/names.ts';
 import type { Transport } from '../contract.ts';
-import { Bridge, type BridgeSetup } from './environment.ts';
-import { coalesced, Violation, type Chunking, type LinkEnd } from './link.ts';
+import { Bridge, type BridgeSetup } from './bridge.ts';
+import {
+  byteByByte,
+  coalesced,
+  randomChunks,
+  splitAt,
+  Violation,
+  type Chunking,
+  type LinkEnd,
+} from './link.ts';
 
 /** What a check has to work with. */
 export interface CheckContext {
@@ -59,11 +67,10 @@ function exchange(bridge: Bridge, chunking: Chunking, when: string): void {
 /** Every call that there is, cut at every boundary. */
 export function checkFragmentation({ bridge }: CheckContext): void {
   exchange(bridge, coalesced, 'with whole chunks');
-  exchange(bridge, () => 1, 'byte by byte');
+  exchange(bridge, byteByByte, 'byte by byte');
   // From the front, each cut by itself; far into the padding that most handshakes have, every 61st.
   for (let point = 1; point < 10_000; point += point < 300 ? 1 : 61) {
-    const cut: Chunking = (waiting, passed) => (passed < point ? point - passed : waiting);
-    exchange(bridge, cut, `with a cut after ${point} bytes`);
+    exchange(bridge, splitAt(point), `with a cut after ${point} bytes`);
   }
   // And from the back, where marks and MACs are.
   for (let last = 1; last < 200; last += 1) {
@@ -86,16 +93,14 @@ export function checkHalfClose({ bridge }: CheckContext): void {
     const [ending, other] =
       first === 'client' ? [link.client, link.server] : [link.server, link.client];
     link.write(ending, QUESTION);
-    ending.writeEnd();
-    link.settle();
+    link.writeEnd(ending);
     demand(ending.sentEnd, `the ${ending.name} did not end its direction`);
     demandDelivered(other, QUESTION, `before the end of the ${ending.name}’s direction`);
     demand(other.deliveredEnd, `the ${other.name} did not pass the end on`);
     demand(!other.sentEnd, `the ${other.name} ended its own direction as well`);
     link.write(other, ANSWER);
     demandDelivered(ending, ANSWER, `after the end of the ${ending.name}’s direction`);
-    other.writeEnd();
-    link.settle();
+    link.writeEnd(other);
     demand(ending.deliveredEnd, `the ${ending.name} did not pass the second end on`);
   }
 }
@@ -335,7 +340,7 @@ export function checkOwnership({ bridge, setup }: CheckContext): void {
 /** Random bytes both ways at once, in writes and chunks of random length. */
 export function checkTransfer({ bridge, setup, transferBytes }: CheckContext): void {
   const { rng } = setup;
-  const link = bridge.connect({ chunking: randomChunks(rng) }).establish();
+  const link = bridge.connect({ chunking: randomChunks(rng, 65_536) }).establish();
   const moved = { client: 0, server: 0 };
   while (moved.client < transferBytes || moved.server < transferBytes) {
     for (const [from, to] of [
@@ -352,10 +357,6 @@ export function checkTransfer({ bridge, setup, transferBytes }: CheckContext): v
       to.delivered.length = 0;
     }
   }
-}
-
-function randomChunks(rng: Rng): Chunking {
-  return (waiting) => randomInteger(rng, 1, Math.min(waiting, 65_536));
 }
 
 /** What connections cost: that are idle, and of strangers that send what they like. */

@@ -23,7 +23,7 @@ import {
   NotApplicable,
   type CheckContext,
 } from './checks.ts';
-import { Bridge } from './environment.ts';
+import { Bridge } from './bridge.ts';
 import { Violation } from './link.ts';
 
 /** The names of the checks; docs/write-a-transport.md says what each demands. */

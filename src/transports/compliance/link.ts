@@ -1,4 +1,5 @@
 /** Two sessions with a wire between them, in memory: nothing moves but when it is told to. */
+import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import type { PosternError } from '../../errors.ts';
 import type { Action, Session } from '../contract.ts';
 
@@ -7,18 +8,27 @@ export class Violation extends Error {
   override readonly name: string = 'Violation';
 }
 
-/** How many of the waiting bytes come next, when so many have come already. */
+/** How the wire cuts a direction: how many of the waiting bytes come next, when so many have come already. */
 export type Chunking = (waiting: number, passed: number) => number;
 
-/** All that waits comes in one chunk. */
+/** All that waits comes in one chunk: the last byte of a handshake together with the first payload. */
 export const coalesced: Chunking = (waiting) => waiting;
+export const byteByByte: Chunking = () => 1;
+/** All that waits, but with a cut after the first `point` bytes of the direction. */
+export function splitAt(point: number): Chunking {
+  return (waiting, passed) => (passed < point ? point - passed : waiting);
+}
+/** Chunks of random length, up to `maximum` bytes. */
+export function randomChunks(rng: Rng, maximum: number): Chunking {
+  return (waiting) => randomInteger(rng, 1, Math.min(waiting, maximum));
+}
 
 /** How a link treats its sessions. */
 export interface LinkOptions {
   readonly chunking?: Chunking;
   /** What each end's application writes in the moment that its handshake is done. */
   readonly writeWhenEstablished?: Uint8Array;
-  /** Whether lent chunks are overwritten after the call, as a socket's pooled buffers are. */
+  /** Whether lent chunks are overwritten after the call, as a socket's pooled buffers are; true by default. */
   readonly overwriteLent?: boolean;
 }
 
@@ -38,7 +48,7 @@ export class LinkEnd {
   readonly sent: Uint8Array[] = [];
   readonly #options: LinkOptions;
 
-  constructor(name: 'client' | 'server', session: Session, options: LinkOptions) {
+  constructor(name: 'client' | 'server', session: Session, options: LinkOptions = {}) {
     this.name = name;
     this.session = session;
     this.#options = options;
@@ -86,7 +96,7 @@ export class LinkEnd {
     const chunk = Buffer.from(bytes);
     this.#tell(what, () => {
       const actions = call(chunk);
-      if (this.#options.overwriteLent === true) chunk.fill(0xaa);
+      if (this.#options.overwriteLent !== false) chunk.fill(0xaa);
       return actions;
     });
   }
@@ -115,6 +125,7 @@ export class LinkEnd {
       case 'deliver':
         if (!this.established) this.#violated('deliver before established');
         if (this.deliveredEnd) this.#violated('deliver after deliverEnd');
+        if (action.bytes.length === 0) this.#violated('deliver of nothing');
         this.delivered.push(action.bytes);
         break;
       case 'deliverEnd':
@@ -178,8 +189,7 @@ export class Link {
   open(): this {
     this.server.start();
     this.client.start();
-    this.settle();
-    return this;
+    return this.settle();
   }
 
   /** As `open`. @throws Violation when the handshake does not come to its end */
@@ -197,19 +207,26 @@ export class Link {
   }
 
   /** One end's application writes, and all that it wrote goes on its way, whatever time it takes. */
-  write(from: LinkEnd, bytes: Uint8Array): void {
+  write(from: LinkEnd, bytes: Uint8Array): this {
     from.write(bytes);
-    this.settle();
+    return this.settle();
+  }
+
+  /** One end's application will write no more; then until all is quiet. */
+  writeEnd(from: LinkEnd): this {
+    from.writeEnd();
+    return this.settle();
   }
 
   /** Carries bytes and ends, and fires the timers of those that hold bytes back, until all is quiet. */
-  settle(): void {
+  settle(): this {
     while (
       this.#carry(this.client, this.server) ||
       this.#carry(this.server, this.client) ||
       this.#release(this.client) ||
       this.#release(this.server)
     );
+    return this;
   }
 
   /** Whether something has moved. */

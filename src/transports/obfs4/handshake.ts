@@ -23,7 +23,7 @@ import {
   matchHour,
   TAIL_BYTES,
 } from '../authenticated-message.ts';
-import type { Environment } from '../contract.ts';
+import type { Sources } from '../contract.ts';
 import { DIRECTION_KEY_BYTES } from './frames.ts';
 import type { BridgeIdentity, DrawPadding, ServerIdentity } from './identity.ts';
 
@@ -61,7 +61,7 @@ function rejected(message: string): PosternError {
 export class ClientHandshake {
   readonly #bridge: BridgeIdentity;
   readonly #keyPair: ElligatorKeyPair;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
   readonly #drawPadding: DrawPadding;
   readonly #macKey: MacKey;
   readonly #received = new ByteQueue();
@@ -73,19 +73,19 @@ export class ClientHandshake {
   constructor(
     bridge: BridgeIdentity,
     keyPair: ElligatorKeyPair,
-    environment: Environment,
+    sources: Sources,
     drawPadding: DrawPadding,
   ) {
     this.#drawPadding = drawPadding;
     this.#bridge = bridge;
     this.#keyPair = keyPair;
-    this.#environment = environment;
+    this.#sources = sources;
     this.#macKey = macKey(bridge);
   }
 
   /** The client's message; owned. */
   request(): Buffer {
-    const { rng, clock } = this.#environment;
+    const { rng, clock } = this.#sources;
     const { representative } = this.#keyPair;
     const paddingBytes = randomInteger(rng, CLIENT_MIN_PADDING_BYTES, CLIENT_MAX_PADDING_BYTES);
     this.#hour = epochHour(clock);
@@ -146,7 +146,7 @@ export class ServerHandshake {
   readonly #identity: ServerIdentity;
   readonly #takeKeyPair: () => ElligatorKeyPair;
   readonly #isReplay: (mac: Uint8Array) => boolean;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
   readonly #macKey: MacKey;
   readonly #received = new ByteQueue();
   #clientMark: Uint8Array | undefined;
@@ -160,12 +160,12 @@ export class ServerHandshake {
     identity: ServerIdentity,
     takeKeyPair: () => ElligatorKeyPair,
     isReplay: (mac: Uint8Array) => boolean,
-    environment: Environment,
+    sources: Sources,
   ) {
     this.#identity = identity;
     this.#takeKeyPair = takeKeyPair;
     this.#isReplay = isReplay;
-    this.#environment = environment;
+    this.#sources = sources;
     this.#macKey = macKey(identity);
   }
 
@@ -193,7 +193,7 @@ export class ServerHandshake {
   }
 
   #answer(message: Buffer): { keys: SessionKeys; response: Buffer } {
-    const { rng, clock } = this.#environment;
+    const { rng, clock } = this.#sources;
     const hour = matchHour(message, this.#macKey, epochHoursAround(clock));
     if (hour === undefined) {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');

@@ -22,19 +22,19 @@ export const obfs4: Transport = {
     server: ['private-key', 'node-id', 'drbg-seed', 'iat-mode'],
   },
 
-  client(args, environment) {
+  client(args, context) {
     const { bridge, iatMode, drawPadding } = parseClientArguments(args);
     return () => {
-      const keyPair = generateElligatorKeyPair(environment.rng);
-      const handshake = new ClientHandshake(bridge, keyPair, environment, drawPadding);
-      return new ClientSession(handshake, iatMode, environment);
+      const keyPair = generateElligatorKeyPair(context.rng);
+      const handshake = new ClientHandshake(bridge, keyPair, context, drawPadding);
+      return new ClientSession(handshake, iatMode, context);
     };
   },
 
-  async server(options, environment) {
-    const state = await loadServerState(options, environment);
-    const replays = await ReplayLog.open('obfs4', environment);
-    const { rng } = environment;
+  async server(options, context) {
+    const state = await loadServerState(options, context);
+    const replays = await ReplayLog.open('obfs4', context);
+    const { rng } = context;
     const { identity, drbgSeed: seed, iatMode } = state;
     const shaping = { shaper: new Obfs4Shaper(seed, rng), seed, iatMode };
     const spareKeyPairs: ElligatorKeyPair[] = [];
@@ -51,7 +51,7 @@ export const obfs4: Transport = {
           identity,
           () => spareKeyPairs.pop() ?? generateElligatorKeyPair(rng),
           (mac) => replays.testAndSet(mac),
-          environment,
+          context,
         );
         return new ServerSession(handshake, shaping, rng);
       },

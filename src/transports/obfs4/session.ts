@@ -1,6 +1,6 @@
 /** obfs4's two sessions: a handshake, then the data phase that both share. */
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
-import type { Action, Environment } from '../contract.ts';
+import type { Action, Sources } from '../contract.ts';
 import { CLIENT_TIMEOUT_MS, SERVER_TIMEOUT_MS } from '../handshake-time.ts';
 import { TwoPhaseSession } from '../two-phase-session.ts';
 import { createDataPhase } from './data-phase.ts';
@@ -18,13 +18,13 @@ export class ClientSession extends Obfs4Session {
   /** Let go of with its buffer once it is done: idle connections stay small. */
   #handshake: ClientHandshake | undefined;
   readonly #iatMode: IatMode;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
 
-  constructor(handshake: ClientHandshake, iatMode: IatMode, environment: Environment) {
+  constructor(handshake: ClientHandshake, iatMode: IatMode, sources: Sources) {
     super();
     this.#handshake = handshake;
     this.#iatMode = iatMode;
-    this.#environment = environment;
+    this.#sources = sources;
   }
 
   start(): readonly Action[] {
@@ -38,7 +38,7 @@ export class ClientSession extends Obfs4Session {
     const result = this.#handshake!.receive(chunk);
     if (result === undefined) return [];
     this.#handshake = undefined;
-    const { rng } = this.#environment;
+    const { rng } = this.#sources;
     const shaper = new Obfs4Shaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
     this.established = createDataPhase({
       sealer: new FrameSealer(result.keys.clientToServer),

@@ -5,7 +5,7 @@
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
 import { x25519PublicKey } from '../../crypto/x25519.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
-import type { ServerEnvironment } from '../contract.ts';
+import type { ServerContext } from '../contract.ts';
 import { KeptState, reasonOf, type StateFormat } from '../kept-state.ts';
 import { PRNG_SEED_BYTES } from './frames.ts';
 import {
@@ -39,14 +39,14 @@ const BRIDGE_LINE_FILE = 'obfs4_bridgeline.txt';
  */
 export async function loadServerState(
   options: KeyValues,
-  environment: ServerEnvironment,
+  context: ServerContext,
 ): Promise<ServerState> {
   const values = new Map(options);
   const chosenIatMode = values.has('iat-mode') ? parseIatMode(values.get('iat-mode')) : undefined;
   const given = stateFromOptions(values, chosenIatMode);
   // An identity that the options give is the options' to keep: the file may hold another one.
-  const state = given ?? (await loadOrCreate(environment, chosenIatMode));
-  await keepBridgeLine(environment, state);
+  const state = given ?? (await loadOrCreate(context, chosenIatMode));
+  await keepBridgeLine(context, state);
   return state;
 }
 
@@ -59,15 +59,15 @@ export function clientArguments({ identity, iatMode }: ServerState): KeyValues {
 }
 
 async function loadOrCreate(
-  environment: ServerEnvironment,
+  context: ServerContext,
   chosenIatMode: IatMode | undefined,
 ): Promise<ServerState> {
-  const kept = new KeptState(stateFormat, environment);
-  const saved = await kept.load(() => createState(environment.rng, chosenIatMode ?? IatMode.none));
+  const kept = new KeptState(stateFormat, context);
+  const saved = await kept.load(() => createState(context.rng, chosenIatMode ?? IatMode.none));
   if (chosenIatMode === undefined || chosenIatMode === saved.iatMode) return saved;
   const changed = { ...saved, iatMode: chosenIatMode };
   await kept.save(changed).catch((error: unknown) => {
-    environment.notify(`obfs4: \`iat-mode\` is not kept for later starts: ${reasonOf(error)}`);
+    context.notify(`obfs4: \`iat-mode\` is not kept for later starts: ${reasonOf(error)}`);
   });
   return changed;
 }
@@ -145,7 +145,7 @@ function createState(rng: Rng, iatMode: IatMode): ServerState {
 
 /** For the operator's convenience: a disk that takes it not keeps no bridge from starting. */
 async function keepBridgeLine(
-  { state: store, notify }: ServerEnvironment,
+  { state: store, notify }: ServerContext,
   state: ServerState,
 ): Promise<void> {
   const content = Buffer.from(formatBridgeLineFile(state));

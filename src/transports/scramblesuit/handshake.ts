@@ -26,7 +26,7 @@ import {
   matchHour,
   TAIL_BYTES,
 } from '../authenticated-message.ts';
-import type { Environment } from '../contract.ts';
+import type { Sources } from '../contract.ts';
 import { deriveSessionKeys, type SessionKeys } from './keys.ts';
 import { TICKET_BYTES, ticketId, type Ticket, type TicketIssuer } from './tickets.ts';
 
@@ -38,7 +38,7 @@ const MAX_TICKET_PADDING_BYTES: number = MAX_MESSAGE_BYTES - TICKET_BYTES - TAIL
 /** The message that redeems a ticket, and the keys that hold from then on. */
 export function redeemTicket(
   ticket: Ticket,
-  { rng, clock }: Environment,
+  { rng, clock }: Sources,
 ): { keys: SessionKeys; message: Buffer } {
   const keys = deriveSessionKeys(ticket.masterKey);
   const padding = randomPadding(rng, MAX_TICKET_PADDING_BYTES);
@@ -51,23 +51,23 @@ export function redeemTicket(
 export class ClientHandshake {
   readonly #macKey: MacKey;
   readonly #keyPair: UniformDhKeyPair;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
   readonly #received = new ByteQueue();
   #hour = 0;
   /** The mark that ends the server's padding, once its public key has come. */
   #serverMark: Uint8Array | undefined;
 
   /** @param password 20 bytes */
-  constructor(password: Uint8Array, environment: Environment) {
+  constructor(password: Uint8Array, sources: Sources) {
     this.#macKey = new MacKey(password);
     // Made before the connection is, so that its making cannot be timed.
-    this.#keyPair = generateUniformDhKeyPair(environment.rng);
-    this.#environment = environment;
+    this.#keyPair = generateUniformDhKeyPair(sources.rng);
+    this.#sources = sources;
   }
 
   /** The client's message; owned. */
   request(): Buffer {
-    const { rng, clock } = this.#environment;
+    const { rng, clock } = this.#sources;
     this.#hour = epochHour(clock);
     const padding = randomPadding(rng, MAX_UNIFORM_DH_PADDING_BYTES);
     const { publicKey } = this.#keyPair;
@@ -123,15 +123,15 @@ export interface Accepted {
 /** The server's half. */
 export class ServerHandshake {
   readonly #secrets: ServerSecrets;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
   readonly #received = new ByteQueue();
   /** The keys of the ticket that the client's message begins with, if it is one. */
   #ticketKeys: SessionKeys | undefined | 'unread' = 'unread';
   #uniformDhMark: Uint8Array | undefined;
 
-  constructor(secrets: ServerSecrets, environment: Environment) {
+  constructor(secrets: ServerSecrets, sources: Sources) {
     this.#secrets = secrets;
-    this.#environment = environment;
+    this.#sources = sources;
   }
 
   /**
@@ -179,7 +179,7 @@ export class ServerHandshake {
     if (!endsWithMark(message, this.#uniformDhMark)) return undefined;
     const hour = this.#authenticate(message, macKey, macOf(message));
 
-    const { rng } = this.#environment;
+    const { rng } = this.#sources;
     const keyPair = generateUniformDhKeyPair(rng);
     const keys = agree(keyPair, publicKey);
     const padding = randomPadding(rng, MAX_UNIFORM_DH_PADDING_BYTES);
@@ -190,7 +190,7 @@ export class ServerHandshake {
 
   /** The hour of a message whose MAC is right, and which was not seen before. */
   #authenticate(message: Uint8Array, macKey: MacKey, replayId: Uint8Array): number {
-    const hour = matchHour(message, macKey, epochHoursAround(this.#environment.clock));
+    const hour = matchHour(message, macKey, epochHoursAround(this.#sources.clock));
     if (hour === undefined) {
       throw rejected('the MAC of the client’s handshake is wrong: its clock may be hours off');
     }

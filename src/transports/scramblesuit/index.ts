@@ -28,10 +28,10 @@ export const scramblesuit: Transport = {
 
   argumentNames: { client: ['password', 'iat-mode'], server: ['password', 'iat-mode'] },
 
-  client(args, environment) {
+  client(args, context) {
     const { password, iatMode } = parseArguments(args);
     if (password === undefined) throw argumentError('`password` is missing');
-    const { state, clock } = environment;
+    const { state, clock } = context;
     const store = state && TicketStore.of(state, clock);
     const createSession = (bridge?: Endpoint): ClientSession =>
       new ClientSession(
@@ -41,21 +41,21 @@ export const scramblesuit: Transport = {
           takeTicket: () => bridge && store?.take(bridge),
           onTicket: (keyTicket) => bridge && store?.put(bridge, keyTicket),
         },
-        environment,
+        context,
       );
     return store === undefined
       ? createSession
       : Object.assign(createSession, { ready: store.ready });
   },
 
-  async server(options, environment) {
+  async server(options, context) {
     const { password: chosen, iatMode } = parseArguments(options);
-    const kept = new KeptState(stateFormat, environment);
-    const state = await kept.load(() => createServerState(environment));
-    const replays = await ReplayLog.open(NAME, environment);
-    const { rng, notify } = environment;
+    const kept = new KeptState(stateFormat, context);
+    const state = await kept.load(() => createServerState(context));
+    const replays = await ReplayLog.open(NAME, context);
+    const { rng, notify } = context;
     const password = chosen ?? state.password;
-    const tickets = new TicketIssuer(state.ticketKeys, environment, (ticketKeys) => {
+    const tickets = new TicketIssuer(state.ticketKeys, context, (ticketKeys) => {
       unawaited(
         () => kept.save({ ...state, ticketKeys }),
         (error) => {
@@ -73,7 +73,7 @@ export const scramblesuit: Transport = {
     return {
       clientArguments: [['password', formatBase32(password)]],
       rejectAfterMs: rejectAfterMs(seed.subarray(8)),
-      createSession: () => new ServerSession(secrets, shaping, environment),
+      createSession: () => new ServerSession(secrets, shaping, context),
       async close() {
         await kept.close();
         await replays.close();

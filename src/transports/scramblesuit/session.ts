@@ -1,6 +1,6 @@
 /** ScrambleSuit's two sessions: a handshake, then the data phase that both share. */
 import { randomBytes } from '../../crypto/rng.ts';
-import type { Action, Environment } from '../contract.ts';
+import type { Action, Sources } from '../contract.ts';
 import type { Shaper } from '../shaper.ts';
 import { CLIENT_TIMEOUT_MS, SERVER_TIMEOUT_MS } from '../handshake-time.ts';
 import { TwoPhaseSession, type DataPhase } from '../two-phase-session.ts';
@@ -38,18 +38,18 @@ export interface ClientSetup {
 export class ClientSession extends ScramblesuitSession {
   protected readonly failure = 'failed';
   readonly #setup: ClientSetup;
-  readonly #environment: Environment;
+  readonly #sources: Sources;
   /** Let go of with its buffer once it is done, or a ticket makes it superfluous. */
   #handshake: ClientHandshake | undefined;
   /** The data phase that a ticket gives, until the server's first frame shows that it took the ticket. */
   #unheard: DataPhase | undefined;
   #hasTicketBeenTaken = false;
 
-  constructor(setup: ClientSetup, environment: Environment) {
+  constructor(setup: ClientSetup, sources: Sources) {
     super();
     this.#setup = setup;
-    this.#environment = environment;
-    this.#handshake = new ClientHandshake(setup.password, environment);
+    this.#sources = sources;
+    this.#handshake = new ClientHandshake(setup.password, sources);
   }
 
   start(): readonly Action[] {
@@ -61,7 +61,7 @@ export class ClientSession extends ScramblesuitSession {
       ];
     }
     this.#handshake = undefined;
-    const { keys, message } = redeemTicket(ticket, this.#environment);
+    const { keys, message } = redeemTicket(ticket, this.#sources);
     this.#unheard = this.#createDataPhase(keys);
     return [
       { type: 'send', bytes: message },
@@ -93,7 +93,7 @@ export class ClientSession extends ScramblesuitSession {
   }
 
   #createDataPhase({ clientToServer, serverToClient }: SessionKeys): DataPhase {
-    const { rng } = this.#environment;
+    const { rng } = this.#sources;
     const shaper = createShaper(randomBytes(rng, PRNG_SEED_BYTES), rng);
     return createDataPhase({
       sealer: new FrameSealer(clientToServer),
@@ -128,11 +128,11 @@ export class ServerSession extends ScramblesuitSession {
   /** Let go of with its buffer once it is done: idle connections stay small. */
   #handshake: ServerHandshake | undefined;
 
-  constructor(secrets: ServerSecrets, shaping: ServerShaping, environment: Environment) {
+  constructor(secrets: ServerSecrets, shaping: ServerShaping, sources: Sources) {
     super();
     this.#secrets = secrets;
     this.#shaping = shaping;
-    this.#handshake = new ServerHandshake(secrets, environment);
+    this.#handshake = new ServerHandshake(secrets, sources);
   }
 
   start(): readonly Action[] {

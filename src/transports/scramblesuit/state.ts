@@ -1,6 +1,6 @@
 /** What a ScrambleSuit server keeps from one start to the next, so that its bridge line stays good. */
 import { randomBytes } from '../../crypto/rng.ts';
-import type { Environment } from '../contract.ts';
+import type { Sources } from '../contract.ts';
 import type { StateFields, StateFormat } from '../kept-state.ts';
 import { PASSWORD_BYTES, parsePassword } from './arguments.ts';
 import { formatBase32 } from './base32.ts';
@@ -42,7 +42,7 @@ export const stateFormat: StateFormat<ServerState> = {
 };
 
 /** What a first start makes. */
-export function createServerState({ rng, clock }: Environment): ServerState {
+export function createServerState({ rng, clock }: Sources): ServerState {
   return {
     password: randomBytes(rng, PASSWORD_BYTES),
     prngSeed: randomBytes(rng, PRNG_SEED_BYTES),

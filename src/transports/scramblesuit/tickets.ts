@@ -11,6 +11,7 @@ import type { Clock } from '../../time.ts';
 import { AesCtrStream } from '../../crypto/aes-ctr.ts';
 import { equalInConstantTime, hmacSha256 } from '../../crypto/hash.ts';
 import { randomBytes, type Rng } from '../../crypto/rng.ts';
+import type { Sources } from '../contract.ts';
 import { MASTER_KEY_BYTES } from './keys.ts';
 
 export const TICKET_BYTES = 112;
@@ -64,14 +65,10 @@ export class TicketIssuer {
   #keys: TicketKeyRing;
 
   /** @param onRotation told the new keys, to save them */
-  constructor(
-    keys: TicketKeyRing,
-    environment: { readonly rng: Rng; readonly clock: Clock },
-    onRotation: (keys: TicketKeyRing) => void,
-  ) {
+  constructor(keys: TicketKeyRing, sources: Sources, onRotation: (keys: TicketKeyRing) => void) {
     this.#keys = keys;
-    this.#rng = environment.rng;
-    this.#clock = environment.clock;
+    this.#rng = sources.rng;
+    this.#clock = sources.clock;
     this.#onRotation = onRotation;
   }
 

@@ -5,13 +5,7 @@
 import { derOfPem, hashOfChain } from '../../crypto/certificates.ts';
 import { PosternError } from '../../errors.ts';
 import { type Endpoint, isDocumentation, isUnspecified } from '../../pt/address.ts';
-import type {
-  Folder,
-  ServerEnvironment,
-  ServerTls,
-  Transport,
-  TransportServer,
-} from '../contract.ts';
+import type { Folder, ServerContext, ServerTls, Transport, TransportServer } from '../contract.ts';
 import { HandshakeOnlySession } from '../handshake-only.ts';
 import { reasonOf } from '../kept-state.ts';
 import { syntheticEndpoint } from './bridge-url.ts';
@@ -42,16 +36,16 @@ export const webtunnel: Transport = {
     return Object.assign(() => new HandshakeOnlySession(new ClientUpgrade(url, rng)), { routes });
   },
 
-  async server(options, environment) {
+  async server(options, context) {
     const parsed = parseServerOptions(options);
-    const folder = await openSite(parsed, environment);
-    const tls = await serverTls(parsed, environment);
+    const folder = await openSite(parsed, context);
+    const tls = await serverTls(parsed, context);
     const { urlText, url, checksPath, trustedFronts } = parsed;
     const settings = {
       path: checksPath ? url.path : undefined,
       site: new Site(folder, url),
       folder,
-      clock: environment.clock,
+      clock: context.clock,
     };
     return {
       clientArguments: [
@@ -62,7 +56,7 @@ export const webtunnel: Transport = {
       // Nobody is rejected: visitors of a web site are answered.
       rejectAfterMs: 0,
       ...(tls !== undefined && { tls }),
-      ...placeOf(urlText, tls !== undefined, environment),
+      ...placeOf(urlText, tls !== undefined, context),
       createSession: (peer) =>
         new HandshakeOnlySession(
           new ServerConversation({
@@ -86,7 +80,7 @@ const PROTOCOL_VERSION = '0.0.3';
 
 async function openSite(
   { site }: ServerOptions,
-  { openFolder }: ServerEnvironment,
+  { openFolder }: ServerContext,
 ): Promise<Folder | undefined> {
   if (site === undefined) return undefined;
   if (openFolder === undefined) {
@@ -97,9 +91,9 @@ async function openSite(
 
 async function serverTls(
   { tls, url }: ServerOptions,
-  environment: ServerEnvironment,
+  context: ServerContext,
 ): Promise<ServerTls | undefined> {
-  return tls === 'self-signed' ? ownCertificate(url, environment) : tls;
+  return tls === 'self-signed' ? ownCertificate(url, context) : tls;
 }
 
 function pinOf(pem: string): string {
@@ -113,9 +107,9 @@ function pinOf(pem: string): string {
 function placeOf(
   urlText: string,
   isAlone: boolean,
-  environment: ServerEnvironment,
+  context: ServerContext,
 ): Required<Pick<TransportServer, 'listenAt' | 'publish'>> {
-  const kept = keptEndpoint(environment);
+  const kept = keptEndpoint(context);
   let keepsPort = false;
   return {
     async listenAt(asked) {
@@ -127,7 +121,7 @@ function placeOf(
     async publish(listening) {
       if (keepsPort) {
         await kept.save(listening).catch((error: unknown) => {
-          environment.notify(`its port will be another at the next start: ${reasonOf(error)}`);
+          context.notify(`its port will be another at the next start: ${reasonOf(error)}`);
         });
       }
       return syntheticEndpoint(urlText);

@@ -2,12 +2,12 @@
 import { createSelfSigned, derOfPem, type OwnCertificate } from '../../crypto/certificates.ts';
 import type { Endpoint } from '../../pt/address.ts';
 import { dateOf } from '../../time.ts';
-import type { ServerEnvironment } from '../contract.ts';
+import type { ServerContext } from '../contract.ts';
 import { KeptState } from '../kept-state.ts';
 import { type BridgeUrl, isName } from './bridge-url.ts';
 
 /** Where the server listened that was told no port. */
-export function keptEndpoint(environment: ServerEnvironment): KeptState<Endpoint | undefined> {
+export function keptEndpoint(context: ServerContext): KeptState<Endpoint | undefined> {
   return new KeptState<Endpoint | undefined>(
     {
       transport: 'webtunnel',
@@ -18,14 +18,14 @@ export function keptEndpoint(environment: ServerEnvironment): KeptState<Endpoint
         return { host, port: port as number };
       },
     },
-    environment,
+    context,
   );
 }
 
 /** The certificate that it made for itself, or makes now. */
 export async function ownCertificate(
   url: BridgeUrl,
-  environment: ServerEnvironment,
+  context: ServerContext,
 ): Promise<OwnCertificate> {
   const state = new KeptState<OwnCertificate>(
     {
@@ -39,9 +39,9 @@ export async function ownCertificate(
         return { cert, key };
       },
     },
-    environment,
+    context,
   );
-  const nowMs = environment.clock.epochMs();
+  const nowMs = context.clock.epochMs();
   return state.load(() =>
     createSelfSigned(url.host, !isName(url.host), {
       notBefore: dateOf(nowMs - DAY_MS),

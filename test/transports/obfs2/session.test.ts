@@ -20,8 +20,8 @@ function clientSession(seed: string, secret?: string): Session {
 
 async function serverSession(seed: string, secret?: string): Promise<Session> {
   const options = secret === undefined ? [] : [['shared-secret', secret] as const];
-  const environment = { rng: seededRng(seed), clock, state: new MemoryState(), notify: () => {} };
-  return (await obfs2.server(options, environment)).createSession();
+  const context = { rng: seededRng(seed), clock, state: new MemoryState(), notify: () => {} };
+  return (await obfs2.server(options, context)).createSession();
 }
 
 /** What the specification says, step by step: the stream of a label over seeds. */
@@ -184,12 +184,12 @@ describe('obfs2', () => {
     const empty = [['shared-secret', '']] as const;
     const isArgumentError = (error: unknown): boolean =>
       error instanceof PosternError && error.code === 'ERR_TRANSPORT_ARGUMENT';
-    const environment = { rng: seededRng(1), clock, state: new MemoryState(), notify: () => {} };
-    assert.throws(() => obfs2.client(empty, environment), isArgumentError);
-    await assert.rejects(() => obfs2.server(empty, environment), isArgumentError);
+    const context = { rng: seededRng(1), clock, state: new MemoryState(), notify: () => {} };
+    assert.throws(() => obfs2.client(empty, context), isArgumentError);
+    await assert.rejects(() => obfs2.server(empty, context), isArgumentError);
     const options = [['shared-secret', 'rahasia']] as const;
-    assert.deepEqual((await obfs2.server(options, environment)).clientArguments, options);
-    assert.deepEqual((await obfs2.server([], environment)).clientArguments, []);
+    assert.deepEqual((await obfs2.server(options, context)).clientArguments, options);
+    assert.deepEqual((await obfs2.server([], context)).clientArguments, []);
     assert.match(obfs2.warning ?? '', /censor/);
   });
 });

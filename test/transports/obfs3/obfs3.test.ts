@@ -11,11 +11,11 @@ import {
   byteByByte,
   coalesced,
   randomChunks,
-  SessionEnd,
-  SessionPair,
+  LinkEnd,
+  Link,
   splitAt,
   type Chunking,
-} from '../../support/session-pair.ts';
+} from '../../../src/transports/compliance/link.ts';
 import { fromHex, readVectors, toHex } from '../../support/vectors.ts';
 
 const HELLO_BYTES = 192;
@@ -39,12 +39,12 @@ function createClient(rng: Rng = seededRng('client')): Session {
 }
 
 async function createServer(rng: Rng = seededRng('server')): Promise<Session> {
-  const environment = { rng, clock: systemClock, state: new MemoryState(), notify: () => {} };
-  return (await obfs3.server([], environment)).createSession();
+  const context = { rng, clock: systemClock, state: new MemoryState(), notify: () => {} };
+  return (await obfs3.server([], context)).createSession();
 }
 
-async function createPair(chunking: Chunking = coalesced): Promise<SessionPair> {
-  return new SessionPair(createClient(), await createServer(), chunking);
+async function createPair(chunking: Chunking = coalesced): Promise<Link> {
+  return new Link(createClient(), await createServer(), { chunking });
 }
 
 /** Randomness in the order in which a session draws it: the key, then each padding's length and bytes. */
@@ -59,11 +59,11 @@ function scriptOf({ drawn, firstPadding, secondPadding }: Side): Rng {
 
 test('both ends send the known bytes, whatever the coins of UniformDH', async () => {
   for (const { initiator, responder } of connections) {
-    const pair = new SessionPair(
+    const pair = new Link(
       createClient(scriptOf(initiator)),
       await createServer(scriptOf(responder)),
     );
-    pair.start();
+    pair.open();
     pair.write(pair.client, fromHex(initiator.data));
     pair.write(pair.server, fromHex(responder.data));
     for (const [end, expected, other] of [
@@ -71,13 +71,13 @@ test('both ends send the known bytes, whatever the coins of UniformDH', async ()
       [pair.server, responder, initiator],
     ] as const) {
       assert.deepEqual(end.sent.map(toHex), [expected.firstMessage, expected.secondMessage]);
-      assert.equal(toHex(end.delivered), other.data);
+      assert.equal(toHex(end.deliveredBytes), other.data);
     }
   }
 });
 
 test('both sides are established by the public keys alone; the magic comes with the first data', async () => {
-  const pair = (await createPair()).start();
+  const pair = (await createPair()).open();
   for (const end of [pair.client, pair.server]) {
     assert.equal(end.established, true);
     assert.equal(end.timerMs, undefined);
@@ -91,13 +91,13 @@ test('data arrives unchanged however the wire cuts it, and each write is one sen
   const rng = seededRng('chunks');
   const chunkings = [coalesced, byteByByte, randomChunks(rng, 50), randomChunks(rng, 5000)];
   for (const chunking of chunkings) {
-    const pair = (await createPair(chunking)).start();
+    const pair = (await createPair(chunking)).open();
     const upload = Buffer.alloc(3000, 'upload');
     const download = Buffer.alloc(2000, 'download');
     pair.write(pair.client, upload).write(pair.server, download);
     pair.write(pair.client, upload).write(pair.server, download);
-    assert.deepEqual(pair.server.delivered, Buffer.concat([upload, upload]));
-    assert.deepEqual(pair.client.delivered, Buffer.concat([download, download]));
+    assert.deepEqual(pair.server.deliveredBytes, Buffer.concat([upload, upload]));
+    assert.deepEqual(pair.client.deliveredBytes, Buffer.concat([download, download]));
     assert.equal(pair.client.sent.length, 3);
   }
 });
@@ -108,72 +108,74 @@ test('a stream split at any point around its seams arrives unchanged', async () 
   for (let point = 1; point < total; point += 1) {
     const client = createClient(scriptOf(initiator));
     const server = await createServer(scriptOf(responder));
-    const pair = new SessionPair(client, server, splitAt(point));
-    pair.start().write(pair.client, fromHex(initiator.data));
-    assert.equal(toHex(pair.server.delivered), initiator.data, `split at ${point}`);
+    const pair = new Link(client, server, { chunking: splitAt(point) });
+    pair.open().write(pair.client, fromHex(initiator.data));
+    assert.equal(toHex(pair.server.deliveredBytes), initiator.data, `split at ${point}`);
   }
 });
 
 test('all that a client sends may come in one chunk: handshake, magic and data', async () => {
-  const server = new SessionEnd(await createServer());
-  server.perform(server.session.start());
-  const client = new SessionEnd(createClient());
-  client.perform(client.session.start());
-  client.perform(client.session.receive(server.takeChunk(coalesced)));
-  client.perform(client.session.write(Buffer.from('early')));
-  server.perform(server.session.receive(client.takeChunk(coalesced)));
-  assert.equal(server.delivered.toString(), 'early');
+  const server = new LinkEnd('server', await createServer());
+  server.start();
+  const client = new LinkEnd('client', createClient());
+  client.start();
+  client.receive(server.sentBytes);
+  client.write(Buffer.from('early'));
+  server.receive(client.sentBytes);
+  assert.equal(server.deliveredBytes.toString(), 'early');
 });
 
 test('a server may speak first, and a side may say nothing at all', async () => {
-  const pair = (await createPair()).start();
+  const pair = (await createPair()).open();
   pair.write(pair.server, Buffer.from('220 hello')).writeEnd(pair.server).writeEnd(pair.client);
-  assert.equal(pair.client.delivered.toString(), '220 hello');
+  assert.equal(pair.client.deliveredBytes.toString(), '220 hello');
   assert.equal(pair.client.deliveredEnd, true);
   assert.equal(pair.server.deliveredEnd, true);
   assert.equal(pair.server.failure, undefined);
 });
 
 test('one side may end while the other goes on', async () => {
-  const pair = (await createPair()).start();
+  const pair = (await createPair()).open();
   pair.write(pair.client, Buffer.from('request')).writeEnd(pair.client);
   assert.equal(pair.server.deliveredEnd, true);
   pair.write(pair.server, Buffer.from('response')).writeEnd(pair.server);
-  assert.equal(pair.client.delivered.toString(), 'response');
+  assert.equal(pair.client.deliveredBytes.toString(), 'response');
   assert.equal(pair.client.deliveredEnd, true);
 });
 
 test('a peer that closes during the handshake ends the session', async () => {
-  for (const session of [createClient(), await createServer()]) {
-    const end = new SessionEnd(session);
-    end.perform(session.start());
-    end.perform(session.receive(Buffer.alloc(HELLO_BYTES - 1, 1)));
-    end.perform(session.receiveEnd());
+  for (const end of [
+    new LinkEnd('client', createClient()),
+    new LinkEnd('server', await createServer()),
+  ]) {
+    end.start();
+    end.receive(Buffer.alloc(HELLO_BYTES - 1, 1));
+    end.receiveEnd();
     assert.equal(end.failure?.error.code, 'ERR_HANDSHAKE_CLOSED');
   }
 });
 
-const sides: readonly [string, () => Promise<Session>, 'failed' | 'rejected'][] = [
+const sides: readonly ['client' | 'server', () => Promise<Session>, 'failed' | 'rejected'][] = [
   ['client', async () => createClient(), 'failed'],
   ['server', () => createServer(), 'rejected'],
 ];
 
 for (const [name, create, type] of sides) {
   test(`a ${name} gives up on a silent peer after 30 seconds`, async () => {
-    const end = new SessionEnd(await create());
-    end.perform(end.session.start());
+    const end = new LinkEnd(name, await create());
+    end.start();
     assert.equal(end.timerMs, 30_000);
-    end.perform(end.session.receive(Buffer.alloc(HELLO_BYTES - 1, 1)));
-    end.perform(end.session.timerFired());
+    end.receive(Buffer.alloc(HELLO_BYTES - 1, 1));
+    end.fireTimer();
     assert.equal(end.failure?.type, type);
     assert.equal(end.failure.error.code, 'ERR_HANDSHAKE_TIMED_OUT');
   });
 
   test(`a ${name} refuses a degenerate public key`, async () => {
     for (const publicKey of [Buffer.alloc(HELLO_BYTES), Buffer.alloc(HELLO_BYTES, 0xff)]) {
-      const end = new SessionEnd(await create());
-      end.perform(end.session.start());
-      end.perform(end.session.receive(publicKey));
+      const end = new LinkEnd(name, await create());
+      end.start();
+      end.receive(publicKey);
       assert.equal(end.established, false);
       assert.equal(end.failure?.type, type);
       assert.equal(end.failure.error.code, 'ERR_HANDSHAKE_REJECTED');
@@ -183,15 +185,15 @@ for (const [name, create, type] of sides) {
   test(`a ${name} looks for the magic in 8194 + 32 bytes and no more`, async () => {
     const limit = 2 * MAX_PADDING_BYTES + MAGIC_BYTES;
     for (const chunkBytes of [1, 1000, limit, limit + 1000]) {
-      const end = new SessionEnd(await create());
-      end.perform(end.session.start());
-      end.perform(end.session.receive(Buffer.alloc(HELLO_BYTES, 1)));
+      const end = new LinkEnd(name, await create());
+      end.start();
+      end.receive(Buffer.alloc(HELLO_BYTES, 1));
       assert.equal(end.established, true);
       let fed = 0;
       for (; end.failure === undefined; fed += chunkBytes) {
         assert.ok(fed < limit, 'it buffers more than the limit');
         const room = chunkBytes > limit ? chunkBytes : Math.min(chunkBytes, limit - fed);
-        end.perform(end.session.receive(Buffer.alloc(room, 2)));
+        end.receive(Buffer.alloc(room, 2));
         if (fed + room < limit) assert.equal(end.failure, undefined);
       }
       assert.equal(end.failure.type, type);
@@ -203,12 +205,12 @@ for (const [name, create, type] of sides) {
     const chunkLists = fc.array(fc.uint8Array({ maxLength: 600 }), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(chunkLists, async (chunks) => {
-        const end = new SessionEnd(await create());
-        end.perform(end.session.start());
+        const end = new LinkEnd(name, await create());
+        end.start();
         for (const chunk of chunks) {
-          if (end.failure === undefined) end.perform(end.session.receive(chunk));
+          end.receive(chunk);
         }
-        assert.equal(end.delivered.length, 0);
+        assert.equal(end.deliveredBytes.length, 0);
       }),
       { numRuns: 60, seed: 9 },
     );
@@ -221,25 +223,23 @@ test('the magic is found behind the longest paddings', async () => {
   const script = [fromHex(connections[0]!.initiator.drawn)];
   for (let count = 0; count < 2; count += 1) script.push(word, Buffer.alloc(MAX_PADDING_BYTES, 7));
   const client = createClient(scriptedRng(Buffer.concat(script)));
-  const pair = new SessionPair(
-    client,
-    await createServer(),
-    randomChunks(seededRng('longest'), 900),
-  );
-  pair.start().write(pair.client, Buffer.from('data'));
+  const pair = new Link(client, await createServer(), {
+    chunking: randomChunks(seededRng('longest'), 900),
+  });
+  pair.open().write(pair.client, Buffer.from('data'));
   assert.equal(pair.client.sent[0]!.length, HELLO_BYTES + MAX_PADDING_BYTES);
   assert.equal(pair.client.sent[1]!.length, MAX_PADDING_BYTES + MAGIC_BYTES + 4);
-  assert.equal(pair.server.delivered.toString(), 'data');
+  assert.equal(pair.server.deliveredBytes.toString(), 'data');
 });
 
 test('a server publishes no arguments and drains a rejected peer for 30 seconds', async () => {
-  const environment = {
+  const context = {
     rng: seededRng('server'),
     clock: systemClock,
     state: new MemoryState(),
     notify: () => {},
   };
-  const server = await obfs3.server([], environment);
+  const server = await obfs3.server([], context);
   assert.deepEqual(server.clientArguments, []);
   assert.equal(server.rejectAfterMs, 30_000);
   await server.close();

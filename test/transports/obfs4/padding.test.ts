@@ -6,9 +6,9 @@ import type { KeyValues } from '../../../src/pt/key-value.ts';
 import { systemClock } from '../../../src/time.ts';
 import { obfs4 } from '../../../src/transports/obfs4/index.ts';
 import { MemoryState } from '../../../src/transports/memory-state.ts';
-import { SessionPair } from '../../support/session-pair.ts';
+import { Link } from '../../../src/transports/compliance/link.ts';
 
-const environment = { rng: systemRng, clock: systemClock };
+const sources = { rng: systemRng, clock: systemClock };
 const SEGMENT_BYTES = 1448;
 const TRIES = 120;
 
@@ -29,14 +29,14 @@ function isExempt(segment: Uint8Array): boolean {
 
 async function exemptTries(...more: KeyValues): Promise<number> {
   const server = await obfs4.server([], {
-    ...environment,
+    ...sources,
     state: new MemoryState(),
     notify: assert.fail,
   });
-  const createSession = obfs4.client([...server.clientArguments, ...more], environment);
+  const createSession = obfs4.client([...server.clientArguments, ...more], sources);
   let exempt = 0;
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const pair = new SessionPair(createSession(), server.createSession()).start();
+    const pair = new Link(createSession(), server.createSession()).open();
     assert.ok(pair.client.established && pair.server.established);
     if (isExempt(pair.client.sent[0]!.subarray(0, SEGMENT_BYTES))) exempt += 1;
   }
@@ -54,7 +54,7 @@ test('with padding=printable the first segment is exempt in every try, and else 
           ['iat-mode', '0'],
           ['padding', 'none'],
         ],
-        environment,
+        sources,
       ),
     {
       code: 'ERR_TRANSPORT_ARGUMENT',

@@ -14,11 +14,11 @@ import {
   byteByByte,
   coalesced,
   randomChunks,
-  SessionEnd,
-  SessionPair,
+  LinkEnd,
+  Link,
   splitAt,
   type Chunking,
-} from '../../support/session-pair.ts';
+} from '../../../src/transports/compliance/link.ts';
 
 const HOUR_MS = 3_600_000;
 const NOON_MS = 500_000 * HOUR_MS;
@@ -32,13 +32,13 @@ class HandClock implements Clock {
 }
 
 const clock = new HandClock();
-const environment = { rng: systemRng, clock };
+const sources = { rng: systemRng, clock };
 
 function startServer(
   state = new FailingState(),
   options: KeyValues = [],
 ): Promise<TransportServer> {
-  return obfs4.server(options, { ...environment, state, notify: assert.fail });
+  return obfs4.server(options, { ...sources, state, notify: assert.fail });
 }
 
 function clientOf(server: TransportServer, iatMode = '0', hands: Clock = clock): Session {
@@ -48,33 +48,29 @@ function clientOf(server: TransportServer, iatMode = '0', hands: Clock = clock):
 
 /** The bytes of a client's handshake. */
 function hello(server: TransportServer, hands: Clock = clock): Buffer {
-  const client = new SessionEnd(clientOf(server, '0', hands));
-  client.perform(client.session.start());
-  return client.sent[0]!;
+  const client = new LinkEnd('client', clientOf(server, '0', hands));
+  client.start();
+  return client.sentBytes;
 }
 
-function connect(
-  server: TransportServer,
-  chunking: Chunking = coalesced,
-  iatMode = '0',
-): SessionPair {
-  const pair = new SessionPair(clientOf(server, iatMode), server.createSession(), chunking).start();
+function connect(server: TransportServer, chunking: Chunking = coalesced, iatMode = '0'): Link {
+  const pair = new Link(clientOf(server, iatMode), server.createSession(), { chunking }).open();
   assert.ok(pair.client.established && pair.server.established);
   return pair;
 }
 
 /** Feeds a fresh server session and tells how it took it. */
-function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): SessionEnd {
-  const end = new SessionEnd(server.createSession());
-  end.perform(end.session.start());
+function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): LinkEnd {
+  const end = new LinkEnd('server', server.createSession());
+  end.start();
   for (const chunk of chunks) {
-    if (end.failure === undefined) end.perform(end.session.receive(chunk));
+    end.receive(chunk);
   }
   return end;
 }
 
 function assertRejected(
-  end: SessionEnd,
+  end: LinkEnd,
   why: RegExp,
   code: ErrorCode = 'ERR_HANDSHAKE_REJECTED',
 ): void {
@@ -91,8 +87,8 @@ test('payload goes both ways, however the wire cuts it', async () => {
     const up = randomBytes(systemRng, 5000);
     const down = randomBytes(systemRng, 3000);
     pair.write(pair.client, up).write(pair.server, down);
-    assert.deepEqual(pair.server.delivered, up);
-    assert.deepEqual(pair.client.delivered, down);
+    assert.deepEqual(pair.server.deliveredBytes, up);
+    assert.deepEqual(pair.client.deliveredBytes, down);
   }
 });
 
@@ -102,19 +98,19 @@ test('a handshake cut at any place is still a handshake', async () => {
   for (const point of lengths) {
     const pair = connect(server, splitAt(point));
     pair.write(pair.client, Buffer.from('up'));
-    assert.equal(pair.server.delivered.toString(), 'up');
+    assert.equal(pair.server.deliveredBytes.toString(), 'up');
   }
 });
 
 test('the last byte of a handshake may come with the first payload behind it', async () => {
   const server = await startServer();
-  const client = new SessionEnd(clientOf(server));
-  const accepted = new SessionEnd(server.createSession());
-  client.perform(client.session.start());
-  accepted.perform(accepted.session.receive(client.sent[0]!));
-  accepted.perform(accepted.session.write(Buffer.from('early')));
-  client.perform(client.session.receive(Buffer.concat(accepted.sent)));
-  assert.equal(client.delivered.toString(), 'early');
+  const client = new LinkEnd('client', clientOf(server));
+  const accepted = new LinkEnd('server', server.createSession());
+  client.start();
+  accepted.receive(client.sent[0]!);
+  accepted.write(Buffer.from('early'));
+  client.receive(Buffer.concat(accepted.sent));
+  assert.equal(client.deliveredBytes.toString(), 'early');
 });
 
 test('handshakes keep to the lengths of obfs4proxy', async () => {
@@ -149,23 +145,23 @@ for (const iatMode of ['1', '2']) {
     const server = await startServer(new FailingState(), [['iat-mode', iatMode]]);
     const pair = connect(server, coalesced, iatMode);
     const payload = randomBytes(systemRng, 20_000);
-    pair.client.perform(pair.client.session.write(payload));
+    pair.client.write(payload);
     assert.equal(pair.client.sent.length, 2, 'one write, then a pause');
     assert.ok(pair.client.session.queuedBytes > 0);
     const pauses: number[] = [];
     while (pair.client.session.queuedBytes > 0) {
       pauses.push(pair.client.timerMs!);
-      pair.client.perform(pair.client.session.timerFired());
+      pair.client.fireTimer();
     }
     pair.settle();
-    assert.deepEqual(pair.server.delivered, payload);
+    assert.deepEqual(pair.server.deliveredBytes, payload);
     const writes = pair.client.sent.slice(1).map(({ length }) => length);
     assert.ok(Math.max(...writes) <= 1448 && Math.min(...writes) > 0);
     assert.ok(
       pauses.every((ms) => ms >= 0 && ms <= 10 && Math.abs(ms * 10 - Math.round(ms * 10)) < 1e-9),
     );
     pair.write(pair.server, payload);
-    assert.deepEqual(pair.client.delivered, payload);
+    assert.deepEqual(pair.client.deliveredBytes, payload);
   });
 }
 
@@ -191,7 +187,7 @@ test('a server accepts the hour before and after its own, and answers in the cli
     const hands = new HandClock();
     hands.nowMs = NOON_MS + offset * HOUR_MS;
     const client = clientOf(server, '0', hands);
-    const pair = new SessionPair(client, server.createSession()).start();
+    const pair = new Link(client, server.createSession()).open();
     assert.equal(pair.client.established, accepted, `offset ${offset}`);
     if (!accepted) assertRejected(pair.server, /clock/);
   }
@@ -233,7 +229,7 @@ test('a full disk costs the replay log, is said once, and breaks no connection',
   const state = new FailingState();
   const notices: string[] = [];
   const server = await obfs4.server([], {
-    ...environment,
+    ...sources,
     state,
     notify: (notice) => void notices.push(notice),
   });
@@ -268,12 +264,12 @@ test('every probe that fails is rejected in silence', async () => {
 
   const silent = probe(server, valid.subarray(0, 100));
   assert.equal(silent.timerMs, 30_000);
-  silent.perform(silent.session.timerFired());
+  silent.fireTimer();
   assert.equal(silent.failure?.type, 'rejected');
   assert.equal(silent.failure.error.code, 'ERR_HANDSHAKE_TIMED_OUT');
 
   const closed = probe(server, valid.subarray(0, 100));
-  closed.perform(closed.session.receiveEnd());
+  closed.receiveEnd();
   assert.equal(closed.failure?.error.code, 'ERR_HANDSHAKE_CLOSED');
 });
 
@@ -291,13 +287,13 @@ test('the time of closing is fixed by the bridge’s seed: 30 to 89 seconds', as
 
 test('a client refuses whoever is not the bridge of its line', async () => {
   const server = await startServer();
-  const hellos = (): SessionEnd => {
-    const end = new SessionEnd(clientOf(server));
-    end.perform(end.session.start());
+  const hellos = (): LinkEnd => {
+    const end = new LinkEnd('client', clientOf(server));
+    end.start();
     return end;
   };
   const client = hellos();
-  client.perform(client.session.receive(randomBytes(systemRng, 8192)));
+  client.receive(randomBytes(systemRng, 8192));
   assert.equal(client.failure?.type, 'failed');
   assert.equal(client.failure.error.code, 'ERR_HANDSHAKE_REJECTED');
 
@@ -308,16 +304,16 @@ test('a client refuses whoever is not the bridge of its line', async () => {
     const victim = hellos();
     const [reply] = probe(server, victim.sent[0]!).sent;
     reply![at]! ^= 1;
-    victim.perform(victim.session.receive(reply!));
+    victim.receive(reply!);
     if (victim.failure === undefined) {
-      victim.perform(victim.session.receive(randomBytes(systemRng, 8192)));
+      victim.receive(randomBytes(systemRng, 8192));
     }
     assert.match(victim.failure!.error.message, why);
   }
 
   const waiting = hellos();
   assert.equal(waiting.timerMs, 60_000);
-  waiting.perform(waiting.session.timerFired());
+  waiting.fireTimer();
   assert.equal(waiting.failure?.error.code, 'ERR_HANDSHAKE_TIMED_OUT');
 });
 
@@ -338,12 +334,12 @@ test('a wrong public key with the right MAC key would still fail the authenticat
     },
     () => generateElligatorKeyPair(systemRng),
     () => false,
-    environment,
+    sources,
   );
-  const client = new SessionEnd(clientOf(server));
-  client.perform(client.session.start());
+  const client = new LinkEnd('client', clientOf(server));
+  client.start();
   const { response } = impostor.receive(client.sent[0]!)!;
-  client.perform(client.session.receive(response));
+  client.receive(response);
   assert.match(client.failure!.error.message, /authenticate/);
 });
 
@@ -351,24 +347,24 @@ test('the end of a stream is relayed, and one inside a frame is an error', async
   const server = await startServer();
   const pair = connect(server);
   pair.write(pair.client, Buffer.from('bye')).writeEnd(pair.client);
-  assert.equal(pair.server.delivered.toString(), 'bye');
+  assert.equal(pair.server.deliveredBytes.toString(), 'bye');
   assert.ok(pair.server.deliveredEnd);
   pair.write(pair.server, Buffer.from('the other way goes on'));
-  assert.equal(pair.client.delivered.toString(), 'the other way goes on');
+  assert.equal(pair.client.deliveredBytes.toString(), 'the other way goes on');
 
   const cut = connect(server);
-  cut.client.perform(cut.client.session.write(Buffer.from('cut')));
-  cut.server.perform(cut.server.session.receive(cut.client.sent[1]!.subarray(0, 10)));
-  cut.server.perform(cut.server.session.receiveEnd());
+  cut.client.write(Buffer.from('cut'));
+  cut.server.receive(cut.client.sent[1]!.subarray(0, 10));
+  cut.server.receiveEnd();
   assert.equal(cut.server.failure?.error.code, 'ERR_STREAM_TRUNCATED');
 });
 
 test('a forged frame ends an established connection', async () => {
   const pair = connect(await startServer());
-  pair.client.perform(pair.client.session.write(Buffer.from('hello')));
+  pair.client.write(Buffer.from('hello'));
   const frames = pair.client.sent[1]!;
   frames[5]! ^= 1;
-  pair.server.perform(pair.server.session.receive(Buffer.concat([frames, Buffer.alloc(1500)])));
+  pair.server.receive(Buffer.concat([frames, Buffer.alloc(1500)]));
   assert.equal(pair.server.failure?.type, 'failed');
   assert.equal(pair.server.failure.error.code, 'ERR_FRAME_MALFORMED');
 });

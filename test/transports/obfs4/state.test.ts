@@ -25,8 +25,8 @@ interface Loaded {
 async function load(store: FailingState, options: KeyValues = []): Promise<Loaded> {
   const notices: string[] = [];
   const notify = (notice: string): void => void notices.push(notice);
-  const environment = { state: store, rng: systemRng, clock: systemClock, notify };
-  return { state: await loadServerState(options, environment), notices };
+  const context = { state: store, rng: systemRng, clock: systemClock, notify };
+  return { state: await loadServerState(options, context), notices };
 }
 
 function stateError(mentions: RegExp): (error: Error & { code?: string }) => boolean {

@@ -76,8 +76,8 @@ test(
     assert.equal(ticketsTaken(), 0);
 
     const { state, settled } = observedState(path);
-    const environment = { rng: systemRng, clock: systemClock, state };
-    const createSession = scramblesuit.client(clientArguments, environment);
+    const context = { rng: systemRng, clock: systemClock, state };
+    const createSession = scramblesuit.client(clientArguments, context);
     await useOnce(throughTransport(dial, createSession), endpoint);
     assert.equal(ticketsTaken(), 1);
     await settled();

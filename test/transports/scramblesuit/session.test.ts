@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { randomBytes, randomInteger } from '../../../src/crypto/rng.ts';
-import type {
-  ClientEnvironment,
-  Session,
-  TransportServer,
-} from '../../../src/transports/contract.ts';
+import type { ClientContext, Session, TransportServer } from '../../../src/transports/contract.ts';
 import { scramblesuit } from '../../../src/transports/scramblesuit/index.ts';
 import { feed, sentBytes } from '../../support/feed.ts';
 import { MemoryState } from '../../../src/transports/memory-state.ts';
@@ -15,10 +11,10 @@ import { seededRng } from '../../support/rng.ts';
 import {
   byteByByte,
   coalesced,
-  SessionPair,
+  Link,
   splitAt,
   type Chunking,
-} from '../../support/session-pair.ts';
+} from '../../../src/transports/compliance/link.ts';
 
 const bridge = { host: '192.0.2.3', port: 443 };
 const HOUR_MS = 3_600_000;
@@ -31,7 +27,7 @@ class World {
   serverNowMs: number = NOW_MS;
   clientNowMs: number = NOW_MS;
   readonly serverState: MemoryState = new MemoryState();
-  readonly client: ClientEnvironment;
+  readonly client: ClientContext;
   server!: TransportServer;
 
   constructor() {
@@ -72,7 +68,7 @@ class World {
   /** A connection, its handshake run as far as it goes, and whether it was by ticket. */
   async connect(
     options: { chunking?: Chunking; args?: Args } = {},
-  ): Promise<{ pair: SessionPair; byTicket: boolean }> {
+  ): Promise<{ pair: Link; byTicket: boolean }> {
     const session = await this.clientSession(options.args);
     const start = session.start.bind(session);
     let byTicket = false;
@@ -82,22 +78,22 @@ class World {
       byTicket = actions.some((action) => action.type === 'setTimer' && action.delayMs < 60_000);
       return actions;
     };
-    const pair = new SessionPair(session, this.server.createSession(), options.chunking);
-    return { pair: pair.start(), byTicket };
+    const pair = new Link(session, this.server.createSession(), options);
+    return { pair: pair.open(), byTicket };
   }
 }
 
-function exchange({ pair }: { pair: SessionPair }): void {
+function exchange({ pair }: { pair: Link }): void {
   assert.equal(pair.client.failure, undefined);
   assert.equal(pair.server.failure, undefined);
   pair.write(pair.client, Buffer.from('question'));
   pair.write(pair.server, Buffer.from('answer'));
-  assert.equal(pair.server.delivered.toString(), 'question');
-  assert.equal(pair.client.delivered.toString(), 'answer');
+  assert.equal(pair.server.deliveredBytes.toString(), 'question');
+  assert.equal(pair.client.deliveredBytes.toString(), 'answer');
 }
 
 /** Whether the server has rejected the client, and said nothing. */
-function isRejected({ pair }: { pair: SessionPair }): boolean {
+function isRejected({ pair }: { pair: Link }): boolean {
   const { failure, sent, established } = pair.server;
   return failure?.type === 'rejected' && sent.length === 0 && !established;
 }
@@ -253,7 +249,7 @@ describe('ScrambleSuit’s handshakes', () => {
       (): Session => scramblesuit.client(args, world.client)(),
     ]) {
       for (let count = 0; count < 2; count += 1) {
-        const pair = new SessionPair(createSession(), world.server.createSession()).start();
+        const pair = new Link(createSession(), world.server.createSession()).open();
         assert.ok(pair.client.established);
         exchange({ pair });
       }
@@ -373,7 +369,7 @@ describe('ScrambleSuit’s data phase', () => {
     pair.writeEnd(pair.client);
     assert.ok(pair.server.deliveredEnd);
     pair.write(pair.server, Buffer.from('still here'));
-    assert.equal(pair.client.delivered.toString(), 'still here');
+    assert.equal(pair.client.deliveredBytes.toString(), 'still here');
 
     const { pair: cut } = await (await World.create()).connect();
     const [frame] = cut.client.session.write(Buffer.from('cut'));
@@ -390,21 +386,17 @@ describe('ScrambleSuit’s data phase', () => {
     const payload = randomBytes(seededRng('iat'), 10_000);
     const sentBefore = pair.client.sent.length;
     const { session } = pair.client;
-    const actions = session.write(payload);
-    assert.deepEqual(
-      actions.map(({ type }) => type),
-      ['setTimer'],
-    );
+    pair.client.write(payload);
+    assert.equal(pair.client.sent.length, sentBefore, 'a pause comes first');
     assert.ok(session.queuedBytes > payload.length);
-    pair.client.perform(actions);
     assert.ok(pair.client.timerMs! >= 0 && pair.client.timerMs! <= 10);
     pair.settle();
     const writes = pair.client.sent.slice(sentBefore);
     assert.ok(writes.length >= 8 && writes.slice(0, -1).every(({ length }) => length === 1448));
-    assert.ok(pair.server.delivered.equals(payload));
+    assert.ok(pair.server.deliveredBytes.equals(payload));
     assert.equal(session.queuedBytes, 0);
     pair.write(pair.server, payload);
-    assert.ok(pair.client.delivered.equals(payload));
+    assert.ok(pair.client.deliveredBytes.equals(payload));
   });
 
   test('shapes a client’s bursts by the seed of its server', async () => {

@@ -76,9 +76,9 @@ test('utls is taken by every name that there is, and what it cannot have is said
     ['hellorandomizednoalpn', [/Node’s own/]],
   ] as const) {
     const notices: string[] = [];
-    const environment = { rng: seededRng('utls'), clock: systemClock };
+    const context = { rng: seededRng('utls'), clock: systemClock };
     webtunnel.client([url, ['utls', name]], {
-      ...environment,
+      ...context,
       notify: (notice) => void notices.push(notice),
     });
     assert.equal(notices.length, expected.length, name);

@@ -1,4 +1,4 @@
-/** The world that checks are run in: servers with state in memory, clients of them. */
+/** What checks are run on: a server with its state in memory, and clients of it. */
 import type { Clock } from '../../time.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
@@ -28,8 +28,7 @@ export class Bridge {
     const published = server.clientArguments.filter(
       ([key]) => !clientArguments.some(([own]) => own === key),
     );
-    const environment = { rng, clock };
-    const createSession = transport.client([...published, ...clientArguments], environment);
+    const createSession = transport.client([...published, ...clientArguments], { rng, clock });
     return new Bridge(server, () => createSession());
   }
 
@@ -43,7 +42,10 @@ export class Bridge {
 
   /** A new connection, on which nothing has happened yet. */
   connect(options: LinkOptions = {}): Link {
-    return new Link(this.clientSession(), this.serverSession(), options);
+    return new Link(this.clientSession(), this.serverSession(), {
+      overwriteLent: false, // for the one check that is about it
+      ...options,
+    });
   }
 }
 
