@@ -1,7 +1,13 @@
 /** The one examination: checks are chosen and made, a few at a time, and each clause gets its verdict. */
 import type { Clause } from './clauses.ts';
 import { ExaminationError } from './errors.ts';
-import { type ClauseReport, Findings, type NoVerdict, reportClauses } from './findings.ts';
+import {
+  type ClauseReport,
+  Findings,
+  type NoVerdict,
+  reportClauses,
+  Unjudged,
+} from './findings.ts';
 import { inParallel } from './parallel.ts';
 
 /** Where programs of one kind are examined: it starts or visits them, and cleans up after that. */
@@ -16,6 +22,7 @@ export interface Check<L extends Lab> {
   readonly clauses: string;
   /** What is being done, for the progress line. */
   readonly title: string;
+  /** @throws Unjudged when it cannot judge them; what it judged before stays */
   readonly run: (lab: L, findings: Findings) => Promise<void>;
 }
 
@@ -88,8 +95,10 @@ export async function examine<L extends Lab>(
       try {
         await check.run(lab, findings);
       } catch (error) {
-        if (!(error instanceof ExaminationError)) throw error;
-        findings.pass(check.clauses, 'not observable', error.message);
+        if (error instanceof Unjudged) findings.pass(check.clauses, error.verdict, error.message);
+        else if (error instanceof ExaminationError)
+          findings.pass(check.clauses, 'not observable', error.message);
+        else throw error;
       }
       await subject.settle?.();
       done += 1;

@@ -14,6 +14,17 @@ export interface Evidence {
 /** Why there is no judgement. */
 export type NoVerdict = 'not observable' | 'not applicable';
 
+/** Thrown by a check that cannot judge its clauses here, with the reason. */
+export class Unjudged extends Error {
+  override readonly name: string = 'Unjudged';
+  readonly verdict: NoVerdict;
+
+  constructor(reason: string, verdict: NoVerdict = 'not observable') {
+    super(reason);
+    this.verdict = verdict;
+  }
+}
+
 /** What one check says about one clause. */
 type Finding =
   | ({ readonly clause: string; readonly verdict: 'holds' | 'broken' } & Evidence)

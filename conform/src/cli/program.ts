@@ -44,16 +44,46 @@ export async function runConform(context: ConformContext): Promise<number> {
   }
 }
 
+/** Takes the exit code of a verb. */
+type SetExitCode = (code: number) => void;
+
 function buildProgram(
   context: ConformContext,
   examined: readonly string[],
-  setExitCode: (code: number) => void,
+  setExitCode: SetExitCode,
 ): Command {
   const program = new Command('postern-conform')
     .description('Find out which clauses of a specification a program keeps.')
     .version(ownVersion())
     .helpCommand(false);
+  addPt(program, context, examined, setExitCode);
+  addParent(program, context, examined, setExitCode);
+  addTc(program, context, setExitCode);
+  for (const verb of program.commands) {
+    verb
+      .option('--only <id>', 'judge this clause alone, like TC-3.4-02; may be repeated', collect)
+      .option('--level <level>', 'judge MUST, FACT, SHOULD or MAY alone; may be repeated', collect)
+      .option('--json', 'print JSON instead of a table')
+      .option('--junit <file>', 'write JUnit XML as well')
+      .addHelpText('after', EXIT_CODES_HELP);
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      // What is wrong is told by `runConform`, as everything else is.
+      outputError: () => {},
+    });
+  }
+  return program;
+}
 
+function addPt(
+  program: Command,
+  context: ConformContext,
+  examined: readonly string[],
+  setExitCode: SetExitCode,
+): void {
   program
     .command('pt')
     .description('Examine a pluggable transport: start it, many times, and play its parent.')
@@ -65,7 +95,14 @@ function buildProgram(
       collect,
     )
     .action(async (options: PtOptions) => setExitCode(await runPt(context, examined, options)));
+}
 
+function addParent(
+  program: Command,
+  context: ConformContext,
+  examined: readonly string[],
+  setExitCode: SetExitCode,
+): void {
   program
     .command('parent')
     .description('Examine a parent: play its transport, right and wrong.')
@@ -79,7 +116,9 @@ function buildProgram(
     .action(async (options: ParentOptions) => {
       setExitCode(await runParent(context, examined, options));
     });
+}
 
+function addTc(program: Command, context: ConformContext, setExitCode: SetExitCode): void {
   program
     .command('tc')
     .description('Examine a control server (TC): connect to it, and play its controllers.')
@@ -100,24 +139,6 @@ function buildProgram(
     .action(async (address: string, options: TcVerb) => {
       setExitCode(await runTc(context, address, options));
     });
-
-  for (const verb of program.commands) {
-    verb
-      .option('--only <id>', 'judge this clause alone, like TC-3.4-02; may be repeated', collect)
-      .option('--level <level>', 'judge MUST, FACT, SHOULD or MAY alone; may be repeated', collect)
-      .option('--json', 'print JSON instead of a table')
-      .option('--junit <file>', 'write JUnit XML as well')
-      .addHelpText('after', EXIT_CODES_HELP);
-  }
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({
-      writeOut: (text) => context.stdout.write(text),
-      writeErr: (text) => context.stderr.write(text),
-      // What is wrong is told above, as everything else is.
-      outputError: () => {},
-    });
-  }
-  return program;
 }
 
 /** One value each: what stands behind it is not its own. */

@@ -4,6 +4,7 @@
  */
 import { encodeSocksArguments, type Endpoint } from 'postern/pt';
 import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
+import { Unjudged } from '../findings.ts';
 import type { PtLab } from './lab.ts';
 import type { Time } from '../patience.ts';
 import type { Run } from './run.ts';
@@ -83,9 +84,7 @@ const failClosed: PtCheck = {
     const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
     await using run = await lab.settled('client', changes);
     if (!run.lines.includes('PROXY DONE')) {
-      const reason = 'it takes no SOCKS5 proxy';
-      findings.pass('PT-3.2.2-04 PT-4-03 PT-4-04', 'not applicable', reason);
-      return;
+      throw new Unjudged('it takes no SOCKS5 proxy', 'not applicable');
     }
     const none = Buffer.alloc(0);
     const sent = `${run.what}, and a connection`;
@@ -101,9 +100,9 @@ const failClosed: PtCheck = {
       refuse(),
     ]);
     if (refused === undefined && direct.count === 0) {
-      const reason = 'it connects nowhere without arguments, and there is no server to tell them';
-      findings.pass('PT-3.2.2-04 PT-4-03 PT-4-04', 'not observable', reason);
-      return;
+      throw new Unjudged(
+        'it connects nowhere without arguments, and there is no server to tell them',
+      );
     }
     const isClosed = asked !== undefined && !asked.outcome.isOpen && direct.count === 0;
     findings.judge('PT-3.2.2-04 PT-4-04', isClosed && refused !== undefined, {

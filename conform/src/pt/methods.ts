@@ -30,83 +30,91 @@ const twins = {
 
 const UNKNOWN = 'unknown_one';
 
+function everyTransport(role: Role): PtCheck {
+  const { requested, listeners, done } = twins[role];
+  return {
+    clauses: `${requested} ${listeners} ${done} PT-3.1-01 PT-2-05 PT-2-06 PT-3-06 PT-3-10`,
+    title: `a ${role} with every transport`,
+    needs: role,
+    async run(lab, findings) {
+      const names = lab.names(role);
+      await using run = await lab.settled(role, {}, { names });
+      judgeMethods(findings, run, role, names);
+      const listening = run.pid === undefined ? undefined : listeningAddresses(run.pid);
+      if (listening === undefined) {
+        findings.pass(listeners, 'not observable', NO_PROC);
+        return;
+      }
+      const reported = names.flatMap((name) => listeningAt(run, name) ?? []).map(formatEndpoint);
+      const judge = findings.on(run.what, `it listens on ${listening.join(', ') || 'nothing'}`);
+      const expected = `listeners on exactly what it reports: ${reported.join(', ') || 'nothing'}`;
+      judge(listeners, sameSet(listening, reported), expected);
+    },
+  };
+}
+
+function oneTransport(role: Role): PtCheck {
+  const { requested, keyword } = twins[role];
+  const one = requested.split(' ')[0]!;
+  return {
+    clauses: requested,
+    title: `a ${role} with one transport of several`,
+    needs: role,
+    async run(lab, findings) {
+      const name = lab.names(role).at(-1)!;
+      await using run = await lab.settled(role, {}, { names: [name] });
+      judgeMethods(findings, run, role, [name]);
+      const names = `${name},${name}`;
+      await using twice = await lab.settled(
+        role,
+        { [listVariables[role]]: names },
+        { names: [name] },
+      );
+      const isOnce = methodLines(twice, name) === 1;
+      byRun(findings, twice)(one, isOnce, `one ${keyword} line for ${name}`);
+    },
+  };
+}
+
+function unknownTransports(role: Role): PtCheck {
+  const { unknown, done, alone, keyword } = twins[role];
+  return {
+    clauses: `${unknown} ${done} PT-3.1-05 ${alone}`.trim(),
+    title: `a ${role} with names that it does not know`,
+    needs: role,
+    async run(lab, findings) {
+      const name = lab.mainName(role);
+      const startOf = (list: string): Promise<Run> =>
+        lab.settled(role, {
+          [listVariables[role]]: list,
+          ...(role === 'server' &&
+            list === UNKNOWN && { TOR_PT_SERVER_BINDADDR: `${UNKNOWN}-127.0.0.1:0` }),
+        });
+      await using mixed = await startOf(`${UNKNOWN},${name}`);
+      const isMixed = isReady(mixed) && methodLines(mixed, name) === 1;
+      const expected = `a complete start with ${name}`;
+      const silence = `${expected} and no word about ${UNKNOWN}`;
+      byRun(findings, mixed)(unknown, isMixed && !mentions(mixed, UNKNOWN), silence);
+
+      await using none = await startOf(UNKNOWN);
+      const onlyDone = messages(none).join('/') === `VERSION 1/${keyword}S DONE`;
+      const judge = byRun(findings, none);
+      judge(done.split(' ')[0]!, none.isDone, `${keyword}S DONE`);
+      if (alone !== '') judge(alone, onlyDone, `VERSION 1, then ${keyword}S DONE`);
+
+      await using both = await startOf(`x${'y'.repeat(3000)},${name}`);
+      const isBoth = isReady(both) && methodLines(both, name) === 1;
+      byRun(findings, both)('PT-3.1-05', isBoth, expected);
+    },
+  };
+}
+
 /** The transports that are asked for, one of them, and unknown ones, for each role. */
-export const methodChecks: readonly PtCheck[] = (['client', 'server'] as const).flatMap(
-  (role): readonly PtCheck[] => {
-    const { requested, unknown, listeners, done, alone, keyword } = twins[role];
-    const one = requested.split(' ')[0]!;
-    return [
-      {
-        clauses: `${requested} ${listeners} ${done} PT-3.1-01 PT-2-05 PT-2-06 PT-3-06 PT-3-10`,
-        title: `a ${role} with every transport`,
-        needs: role,
-        async run(lab, findings) {
-          const names = lab.names(role);
-          await using run = await lab.settled(role, {}, { names });
-          judgeMethods(findings, run, role, names);
-          const listening = run.pid === undefined ? undefined : listeningAddresses(run.pid);
-          if (listening === undefined) {
-            findings.pass(listeners, 'not observable', NO_PROC);
-            return;
-          }
-          const reported = names
-            .flatMap((name) => listeningAt(run, name) ?? [])
-            .map(formatEndpoint);
-          const judge = findings.on(run.what, `it listens on ${listening.join(', ') || 'nothing'}`);
-          const expected = `listeners on exactly what it reports: ${reported.join(', ') || 'nothing'}`;
-          judge(listeners, sameSet(listening, reported), expected);
-        },
-      },
-      {
-        clauses: requested,
-        title: `a ${role} with one transport of several`,
-        needs: role,
-        async run(lab, findings) {
-          const name = lab.names(role).at(-1)!;
-          await using run = await lab.settled(role, {}, { names: [name] });
-          judgeMethods(findings, run, role, [name]);
-          const names = `${name},${name}`;
-          await using twice = await lab.settled(
-            role,
-            { [listVariables[role]]: names },
-            { names: [name] },
-          );
-          const isOnce = methodLines(twice, name) === 1;
-          byRun(findings, twice)(one, isOnce, `one ${keyword} line for ${name}`);
-        },
-      },
-      {
-        clauses: `${unknown} ${done} PT-3.1-05 ${alone}`.trim(),
-        title: `a ${role} with names that it does not know`,
-        needs: role,
-        async run(lab, findings) {
-          const name = lab.mainName(role);
-          const startOf = (list: string): Promise<Run> =>
-            lab.settled(role, {
-              [listVariables[role]]: list,
-              ...(role === 'server' &&
-                list === UNKNOWN && { TOR_PT_SERVER_BINDADDR: `${UNKNOWN}-127.0.0.1:0` }),
-            });
-          await using mixed = await startOf(`${UNKNOWN},${name}`);
-          const isMixed = isReady(mixed) && methodLines(mixed, name) === 1;
-          const expected = `a complete start with ${name}`;
-          const silence = `${expected} and no word about ${UNKNOWN}`;
-          byRun(findings, mixed)(unknown, isMixed && !mentions(mixed, UNKNOWN), silence);
-
-          await using none = await startOf(UNKNOWN);
-          const onlyDone = messages(none).join('/') === `VERSION 1/${keyword}S DONE`;
-          const judge = byRun(findings, none);
-          judge(done.split(' ')[0]!, none.isDone, `${keyword}S DONE`);
-          if (alone !== '') judge(alone, onlyDone, `VERSION 1, then ${keyword}S DONE`);
-
-          await using both = await startOf(`x${'y'.repeat(3000)},${name}`);
-          const isBoth = isReady(both) && methodLines(both, name) === 1;
-          byRun(findings, both)('PT-3.1-05', isBoth, expected);
-        },
-      },
-    ];
-  },
-);
+export const methodChecks: readonly PtCheck[] = (['client', 'server'] as const).flatMap((role) => [
+  everyTransport(role),
+  oneTransport(role),
+  unknownTransports(role),
+]);
 
 function judgeMethods(findings: Findings, run: Run, role: Role, names: readonly string[]): void {
   const { requested, done, keyword } = twins[role];

@@ -1,5 +1,5 @@
 /** SETCONF and GETCONF (TC 3.2 to 3.5). */
-import type { Findings } from '../findings.ts';
+import { type Findings, Unjudged } from '../findings.ts';
 import { message, setConf, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
@@ -46,10 +46,7 @@ const setting: TcCheck = {
   title: 'SETCONF, right and wrong',
   async run(lab, findings) {
     const { number } = lab.facts;
-    if (number === undefined) {
-      findings.pass(this.clauses, 'not observable', NO_NUMBER);
-      return;
-    }
+    if (number === undefined) throw new Unjudged(NO_NUMBER);
     const { key, value } = number;
     const { set } = await borrowing(lab, findings, key);
     let now = value;
@@ -121,10 +118,7 @@ const lists: TcCheck = {
   title: 'options with several values',
   async run(lab, findings) {
     const { list } = lab.facts;
-    if (list === undefined) {
-      findings.pass(this.clauses, 'not observable', NO_LIST);
-      return;
-    }
+    if (list === undefined) throw new Unjudged(NO_LIST);
     const { key } = list;
     const { set } = await borrowing(lab, findings, key);
     const [one, two, three] = list.values.map((value) => `${key} ${value}`);
@@ -179,10 +173,7 @@ const texts: TcCheck = {
   title: 'values with spaces',
   async run(lab, findings) {
     const key = lab.facts.text;
-    if (key === undefined) {
-      findings.pass('TC-3.5-02', 'not observable', NO_TEXT);
-      return;
-    }
+    if (key === undefined) throw new Unjudged(NO_TEXT);
     const { set } = await borrowing(lab, findings, key);
     const line = `${key} two  words, and more`;
     await set('TC-3.5-02', `${line}\n`, 'done', key, [line]);

@@ -7,7 +7,7 @@ import { type Change, Code, codeOf, describeFrame, setConf, setEvents } from './
 import type { TcLab } from './lab.ts';
 import type { TcCheck } from './check.ts';
 import type { Session } from './session.ts';
-import { withTraffic } from './traffic.ts';
+import { Traffic } from './traffic.ts';
 
 /** Streams that are opened one after the other, for identifiers that must not come again. */
 const STREAMS = 8;
@@ -26,60 +26,67 @@ const eventClauses =
 const events: TcCheck = {
   clauses: eventClauses,
   title: 'connections, and the events that they cause',
-  run: (lab, findings) =>
-    withTraffic(lab, findings, eventClauses, async (traffic) => {
-      const session = await lab.open();
-      await lab.borrow(session, DIRTINESS);
-      await session.ask(setConf(`${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
-      await session.ask(setEvents(1, 2, 3, 4));
-      const lone = await Promise.all(
-        [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
-          const listener = await lab.open();
-          await listener.ask(setEvents(code));
-          return listener;
-        }),
-      );
-      const ticker = await Ticker.start(lab);
-      const { port } = traffic;
-      let opened = 0;
-      for (let round = 0; round < STREAMS; round += 1) {
-        const connection = await traffic.connect(
-          '127.0.0.1',
-          round % 2 === 0 ? 'socks5' : 'socks4',
-        );
-        if (typeof connection === 'string') break;
-        opened += 1;
-        if (round === 0) await transfer(connection, lab, session, findings);
-        await traffic.end(connection);
-      }
-      const isThrough = opened === STREAMS;
-      // Nobody listens there: the stream fails, if it comes as far.
-      traffic.trap.close();
-      await traffic.connect('127.0.0.1');
-      const streams = (): readonly (readonly Change[])[] => byId(session, Code.stream, `:${port}`);
-      const asked = isThrough ? STREAMS + 1 : opened + 2;
-      const isEnded = (changes: readonly Change[]): boolean =>
-        changes.some(({ status }) => status === 3 || status === 4);
-      await session.until(() => streams().filter(isEnded).length >= asked);
-      await ticker.ticks(1);
-      judgeStreams(streams(), asked, findings);
-      await session.ask(setEvents(Code.circuit, Code.orConnection));
-      await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
-      await session.ask(setEvents());
-      judgeCircuits(byId(session, Code.circuit), findings);
-      judgeLinks(session, findings);
-      const one = [Code.circuit, Code.stream, Code.orConnection];
-      for (const [index, listener] of lone.entries()) {
-        await listener.ask(setEvents());
-        const others = listener.events.filter((event) => codeOf(event) !== one[index]);
-        findings.judge('TC-3.7-01', others.length === 0, {
-          sent: `${describeFrame(setEvents(one[index]!))}, then connections through SOCKS`,
-          came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
-          expected: 'EVENTs of this kind only',
-        });
-      }
-    }),
+  async run(lab, findings) {
+    using traffic = await Traffic.open(lab);
+    const session = await lab.open();
+    await lab.borrow(session, DIRTINESS);
+    await session.ask(setConf(`${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
+    await session.ask(setEvents(1, 2, 3, 4));
+    const lone = await Promise.all(
+      [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
+        const listener = await lab.open();
+        await listener.ask(setEvents(code));
+        return listener;
+      }),
+    );
+    const ticker = await Ticker.start(lab);
+    const { port } = traffic;
+    const opened = await openStreams(traffic, lab, session, findings);
+    const isThrough = opened === STREAMS;
+    // Nobody listens there: the stream fails, if it comes as far.
+    traffic.trap.close();
+    await traffic.connect('127.0.0.1');
+    const streams = (): readonly (readonly Change[])[] => byId(session, Code.stream, `:${port}`);
+    const asked = isThrough ? STREAMS + 1 : opened + 2;
+    const isEnded = (changes: readonly Change[]): boolean =>
+      changes.some(({ status }) => status === 3 || status === 4);
+    await session.until(() => streams().filter(isEnded).length >= asked);
+    await ticker.ticks(1);
+    judgeStreams(streams(), asked, findings);
+    await session.ask(setEvents(Code.circuit, Code.orConnection));
+    await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
+    await session.ask(setEvents());
+    judgeCircuits(byId(session, Code.circuit), findings);
+    judgeLinks(session, findings);
+    const one = [Code.circuit, Code.stream, Code.orConnection];
+    for (const [index, listener] of lone.entries()) {
+      await listener.ask(setEvents());
+      const others = listener.events.filter((event) => codeOf(event) !== one[index]);
+      findings.judge('TC-3.7-01', others.length === 0, {
+        sent: `${describeFrame(setEvents(one[index]!))}, then connections through SOCKS`,
+        came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
+        expected: 'EVENTs of this kind only',
+      });
+    }
+  },
 };
+
+/** Opens streams one after the other. @returns how many there were */
+async function openStreams(
+  traffic: Traffic,
+  lab: TcLab,
+  session: Session,
+  findings: Findings,
+): Promise<number> {
+  for (let opened = 0; opened < STREAMS; opened += 1) {
+    const version = opened % 2 === 0 ? 'socks5' : 'socks4';
+    const connection = await traffic.connect('127.0.0.1', version);
+    if (typeof connection === 'string') return opened;
+    if (opened === 0) await transfer(connection, lab, session, findings);
+    await traffic.end(connection);
+  }
+  return STREAMS;
+}
 
 /** Sends a known amount, and adds up what is reported of it. */
 async function transfer(

@@ -1,5 +1,6 @@
 /** Options that mean something together: those of hidden services (TC 3.3 and 3.4). */
 import { join } from 'node:path';
+import { type Findings, Unjudged } from '../findings.ts';
 import { confLines, type Frame, getConf, setConf, Type } from './frames.ts';
 import { GROUP, GROUP_HEAD, type TcLab } from './lab.ts';
 import { done, error, isSame, type TcCheck, values } from './check.ts';
@@ -9,80 +10,74 @@ import { describeAnswer, type Session } from './session.ts';
 const PORT = 'HiddenServicePort';
 const dropped = ['HiddenServiceNodes', 'HiddenServiceExcludeNodes'];
 
-const clauses = 'TC-3.3-06 TC-3.4-05 TC-3.4-06';
-
 const hiddenServices: TcCheck = {
-  clauses,
+  clauses: 'TC-3.3-06 TC-3.4-05 TC-3.4-06',
   title: 'the options of hidden services',
   async run(lab, findings) {
     const { group } = lab.facts;
     const session = await lab.open();
     if (group === 'unknown') {
-      await judgeUnknown(session, (holds, came) =>
-        findings.judge('TC-3.4-06', holds, {
-          sent: `GETCONF “${PORT}”, GETCONF “${GROUP}”`,
-          came,
-          expected: 'a virtual key with which the options of hidden services can be read',
-        }),
-      );
-      const reason = 'it has no options whose meaning hangs on others';
-      findings.pass(clauses, 'not applicable', reason);
-      return;
+      await judgeUnknown(session, findings);
+      throw new Unjudged('it has no options whose meaning hangs on others', 'not applicable');
     }
     const members = [GROUP_HEAD, PORT];
     for (const key of dropped) {
       const answer = await session.ask(getConf(key));
       if (!error(0x0004).isMet(answer)) members.push(key);
     }
-    for (const key of members) {
-      await session.expect('TC-3.4-05', getConf(key), values());
-    }
-    if (group === 'used') {
-      const reason = 'it has hidden services, which the check would take down for a moment';
-      findings.pass('TC-3.3-06', 'not observable', reason);
-      const lines = (await lab.linesOf(session, GROUP)) ?? [];
-      findings.judge('TC-3.4-06', lines[0]!.startsWith(`${GROUP_HEAD} `), {
-        sent: `GETCONF “${GROUP}”`,
-        came: `${lines.length} lines, the first with ${lines[0]!.split(' ')[0]}`,
-        expected: `lines of hidden services, each of which begins with ${GROUP_HEAD}`,
-      });
-      return;
-    }
-    await lab.borrow(session, GROUP);
-    const serviceLines = (number: number): readonly string[] =>
-      linesOfService(lab, number).filter((line) => members.includes(line.split(' ')[0]!));
-    const two = [...serviceLines(1), ...serviceLines(2)];
-    const set = await session.ask(setLines(two));
-    if (!done.isMet(set)) {
-      const reason = `it takes no hidden service: ${describeAnswer(set)}`;
-      findings.pass('TC-3.3-06 TC-3.4-06', 'not observable', reason);
-      return;
-    }
-    const shows = async (ids: string, sent: string, lines: readonly string[]): Promise<void> => {
-      const answer = await session.ask(getConf(GROUP));
-      const found = answer.frames[0] && confLines(answer.frames[0]);
-      const expected = lines.filter((line) => isKept(line, found));
-      findings.judge(ids, answer.frames.length === 1 && isSame(found, expected), {
-        sent: `${sent}, then GETCONF “${GROUP}”`,
-        came: found?.join(', ') ?? describeAnswer(answer),
-        expected: expected.join(', ') || 'no line',
-      });
-    };
-    await shows('TC-3.4-06', 'SETCONF of two hidden services', two);
-    for (const key of members) {
-      const when = 'with two hidden services';
-      const request = getConf(key);
-      await session.expect('TC-3.4-05', request, values(), when);
-    }
-    const third = serviceLines(3).slice(0, 2);
-    await session.expect('TC-3.3-06', setLines(third), done);
-    await shows('TC-3.3-06 TC-3.4-06', 'SETCONF of two hidden services, then of another', third);
-    await session.expect('TC-3.3-06', setLines([PORT]), done);
-    await shows('TC-3.3-06', `SETCONF of a hidden service, then of ${PORT} alone`, []);
-    const virtual = setConf(`${GROUP} value\n`);
-    await session.expect('TC-3.4-06', virtual, error(0x0005));
+    for (const key of members) await session.expect('TC-3.4-05', getConf(key), values());
+    if (group !== 'used') return judgeSetting(lab, session, members, findings);
+    const reason = 'it has hidden services, which the check would take down for a moment';
+    findings.pass('TC-3.3-06', 'not observable', reason);
+    const lines = (await lab.linesOf(session, GROUP)) ?? [];
+    const [first] = lines[0]!.split(' ');
+    const judge = findings.on(
+      `GETCONF “${GROUP}”`,
+      `${lines.length} lines, the first with ${first}`,
+    );
+    judge(
+      'TC-3.4-06',
+      first === GROUP_HEAD,
+      `lines of hidden services, each of which begins with ${GROUP_HEAD}`,
+    );
   },
 };
+
+/** Sets hidden services, other ones, and none. */
+async function judgeSetting(
+  lab: TcLab,
+  session: Session,
+  members: readonly string[],
+  findings: Findings,
+): Promise<void> {
+  await lab.borrow(session, GROUP);
+  const serviceLines = (number: number): readonly string[] =>
+    linesOfService(lab, number).filter((line) => members.includes(line.split(' ')[0]!));
+  const two = [...serviceLines(1), ...serviceLines(2)];
+  const set = await session.ask(setLines(two));
+  if (!done.isMet(set)) throw new Unjudged(`it takes no hidden service: ${describeAnswer(set)}`);
+  const shows = async (ids: string, sent: string, lines: readonly string[]): Promise<void> => {
+    const answer = await session.ask(getConf(GROUP));
+    const found = answer.frames[0] && confLines(answer.frames[0]);
+    const expected = lines.filter((line) => isKept(line, found));
+    const judge = findings.on(
+      `${sent}, then GETCONF “${GROUP}”`,
+      found?.join(', ') ?? describeAnswer(answer),
+    );
+    const isShown = answer.frames.length === 1 && isSame(found, expected);
+    judge(ids, isShown, expected.join(', ') || 'no line');
+  };
+  await shows('TC-3.4-06', 'SETCONF of two hidden services', two);
+  for (const key of members) {
+    await session.expect('TC-3.4-05', getConf(key), values(), 'with two hidden services');
+  }
+  const third = serviceLines(3).slice(0, 2);
+  await session.expect('TC-3.3-06', setLines(third), done);
+  await shows('TC-3.3-06 TC-3.4-06', 'SETCONF of two hidden services, then of another', third);
+  await session.expect('TC-3.3-06', setLines([PORT]), done);
+  await shows('TC-3.3-06', `SETCONF of a hidden service, then of ${PORT} alone`, []);
+  await session.expect('TC-3.4-06', setConf(`${GROUP} value\n`), error(0x0005));
+}
 
 /** An engine that has dropped an option may take it, and forget it. */
 function isKept(line: string, found: readonly string[] = []): boolean {
@@ -90,14 +85,16 @@ function isKept(line: string, found: readonly string[] = []): boolean {
   return !dropped.includes(key) || found.some((other) => other.startsWith(`${key} `));
 }
 
-async function judgeUnknown(
-  session: Session,
-  judge: (holds: boolean, came: string) => void,
-): Promise<void> {
+/** A server that knows the options, but not the key that shows them in their order. */
+async function judgeUnknown(session: Session, findings: Findings): Promise<void> {
   const member = await session.ask(getConf(PORT));
   if (member.frames[0]?.type !== Type.confValue) return;
   const virtual = await session.ask(getConf(GROUP));
-  judge(false, `${describeAnswer(member)}; ${describeAnswer(virtual)}`);
+  const judge = findings.on(
+    `GETCONF “${PORT}”, GETCONF “${GROUP}”`,
+    `${describeAnswer(member)}; ${describeAnswer(virtual)}`,
+  );
+  judge('TC-3.4-06', false, 'a virtual key with which the options of hidden services can be read');
 }
 
 function setLines(lines: readonly string[]): Frame {

@@ -1,5 +1,5 @@
 /** MAPADDRESS, ADDRESSMAPPED and GETALLMAPPINGS (TC 3.11 to 3.13). */
-import type { Findings } from '../findings.ts';
+import { type Findings, Unjudged } from '../findings.ts';
 import {
   decodePair,
   describeFrame,
@@ -211,10 +211,9 @@ const configured: TcCheck = {
   async run(lab, findings) {
     const { list } = lab.facts;
     if (list?.key !== 'MapAddress') {
-      const reason =
-        'it has no MapAddress option, or mappings in it that would be lost for a moment';
-      findings.pass('TC-3.13-03', 'not observable', reason);
-      return;
+      throw new Unjudged(
+        'it has no MapAddress option, or mappings in it that would be lost for a moment',
+      );
     }
     const mappings = await openMappings(lab, findings);
     await lab.borrow(mappings.session, list.key);

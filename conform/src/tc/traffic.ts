@@ -1,6 +1,6 @@
 /** Connections through the server's SOCKS port, to places of the kit's own. */
 import type { Endpoint } from 'postern/pt';
-import type { Findings } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import { describeOutcome, socksConnect } from '../socks.ts';
 import { dialWire, Trap, type Wire } from '../wire.ts';
 import type { TcLab } from './lab.ts';
@@ -19,7 +19,13 @@ export class Traffic {
     this.trap = trap;
   }
 
-  static async open(lab: TcLab, socks: Endpoint): Promise<Traffic> {
+  /** @throws Unjudged without a SOCKS port, or where nobody answers at it */
+  static async open(lab: TcLab): Promise<Traffic> {
+    const { socks } = lab.options;
+    if (socks === undefined) throw new Unjudged(NO_SOCKS);
+    const wire = await dialWire(socks, lab.time);
+    if (typeof wire === 'string') throw new Unjudged('nobody answers at the SOCKS port');
+    wire.close();
     return new Traffic(lab, socks, await Trap.open());
   }
 
@@ -59,33 +65,7 @@ export class Traffic {
     far.close();
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.trap.close();
-  }
-}
-
-/** Runs with traffic; without a SOCKS port, or where nothing gets through, it says so. */
-export async function withTraffic(
-  lab: TcLab,
-  findings: Findings,
-  clauses: string,
-  run: (traffic: Traffic) => Promise<void>,
-): Promise<void> {
-  const { socks } = lab.options;
-  if (socks === undefined) {
-    findings.pass(clauses, 'not observable', NO_SOCKS);
-    return;
-  }
-  const wire = await dialWire(socks, lab.time);
-  if (typeof wire === 'string') {
-    findings.pass(clauses, 'not observable', 'nobody answers at the SOCKS port');
-    return;
-  }
-  wire.close();
-  const traffic = await Traffic.open(lab, socks);
-  try {
-    await run(traffic);
-  } finally {
-    traffic.close();
   }
 }
