@@ -35,7 +35,7 @@ export const ExitCode = {
 /** The end of every help text. */
 export const EXIT_CODES_HELP = `
 Exit codes:
-  0  it did what was asked, or was asked to stop
+  0  it did what was asked, or was told to stop
   1  it failed; stderr says why and what to do
   2  the command line is wrong`;
 

@@ -55,12 +55,12 @@ export const execOptions: readonly ExecOption[] = [
     key: 'logFile',
     names: ['log-file'],
     value: 'name',
-    description: 'managed: write a log of that name into the state directory',
+    description: 'managed: write a log with this name into the state directory',
   },
   {
     key: 'enableLogging',
     names: ['enableLogging'],
-    description: 'managed: the same with the name postern.log',
+    description: 'managed: the same as --log-file postern.log',
   },
   {
     key: 'unsafeLogging',
@@ -76,7 +76,7 @@ export const execOptions: readonly ExecOption[] = [
   {
     key: 'distBias',
     names: ['obfs4-distBias'],
-    description: 'managed: understood for the sake of obfs4proxy’s command lines; changes nothing',
+    description: 'managed: taken because obfs4proxy takes it; changes nothing',
   },
 ];
 

@@ -1,22 +1,14 @@
 /** Which verb, with which options. Verbs are loaded when they are asked for: start-up time counts. */
 import type { Command } from 'commander';
-import type { BridgeOptions } from './bridge.ts';
-import type { ClientOptions } from './client.ts';
-import { addCheck } from './check/command.ts';
 import { nearestName } from '../config/near-miss.ts';
 import { toAscii } from '../pt/c-string.ts';
 import { builtinTransports } from '../transports/registry.ts';
 import { version } from '../version.ts';
-import type { ControlPlaceOptions } from './control-place.ts';
 import { type CommandContext, EXIT_CODES_HELP, ExitCode, hasParent, say } from './context.ts';
-import { addControlOptions, addCtl } from './ctl/command.ts';
-import type { DemoOptions } from './demo/run.ts';
-import type { DashboardVerbOptions } from './dashboard/run.ts';
-import type { DoctorOptions } from './doctor/run.ts';
 import { type ExecLine, execOptions, parseExecLine } from './exec-line.ts';
 import { reportError, UsageError } from './report-error.ts';
-import type { RunOptions } from './run.ts';
 import { describeProcess } from './status.ts';
+import { addVerbs, collect, type SetExitCode } from './verbs.ts';
 
 /** Runs `postern` with the context's arguments; never throws. */
 export async function runCommand(context: CommandContext): Promise<number> {
@@ -87,7 +79,7 @@ function printVersion(context: CommandContext): number {
 function buildProgram(
   program: Command,
   context: CommandContext,
-  setExitCode: (code: number) => void,
+  setExitCode: SetExitCode,
 ): Command {
   program
     .name('postern')
@@ -115,139 +107,7 @@ function buildProgram(
     else program.option(flags, option.description);
   }
 
-  program
-    .command('bridge')
-    .description('Run a bridge: take disguised connections and forward them, undisguised.')
-    .requiredOption('--listen <address:port>', 'where clients connect to, like 0.0.0.0:443')
-    .requiredOption('--forward <host:port>', 'where their connections go, like 127.0.0.1:22')
-    .option('--transport <name>', 'the transport', 'obfs4')
-    .option(
-      '--option <key=value>',
-      'an option of the transport, like iat-mode=1; may be repeated',
-      collect,
-    )
-    .option('--url <url>', 'webtunnel: the web server and the secret path, https://host/path')
-    .option('--tls-cert <file>', 'webtunnel alone: the chain of certificates, or self-signed')
-    .option('--tls-key <file>', 'webtunnel alone: the key of the certificate')
-    .option('--site <directory>', 'webtunnel alone: what all others find there')
-    .option('--public <address>', 'for the bridge line; again for the other family', collect)
-    .option('--state <directory>', 'where the identity is kept (default: by transport and port)')
-    .option('--metrics <address:port>', METRICS_HELP)
-    .addHelpText(
-      'after',
-      '\nThe bridge line, which is what clients need, is printed on stdout.' + EXIT_CODES_HELP,
-    )
-    .action(async (options: BridgeOptions) => {
-      setExitCode(await (await import('./bridge.ts')).run(context, options));
-    });
-
-  program
-    .command('client')
-    .description('Connect through a bridge: local connections go, disguised, to where it forwards.')
-    .argument('<bridge-line>', "what the bridge printed, in quotes: 'obfs4 192.0.2.3:443 cert=…'")
-    .option('--socks <address:port>', 'listen for SOCKS5 and SOCKS4 clients')
-    .option('--forward-from <address:port>', 'listen for plain TCP connections')
-    .option('--pt <command>', "run another program's transport instead of ours, like obfs4proxy")
-    .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
-    .option('--state <directory>', 'where tickets are kept (default: by transport and port)')
-    .option('--metrics <address:port>', METRICS_HELP)
-    .addHelpText(
-      'after',
-      '\nWhere a connection ends is decided by the bridge alone (its --forward). With --socks, any\n' +
-        'target that an application asks for is accepted, and the connection goes to the same place.\n' +
-        EXIT_CODES_HELP,
-    )
-    .action(async (bridgeLine: string, options: ClientOptions) => {
-      setExitCode(await (await import('./client.ts')).run(context, { ...options, bridgeLine }));
-    });
-
-  program
-    .command('demo')
-    .description('Show it all on this machine: a bridge, a client, a verified transfer, figures.')
-    .option('--once', 'exit after the transfer, with 1 if it failed')
-    .option('--mb <n>', 'how many megabytes to carry each way', '64')
-    .option('--transport <name>', 'the transport', 'obfs4')
-    .addHelpText('after', EXIT_CODES_HELP)
-    .action(async (options: DemoOptions) => {
-      setExitCode(await (await import('./demo/run.ts')).run(context, options));
-    });
-
-  program
-    .command('run')
-    .description('Run the daemon that a torrc describes: a client, a bridge, or a real Tor.')
-    .requiredOption('-f, --file <torrc>', 'the configuration; `postern explain` lists the options')
-    .option('--verify', 'check the configuration and do nothing else')
-    .addHelpText(
-      'after',
-      '\nSIGHUP loads the torrc again, SIGUSR1 logs what is open, SIGUSR2 logs everything from now\n' +
-        'on, SIGINT ends it (a bridge after ShutdownWaitLength), SIGTERM ends it at once.\n' +
-        EXIT_CODES_HELP,
-    )
-    .action(async (options: RunOptions) => {
-      setExitCode(await (await import('./run.ts')).run(context, options));
-    });
-
-  addCheck(program, context, setExitCode);
-
-  program
-    .command('doctor')
-    .description('Look for what is wrong with this machine or a torrc, and say what mends it.')
-    .option('-f, --file <torrc>', 'look at this configuration, too, and check its bridges')
-    .option('--json', 'print JSON instead of lines')
-    .addHelpText('after', EXIT_CODES_HELP)
-    .action(async (options: DoctorOptions) => {
-      setExitCode(await (await import('./doctor/run.ts')).run(context, options));
-    });
-
-  addCtl(program, context, setExitCode);
-
-  addControlOptions(program.command('top'))
-    .description('Watch a running daemon on the terminal, over its control port.')
-    .addHelpText(
-      'after',
-      '\nKeys: 1-6 or tab the page, / a filter, p pause, s a signal (after a question), q quit.\n' +
-        'Where its output is no terminal it prints a line each second.\n' +
-        EXIT_CODES_HELP,
-    )
-    .action(async (options: ControlPlaceOptions) => {
-      setExitCode(await (await import('./top/run.ts')).run(context, options));
-    });
-
-  addControlOptions(program.command('dashboard'))
-    .description('Watch a running daemon in a browser of this machine, over its control port.')
-    .option('--listen <address:port>', 'where the page is served, on loopback', '127.0.0.1:0')
-    .addHelpText('after', '\nThe address of the page is printed on stdout.\n' + EXIT_CODES_HELP)
-    .action(async (options: DashboardVerbOptions) => {
-      setExitCode(await (await import('./dashboard/run.ts')).run(context, options));
-    });
-
-  program
-    .command('hash-password')
-    .description('Hash a passphrase, read from stdin, for HashedControlPassword in a torrc.')
-    .addHelpText('after', EXIT_CODES_HELP)
-    .action(async () => {
-      setExitCode(await (await import('./hash-password.ts')).run(context));
-    });
-
-  program
-    .command('conform', { hidden: true })
-    .argument('[words...]')
-    .allowUnknownOption()
-    .helpOption(false)
-    .action(() => {
-      throw new UsageError(
-        '`conform` is a package of its own now: run `npx postern-conform` with the same words',
-      );
-    });
-
-  program
-    .command('explain')
-    .description('Tell what an error code, an option of a torrc or a limit means; list them all.')
-    .argument('[name...]', 'like ERR_HANDSHAKE_TIMED_OUT or BandwidthRate')
-    .action(async (names: string[]) => {
-      setExitCode(await (await import('./explain.ts')).run(context, names));
-    });
-
+  addVerbs(program, context, setExitCode);
   program
     .command('help')
     .description('Show this help, or that of a verb.')
@@ -299,10 +159,6 @@ function withSubcommands(command: Command): readonly Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
-function collect(value: string, values: readonly string[] = []): readonly string[] {
-  return [...values, value];
-}
-
 /** Before the verb is run: from then on its transports are like any other. */
 async function addPlugins(specifiers: readonly string[] = []): Promise<void> {
   for (const specifier of specifiers) {
@@ -320,8 +176,6 @@ function transportsHelp(): string {
 
 const MANAGED_METRICS_HELP =
   '\nmanaged: --metrics <address:port> serves figures for Prometheus on this machine, as in bridge.';
-
-const METRICS_HELP = 'figures for Prometheus, on this machine alone, like 127.0.0.1:9035';
 
 /** The longest name that there is: scramblesuit. */
 const NAME_WIDTH = 12;

@@ -14,7 +14,7 @@ export function addCheck(
     .description('Find out whether bridge lines work, and if not, what is in the way.')
     .argument('[line...]', 'bridge lines, each in quotes; - reads them from stdin')
     .option('-f, --file <file>', 'read bridge lines from a file, one a line')
-    .option('--tor', 'meet the Tor behind each bridge, and compare it with the fingerprint')
+    .option('--tor', 'connect to the Tor behind each bridge, and compare its fingerprint')
     .option('--traffic <bytes>', 'with --tor: send so many bytes of padding, like 100000')
     .option('--pt <command>', "use another program's transports instead of ours, like obfs4proxy")
     .option('--upstream <uri>', 'leave through a proxy: socks5://, socks4a:// or http://')
@@ -24,11 +24,11 @@ export function addCheck(
     .option('--json', 'print JSON instead of a table')
     .addHelpText(
       'after',
-      '\nA bridge is well when its transport’s handshake is done; what stands behind it is judged\n' +
-        'with --tor alone.\n\n' +
+      '\nA bridge works when the handshake of its transport succeeds. Only --tor looks at what is\n' +
+        'behind it.\n\n' +
         'Exit codes:\n' +
-        '  0  all are well, or it was asked to stop\n' +
-        '  1  some are not\n' +
+        '  0  all work, or it was told to stop\n' +
+        '  1  some do not\n' +
         '  2  a line or an option cannot be read',
     )
     .action(async (lines: string[], options: CheckVerbOptions) => {
