@@ -6,7 +6,7 @@ import { listen, type Listening } from '../index.ts';
 import { watchDescriptors } from '../net/descriptors.ts';
 import type { Listener } from '../net/listener.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
-import { formatEndpoint, isUnspecified } from '../pt/address.ts';
+import { type Endpoint, formatEndpoint, isUnspecified } from '../pt/address.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import { relay } from '../net/relay.ts';
 import { type DirectoryLock, lockDirectory } from '../state/directory-lock.ts';
@@ -57,18 +57,6 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   const stateDir =
     options.state ?? defaultStateDirectory(context, 'bridge', options.transport, endpoint.port);
 
-  const dial = createDirectDialer();
-  const failures = createFailureLog(context);
-  const forward = async (stream: Duplex): Promise<void> => {
-    try {
-      const forwarded = await dial(target, { signal: context.stop.now });
-      await relay(stream, forwarded);
-    } catch (error) {
-      failures.add(`cannot forward to ${options.forward}`, error);
-      stream.destroy();
-    }
-  };
-
   let bridge: Listening;
   let lock: DirectoryLock | undefined;
   let metrics: Listener | undefined;
@@ -85,7 +73,7 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
         publicAddresses,
         onNotice: (notice) => say(context, `Note: ${notice}`),
       },
-      forward,
+      createForwarder(context, options.forward, target),
     );
   } catch (error) {
     metrics?.abort();
@@ -93,23 +81,12 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
     return reportError(context, error, `no bridge on ${options.listen}`);
   }
 
-  context.stdout.write(bridge.bridgeLines.map((line) => `${line}\n`).join(''));
-  const { warning } = builtinTransports.get(options.transport);
-  if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
-  if (slowSecretboxNotice !== undefined) say(context, `Note: ${slowSecretboxNotice}`);
-  const { host } = bridge.address;
-  const isInLine = bridge.bridgeLines.some((line) => line.includes(formatEndpoint(bridge.address)));
-  if (isInLine && isUnspecified(host) && publicAddresses.length === 0) {
-    const which =
-      host === '::' ? '0.0.0.0 and [::] in the bridge lines' : `${host} in the bridge line`;
-    say(context, `Replace ${which} by this machine's public address, or give it: --public ADDRESS`);
-  }
+  announce(context, options, bridge);
   say(
     context,
     `The bridge runs and forwards to ${options.forward}; its identity is in ${stateDir}`,
   );
   say(context, 'Clients use the line above: postern client BRIDGE-LINE --socks 127.0.0.1:1080');
-
   watchDescriptors((text) => say(context, `Warning: ${text}.`), context.stop.now);
   await untilAborted(context.stop.drain);
   say(
@@ -125,4 +102,41 @@ export async function run(context: CommandContext, options: BridgeOptions): Prom
   metrics?.abort();
   await lock.release();
   return ExitCode.ok;
+}
+
+/** Takes the connections of clients to the one target. */
+function createForwarder(
+  context: CommandContext,
+  name: string,
+  target: Endpoint,
+): (stream: Duplex) => Promise<void> {
+  const dial = createDirectDialer();
+  const failures = createFailureLog(context);
+  return async (stream) => {
+    try {
+      const forwarded = await dial(target, { signal: context.stop.now });
+      await relay(stream, forwarded);
+    } catch (error) {
+      failures.add(`cannot forward to ${name}`, error);
+      stream.destroy();
+    }
+  };
+}
+
+/** Prints the bridge lines, and says what their reader should know. */
+function announce(
+  context: CommandContext,
+  options: BridgeOptions,
+  { bridgeLines, address }: Listening,
+): void {
+  context.stdout.write(bridgeLines.map((line) => `${line}\n`).join(''));
+  const { warning } = builtinTransports.get(options.transport);
+  if (warning !== undefined) say(context, `Warning: ${options.transport}: ${warning}`);
+  if (slowSecretboxNotice !== undefined) say(context, `Note: ${slowSecretboxNotice}`);
+  const { host } = address;
+  const isInLine = bridgeLines.some((line) => line.includes(formatEndpoint(address)));
+  if (!isInLine || !isUnspecified(host) || options.public !== undefined) return;
+  const which =
+    host === '::' ? '0.0.0.0 and [::] in the bridge lines' : `${host} in the bridge line`;
+  say(context, `Replace ${which} by this machine's public address, or give it: --public ADDRESS`);
 }

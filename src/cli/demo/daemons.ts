@@ -41,59 +41,37 @@ export interface DemoDaemonsOptions {
 export async function startDemoDaemons(
   context: CommandContext,
   display: Display,
-  { directory, transport, service }: DemoDaemonsOptions,
+  options: DemoDaemonsOptions,
 ): Promise<DemoDaemons> {
   display.line('');
   display.line('Two daemons, as `postern run -f torrc` starts them, and the control port of one:');
-  const { bindAddress, options } = await demoServer(transport);
-  const bridge = await startDaemon(context, join(directory, 'bridge'), [
-    'SocksPort 0',
-    `ServerTransportPlugin ${transport} builtin`,
-    `ServerTransportListenAddr ${transport} ${formatEndpoint(bindAddress)}`,
-    ...(options.length === 0
-      ? []
-      : [`ServerTransportOptions ${transport} ${options.map((pair) => pair.join('=')).join(' ')}`]),
-    // The page is on this machine; a bridge leads to no private address unless it is told to.
-    'ExitPolicyRejectPrivate 0',
-    'ShutdownWaitLength 0',
-  ]);
-  let client: Daemon;
-  try {
-    client = await startDaemon(context, join(directory, 'client'), [
-      'SocksPort auto',
-      'ControlPort auto',
-      `ClientTransportPlugin ${transport} builtin`,
-    ]);
-  } catch (error) {
-    await bridge.close();
-    throw error;
-  }
+  const bridge = await startDaemon(
+    context,
+    join(options.directory, 'bridge'),
+    await bridgeTorrc(options.transport),
+  );
+  let client: Daemon | undefined;
   const close = async (): Promise<void> => {
-    await client.close();
+    await client?.close();
     await bridge.close();
   };
   try {
-    const socks = client.endpoints.socks[0]!;
-    const control = await connectControl(client.endpoints.control[0]!);
-    await control.setEvents(['circuit', 'stream', 'orConnection']);
-    const line = formatBridgeLine(bridge.bridgeLines[0]!);
-    display.line('  TC: SETCONF UseBridges 1, Bridge …');
-    await control.setConf([
-      { key: 'UseBridges', value: '1' },
-      { key: 'Bridge', value: line },
+    client = await startDaemon(context, join(options.directory, 'client'), [
+      'SocksPort auto',
+      'ControlPort auto',
+      `ClientTransportPlugin ${options.transport} builtin`,
     ]);
-    const shown = showEvents(control, display);
-    const url = `http://localhost:${service.port}/`;
-    const page = await fetchPage(display, socks, url);
-    await shown;
-    await control.close();
+    const socks = client.endpoints.socks[0]!;
+    const control = client.endpoints.control[0]!;
+    const url = `http://localhost:${options.service.port}/`;
+    const page = await fetchThrough(display, bridge, { socks, control, url });
     display.line(`  ${page.trim()}`);
     return {
       isPageFetched: page.startsWith('This answer came through'),
       tryNext: [
         'the two daemons, and what the client’s control port tells:',
         '',
-        `  ${ownName(context)} ctl --control ${formatEndpoint(client.endpoints.control[0]!)} events circuit stream`,
+        `  ${ownName(context)} ctl --control ${formatEndpoint(control)} events circuit stream`,
         `  curl --socks5-hostname ${formatEndpoint(socks)} ${url}`,
       ],
       [Symbol.asyncDispose]: close,
@@ -102,6 +80,40 @@ export async function startDemoDaemons(
     await close();
     throw error;
   }
+}
+
+async function bridgeTorrc(transport: string): Promise<readonly string[]> {
+  const { bindAddress, options } = await demoServer(transport);
+  const pairs = options.map((pair) => pair.join('=')).join(' ');
+  return [
+    'SocksPort 0',
+    `ServerTransportPlugin ${transport} builtin`,
+    `ServerTransportListenAddr ${transport} ${formatEndpoint(bindAddress)}`,
+    ...(pairs === '' ? [] : [`ServerTransportOptions ${transport} ${pairs}`]),
+    // The page is on this machine; a bridge leads to no private address unless it is told to.
+    'ExitPolicyRejectPrivate 0',
+    'ShutdownWaitLength 0',
+  ];
+}
+
+/** Gives the client its bridge over TC, and fetches the page through both. */
+async function fetchThrough(
+  display: Display,
+  bridge: Daemon,
+  client: { readonly socks: Endpoint; readonly control: Endpoint; readonly url: string },
+): Promise<string> {
+  const control = await connectControl(client.control);
+  await control.setEvents(['circuit', 'stream', 'orConnection']);
+  display.line('  TC: SETCONF UseBridges 1, Bridge …');
+  await control.setConf([
+    { key: 'UseBridges', value: '1' },
+    { key: 'Bridge', value: formatBridgeLine(bridge.bridgeLines[0]!) },
+  ]);
+  const shown = showEvents(control, display);
+  const page = await fetchPage(display, client.socks, client.url);
+  await shown;
+  await control.close();
+  return page;
 }
 
 async function startDaemon(
