@@ -15,7 +15,6 @@ import {
   checkFragmentation,
   checkHalfClose,
   checkLeftover,
-  checkMemory,
   checkOwnership,
   checkProbing,
   checkReplay,
@@ -23,6 +22,7 @@ import {
   NotApplicable,
   type CheckContext,
 } from './checks.ts';
+import { checkMemory } from './memory-check.ts';
 import { Bridge } from './bridge.ts';
 import { Violation } from './link.ts';
 
