@@ -46,9 +46,9 @@ export interface BridgeDialerOptions {
    * for two processes at the same time. Without it they are kept until this process ends.
    */
   readonly stateDir?: string;
-  /** Hears of arguments without effect, and what it can mean that a bridge is silent; else it is a Node warning. */
+  /** Hears of arguments without effect, and what a silent bridge may mean; without it they are Node warnings. */
   readonly onNotice?: (notice: string) => void;
-  /** How long one connection may take in all; without it, each step of it has a limit of its own. */
+  /** How long one connection may take in all; without it only its single steps have limits. */
   readonly timeoutMs?: number;
 }
 
@@ -111,7 +111,7 @@ function warnOfNotice(notice: string): void {
   process.emitWarning(notice, 'PosternNotice');
 }
 
-/** A dialer that gives up after so long. */
+/** A dialer that gives up after this time. */
 function withTimeout(dial: Dialer, timeoutMs: number): Dialer {
   return async (target, { signal } = {}) => {
     const overdue = new AbortController();
@@ -157,7 +157,7 @@ export interface ListenOptions {
 export interface Listening {
   /** What clients need. A wildcard address in it must be replaced by the public one. */
   readonly bridgeLine: string;
-  /** That, and one more for each further public address, or for the other family. */
+  /** `bridgeLine`, and one more for each further public address, or for the other family. */
   readonly bridgeLines: readonly string[];
   /** Where it really listens. */
   readonly address: Endpoint;

@@ -1,6 +1,6 @@
 /**
- * Lines that a peer can cause, kept from filling the log: the first of a kind is written at once, and what
- * comes behind it is a count a minute, with the last of the lines that it stands for.
+ * Keeps lines that a peer can cause from filling the log: the first of a kind is written at once; those that
+ * follow become a count once a minute, with the last of the lines that it stands for.
  */
 export class LogLimiter {
   readonly #kinds = new Map<string, Repeats>();
@@ -8,8 +8,8 @@ export class LogLimiter {
   /**
    * Writes a line, or counts it.
    *
-   * @param kind which lines are one; of too many kinds at a time the rest is one
-   * @param write is given the line as it is to stand there
+   * @param kind lines of one kind are counted together; past the cap on kinds all others are one kind
+   * @param write is given the line as it is to be written
    */
   take(kind: string, text: string, write: (text: string) => void): void {
     const known = this.#kinds.has(kind) || this.#kinds.size < MAX_KINDS;
@@ -25,7 +25,7 @@ export class LogLimiter {
     this.#kinds.set(key, { timer: this.#wait(key), count: 0, text, write });
   }
 
-  /** Writes the counts that are due later, for nothing comes after this. */
+  /** Writes the counts that would be due later: nothing is written after this. */
   flush(): void {
     for (const [key, repeats] of this.#kinds) {
       clearTimeout(repeats.timer);
@@ -48,7 +48,7 @@ export class LogLimiter {
   }
 }
 
-/** What has come behind the first line of a kind since it was last told. */
+/** The lines of a kind since the last one that was written. */
 interface Repeats {
   timer: NodeJS.Timeout;
   count: number;

@@ -1,27 +1,27 @@
 /**
- * What this process has done and holds, as numbers: counted where it happens, and read by whoever shows
- * figures (`src/metrics/`). No address, no name of a peer and no identity is ever among them.
+ * What this process has done and holds, as numbers: counted where it happens, read by what shows figures
+ * (`src/metrics/`). No address, no name of a peer and no identity is ever among them.
  */
 import { PosternError } from './errors.ts';
 
 /** Which end of a transport's connection this process is. */
 type TransportSide = 'client' | 'server';
 
-/** What a handshake came to that did not succeed. */
+/** How a handshake failed. */
 type HandshakeOutcome = 'rejected' | 'replayed' | 'timed_out' | 'closed' | 'failed';
 
-/** Handshakes of transports that are over, by `side transport outcome`. */
+/** Handshakes that have ended, by `side transport outcome`. */
 export const handshakes: Map<string, number> = new Map();
 
-/** Connections behind their handshake that stand, by `side transport`. */
+/** Open connections whose handshake succeeded, by `side transport`. */
 export const connections: Map<string, number> = new Map();
 
 /** Streams that failed, by error code. */
 export const streamFailures: Map<string, number> = new Map();
 
-/** Numbers that stand for themselves. */
+/** The other counters. */
 export const totals: { readBytes: number; writtenBytes: number; controlConnections: number } = {
-  /** Of disguised connections, as it is on the wire; without those of `wires`. */
+  /** Bytes of disguised connections on the wire; without those of `wires`, which count their own. */
   readBytes: 0,
   writtenBytes: 0,
   /** Controllers that are connected. */
@@ -36,10 +36,10 @@ interface CountingWire {
   once(event: 'close', listener: () => void): unknown;
 }
 
-/** Those that stand, of transports that leave the bytes behind their handshake as they are. */
+/** The open ones of transports that leave all bytes after the handshake as they are. */
 const wires = new Set<CountingWire>();
 
-/** A connection's bytes pass nobody who would count them: they are its own to tell. */
+/** From now on nobody sees this connection's bytes who could count them: the socket itself is asked. */
 export function countWire(wire: CountingWire): void {
   const addUp = (): void => {
     wires.delete(wire);
@@ -65,7 +65,7 @@ export function traffic(): { readonly readBytes: number; readonly writtenBytes: 
 /**
  * A handshake succeeded, and its connection counts.
  *
- * @returns is to be called when the connection has ended: one function for all connections of a transport
+ * @returns a function to call when the connection has ended: the same one for all connections of a transport
  */
 export function beginConnection(side: TransportSide, transport: string): () => void {
   const key = `${side} ${transport}`;
@@ -82,7 +82,7 @@ export function beginConnection(side: TransportSide, transport: string): () => v
 /** A closure for each connection would be half a kilobyte. */
 const ends = new Map<string, () => void>();
 
-/** A handshake came to nothing. */
+/** A handshake failed. */
 export function countFailedHandshake(side: TransportSide, transport: string, error: unknown): void {
   add(handshakes, `${side} ${transport} ${outcomeOf(error)}`, 1);
 }

@@ -1,4 +1,4 @@
-/** Where time comes from, handed to every state machine so that tests can turn the hands. */
+/** Where time comes from: handed to every state machine, so that tests can set the clock. */
 export interface Clock {
   /** Wall-clock time, in milliseconds since the Unix epoch; may jump in either direction. */
   epochMs(): number;
@@ -12,13 +12,13 @@ export function dateOf(epochMs: number): Date {
   return new Date(epochMs);
 }
 
-/** Where waiting comes from, handed in so that tests can turn the hands. */
+/** Where timers come from: handed in, so that tests can let them run out. */
 export interface Timers {
-  /** Calls back after so long. @returns cancels it; harmless when it has run */
+  /** Calls back after this time. @returns a function that cancels it; harmless when it has run */
   after(delayMs: number, callback: () => void): () => void;
 }
 
-/** The event loop's own timers, and for longer than they can wait: they take 25 days, and more as nothing. */
+/** The event loop's own timers, also for longer than the 25 days that they can wait (they take more as 0). */
 export const systemTimers: Timers = {
   after(delayMs, callback) {
     let timer: NodeJS.Timeout;

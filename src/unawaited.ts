@@ -1,15 +1,15 @@
 import { describeError } from './errors.ts';
 
-/** Hears of a fault in work that nobody awaits. */
+/** Hears of an error in work that nobody awaits. */
 export type OnFault = (error: unknown) => void;
 
 /**
- * Starts work that nobody awaits: what an accepted connection or an event sets off. This is the one place
- * where a promise may be left alone, and the boundary behind which a fault costs what it happened to
+ * Starts work that nobody awaits: what an accepted connection or an event sets off. This is the only place
+ * where a promise may be left alone. An error in such work costs the connection or event that it is about,
  * and never the process.
  *
  * @param work may throw, and may return a promise, which may reject
- * @param onFault ends what the work was about, and says so in a log; without it the fault becomes a warning
+ * @param onFault ends what the work was about, and says so in a log; without it the error becomes a warning
  *   of the process
  */
 export function unawaited(work: () => unknown, onFault: OnFault = warnOfFault): void {

@@ -2,9 +2,9 @@ import { Fifo } from './fifo.ts';
 import { abortable, type Settler } from './settler.ts';
 
 /**
- * What has come and nobody has taken yet, in order. A `take` waits while there is nothing.
+ * Items that have come and that nobody has taken yet, in order. `take` waits while there are none.
  *
- * Overflow: at most `maxItems` lie untaken. One that comes on top is not kept, and `push` says so: its
+ * At most `maxItems` wait. A further one is not kept, and `push` says so: its
  * owner knows whether that is a gap to tell of or the end of the source.
  */
 export class AsyncQueue<T> {
@@ -17,7 +17,7 @@ export class AsyncQueue<T> {
     this.#maxItems = maxItems;
   }
 
-  /** How many lie untaken. */
+  /** How many items wait. */
   get length(): number {
     return this.#untaken.length;
   }
@@ -36,20 +36,20 @@ export class AsyncQueue<T> {
     return true;
   }
 
-  /** Nothing more comes: whoever takes gets what lies here, then the end, which is `error` if there is one. */
+  /** Nothing more comes: `take` gives what still waits, then the end, which is `error` if there is one. */
   finish(error?: unknown): void {
     this.#end = { error };
     for (const taker of this.#takers) settleEnd(taker, error);
     this.#takers.clear();
   }
 
-  /** Lets go of what lies untaken. */
+  /** Drops what waits. */
   clear(): void {
     this.#untaken.drain();
   }
 
   /**
-   * The next item, or the end. What is aborted takes nothing.
+   * The next item, or the end. A `take` that is aborted takes nothing.
    *
    * @throws what `finish` was given, or the signal's reason
    */

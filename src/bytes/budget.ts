@@ -5,8 +5,8 @@ export interface BudgetMember {
 }
 
 /**
- * How many bytes of peers a process holds for readers that have not taken them. What each peer may
- * make it hold is bounded elsewhere; this bounds the sum. Over it, whoever holds most has to go.
+ * How many bytes a process holds that came from peers and that no reader has taken yet. What each peer may
+ * make it hold is bounded elsewhere; this bounds the sum. When it is exceeded, the member that holds most is ended.
  */
 export class ByteBudget {
   readonly #maxBytes: number;
@@ -22,7 +22,7 @@ export class ByteBudget {
     return this.#heldBytes;
   }
 
-  /** Whether more than half of it is used: time to invite no more than needed. */
+  /** Whether more than half of it is used: windows should not grow any more. */
   get isTight(): boolean {
     return this.#heldBytes > this.#maxBytes / 2;
   }

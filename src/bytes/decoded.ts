@@ -1,4 +1,4 @@
-/** What a decoder answers when the bytes so far are a good start, and no more. */
+/** What a decoder answers when the bytes so far may be the start of a message, but not a whole one. */
 export const NEED_MORE: unique symbol = Symbol('need more bytes');
 
 /** A message from the front of a byte stream, and how many bytes it took. */

@@ -1,10 +1,10 @@
 import { unawaited } from '../unawaited.ts';
 
-/** Tells everyone who listens, at once. */
+/** Hands each event to all listeners at once. */
 export class Emitter<Event> {
   readonly #listeners = new Set<(event: Event) => void>();
 
-  /** A fault of one listener is none of the source's, and keeps nothing from the others. */
+  /** A listener that throws breaks neither the source nor the other listeners. */
   emit(event: Event): void {
     for (const listener of this.#listeners) unawaited(() => listener(event));
   }

@@ -10,7 +10,7 @@ import type { ErrorCode, PosternError } from '../errors.ts';
 export interface Exchange<Result> {
   /** Who is at the other end, for messages, as `the SOCKS proxy`. */
   readonly peer: string;
-  /** How it is called when the other end closes before the exchange is over, or takes too long. */
+  /** The codes to fail with when the other end closes early, or takes too long. */
   readonly codes: { readonly closed: ErrorCode; readonly timedOut: ErrorCode };
   /** The connection is there. */
   start(): readonly ExchangeAction<Result>[];
@@ -22,11 +22,11 @@ export interface Exchange<Result> {
 export type ExchangeAction<Result> =
   /** Put bytes on the wire, in one write. */
   | { readonly type: 'send'; readonly bytes: Uint8Array }
-  /** From now on the other end has so long, instead of what it had left. */
+  /** From now on the other end has this long, whatever it had left. */
   | { readonly type: 'patience'; readonly ms: number }
   /**
-   * Once all that was sent is on its way, do work that takes its time, and then what it came to. Nothing is
-   * handed in until then. The work is done whatever becomes of the connection.
+   * Once all that was sent is on its way, do slow work, and then what its result asks for. No bytes are handed
+   * in until then. The work is finished even if the connection ends meanwhile.
    */
   | {
       readonly type: 'wait';

@@ -14,7 +14,7 @@ export class ByteQueue {
     this.#buffer = Buffer.allocUnsafeSlow(initialCapacity);
   }
 
-  /** The number of bytes that wait. */
+  /** How many bytes wait. */
   get length(): number {
     return this.#end - this.#start;
   }

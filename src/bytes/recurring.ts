@@ -1,6 +1,6 @@
 import { abortable, type Settler } from './settler.ts';
 
-/** What comes, goes and comes again, such as a connection. A call in between waits for the next one. */
+/** Something that comes, goes and comes again, such as a connection. A call in between waits for the next one. */
 export class Recurring<T> {
   readonly #waiting = new Set<Settler<T>>();
   #current: T | undefined;

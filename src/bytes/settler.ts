@@ -1,4 +1,4 @@
-/** The two ends of a promise that something else settles. */
+/** A promise, with the functions that settle it. */
 export interface Settler<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (reason: unknown) => void;

@@ -1,6 +1,6 @@
 /**
- * The bytes, or a copy of them where they would keep alive more than about twice their length: for what is
- * kept while others decide how long. Never a slice of Node's pool, of which a single byte keeps 8 KiB alive,
+ * The bytes, or a copy of them where they would keep more than about twice their length alive: for bytes that are
+ * kept for as long as a peer likes. Never a slice of Node's pool, of which a single byte keeps 8 KiB alive,
  * and 64 KiB from Node 26 on.
  */
 export function tightly<T extends Uint8Array>(bytes: T): T | Buffer {

@@ -104,7 +104,7 @@ export class AddressMap {
     this.#requested.set(key, mapping);
   }
 
-  /** An address that is mapped in another way, or not any more, was picked for nothing. */
+  /** Forgets that an address was picked, once it is mapped in another way or not at all. */
   #forgetPick(key: string): void {
     const earlier = this.#requested.get(key);
     if (earlier === undefined) return;
@@ -167,7 +167,7 @@ export function mappedAddress(host: string): MappedAddress {
   return { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', host: bytesToIp(bytes) };
 }
 
-/** What two spellings of one host have in common. */
+/** One spelling for all spellings of a host. */
 function keyOf(host: string): string {
   const bytes = ipToBytes(host);
   return bytes === undefined ? host.toLowerCase() : bytesToIp(bytes);

@@ -4,11 +4,11 @@ import type { ControlEngine } from './engine.ts';
 import { ControlRefusal, ReplyCode } from './messages.ts';
 import type { EngineRequest } from './server.ts';
 
-/** What carrying a request out came to. */
+/** The outcome of a request. */
 export interface Outcome {
   /** The whole reply, as one array; or that the connection ends without one. */
   readonly reply: Uint8Array | 'ending';
-  /** A failure that the log should hear of: one that is nobody's answer to a wrong request. */
+  /** A failure for the log as well: one that is not the fault of the request. */
   readonly failure?: unknown;
 }
 
@@ -26,7 +26,7 @@ export async function performRequest(
   }
 }
 
-/** Told once when it began, and not again for each request that meets it. */
+/** Logged once when it began, not again for each request that meets it. */
 function isKnown(error: unknown): boolean {
   return error instanceof PosternError && error.code === 'ERR_TOR_UNAVAILABLE';
 }
@@ -77,7 +77,7 @@ async function replyTo(
   }
 }
 
-/** What is not an internal error. */
+/** Failures that are not internal errors. */
 const errorCodes: Readonly<Partial<Record<ErrorCode, ReplyCode>>> = {
   ERR_CONFIG_SYNTAX: ReplyCode.syntax,
   ERR_CONFIG_KEY: ReplyCode.unrecognizedKey,

@@ -71,7 +71,7 @@ export function createControlServerMachine(
 class TcServerMachine implements ControlServerMachine {
   readonly #isAuthentic: (secret: Uint8Array) => boolean;
   readonly #queue = new ByteQueue();
-  /** Where no web page can connect to: until its first message it may be one of the textual protocol. */
+  /** On a socket file, which no web page can reach, the first message may be one of the textual protocol. */
   #isSilent: boolean;
   #open: boolean;
   #busy = false;
@@ -207,7 +207,7 @@ class TcServerMachine implements ControlServerMachine {
       'Authentication failed; send the content of the cookie file or the passphrase, ' +
         'or nothing where neither is configured.',
     );
-    // A failure on an open connection takes nothing away.
+    // On a connection that is open already a failed AUTHENTICATE changes nothing.
     if (this.#open) return [refusal];
     this.#wrongSecrets += 1;
     return this.#wrongSecrets < limits.controlWrongSecrets

@@ -11,7 +11,7 @@ const INITIAL_CAPACITY = 64;
 const NONE = -1;
 
 /**
- * The MACs of the handshakes that a server has accepted lately, so that none is accepted twice.
+ * The MACs of the handshakes that a server has accepted in the last hours, so that none is accepted twice.
  *
  * A hash table over a ring of typed arrays, 36 bytes an entry: a Map takes more than twice that, and
  * ever longer to find its oldest entry. The hash is keyed, for whoever holds a bridge's certificate

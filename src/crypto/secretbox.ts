@@ -79,7 +79,7 @@ const fastest =
 
 /** What computes the boxes here. */
 export const secretboxBackend: Secretbox['name'] = fastest.name;
-/** What a log says once, at the start, of boxes that are slow; undefined when they are not. */
+/** What a log says once, at the start, where boxes are slow; undefined where they are not. */
 export const slowSecretboxNotice: string | undefined =
   sodiumBoxes === undefined
     ? 'sodium-native has no library for this system: encryption runs in JavaScript, ten times slower'

@@ -15,7 +15,7 @@ import {
 import { Reader } from '../bytes/reader.ts';
 import { PosternError } from '../errors.ts';
 
-/** Who a relay has proven to be. */
+/** Which relay it has proven to be. */
 export interface TorIdentity {
   /** 40 hexadecimal digits, upper case: SHA-1 of its RSA identity key, as bridge lines have it. */
   readonly fingerprint: string;

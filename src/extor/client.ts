@@ -102,7 +102,7 @@ class ExtOrClientMachine implements Exchange<void> {
         return [send(this.#metadata())];
       }
       case 'okay': {
-        // Measured and not decoded: of what a parent may say only OKAY and DENY concern us.
+        // Skipped by its length: of all that a parent may say only OKAY and DENY concern us.
         const decoded = decodeFrame(bytes);
         if (decoded === NEED_MORE) return NEED_MORE;
         const { command } = this.#consume(decoded);

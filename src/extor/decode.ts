@@ -17,7 +17,7 @@ export function decodeAuthTypes(bytes: Uint8Array): Decoded<readonly number[]> |
 /** One octet names a type and none has reason to stand twice. */
 const MAX_AUTH_TYPES = 255;
 
-/** One message as it stands on the wire; what its body holds has not been looked at. */
+/** One message as it stands on the wire; its body is not decoded yet. */
 export interface ExtOrFrame {
   readonly command: number;
   /** A view of the bytes that it was taken from. */

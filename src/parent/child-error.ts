@@ -1,7 +1,7 @@
 import { PosternError, type ErrorCode } from '../errors.ts';
 import type { Stage } from './machine.ts';
 
-/** How a child ended, and what it left behind. */
+/** How a child ended, and what it said last. */
 export interface ChildEnd {
   /** Whether we had asked it to. */
   readonly wasRequested: boolean;

@@ -40,7 +40,7 @@ interface ProcessHandlers {
   readonly onStdoutEnd: () => void;
   /** A line of stderr, addresses scrubbed. */
   readonly onStderr: (line: string) => void;
-  /** It has written for long, on either pipe, as fast as it is read. */
+  /** It has been writing for long, on either pipe, as fast as we read. */
   readonly onFlood: () => void;
 }
 
@@ -52,7 +52,7 @@ interface ProcessEnd {
   readonly spawnError?: Error;
 }
 
-/** A process that was started, or that tried to. */
+/** A process that was started, or that could not be. */
 export interface RunningProcess extends Stoppable {
   /** Undefined when it could not be started. */
   readonly pid: number | undefined;
@@ -136,12 +136,12 @@ export function startProcess(
 /** Every child that has not ended yet. */
 const running = new Set<ChildProcess>();
 
-// Where our own end does not wait for theirs, as after an uncaught exception, none of them stays behind.
+// After an uncaught exception nobody waits for the children: they are killed, so that none stays behind.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A process that never was: it has ended, with the reason. */
+/** A process that could not be started: one that has ended, with the reason. */
 function failedProcess(child: ChildProcess): RunningProcess {
   const exited = once(child, 'error').then(([error]): ProcessEnd => {
     return { exitCode: null, signal: null, spawnError: error as Error };

@@ -27,8 +27,8 @@ export interface ExtOrListenOptions {
   /** A port of 127.0.0.1; by default the system chooses. */
   readonly port?: number;
   /**
-   * Says whether a client may connect; everyone may by default. A rejection denies as well, and who takes too
-   * long has the client closed.
+   * Says whether a client may connect; by default everyone may. A promise that rejects denies; one that takes
+   * too long has the client's connection closed.
    */
   readonly admit?: (metadata: ExtOrMetadata) => boolean | Promise<boolean>;
   /**
@@ -36,7 +36,7 @@ export interface ExtOrListenOptions {
    * throws, or the promise rejects with, costs this connection.
    */
   readonly onConnection: (stream: Duplex, metadata: ExtOrMetadata) => unknown;
-  /** A connection that came to nothing: a wrong cookie, a broken protocol, silence, a denial, a fault. */
+  /** A connection that failed: a wrong cookie, a broken protocol, silence, a denial, an error of ours. */
   readonly onFailure?: (error: unknown) => void;
   readonly rng?: Rng;
 }
@@ -155,7 +155,7 @@ async function writeCookie(path: string, content: Uint8Array): Promise<void> {
   }
 }
 
-/** Removes our cookie, and not that of whoever has taken the place since. */
+/** Removes our cookie, unless another process has put its own there since. */
 async function removeCookie(path: string, content: Uint8Array): Promise<void> {
   const present = await readFile(path).catch(() => undefined);
   if (present?.equals(content) === true) await rm(path, { force: true });

@@ -35,8 +35,8 @@ export interface LaunchOptions<L extends LaunchConfiguration = LaunchConfigurati
   /** How long each step of stopping may take. */
   readonly stopWaits?: StopWaits;
   /**
-   * Out of reach of the terminal: a Ctrl-C there, or its end, is for us alone, and we stop the program. For
-   * those who see to that whatever signal comes.
+   * In a session of its own: a Ctrl-C in the terminal, or its end, reaches us alone, and we stop the program.
+   * Only for callers that do stop it, whatever signal comes.
    */
   readonly isDetached?: boolean;
   /** Gives the start up: the child is stopped, then the promise rejects with `signal.reason`. */
@@ -238,7 +238,7 @@ class Start {
       this.#tell({ type: 'ignored', reason: `a line of more than ${event.maxBytes} bytes` });
       return;
     }
-    // They mean nothing, and a child can write very many.
+    // They have no effect, and a child can write very many.
     if (event.bytes.length === 0) return;
     this.#tell({ type: 'line', line: Buffer.from(event.bytes).toString('utf8') });
     this.#run(this.#machine.receive(parseLine(event.bytes)));
@@ -271,7 +271,7 @@ class Start {
     if (count > 0) this.#warn(`${count} lines were left out; it says too much for a log`);
   }
 
-  /** Kills a child that takes too much of what is everybody's. */
+  /** Kills a child that floods its pipes: it would take CPU time from everybody else. */
   #end(why: string): void {
     if (this.#isFlooding) return;
     this.#isFlooding = true;
@@ -284,7 +284,7 @@ class Start {
   }
 
   #tell(event: ChildEvent): void {
-    // A fault of whoever listens is none of the program's.
+    // An error of a listener is not the program's fault.
     unawaited(() => this.#options.onEvent?.(event));
   }
 }

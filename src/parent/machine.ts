@@ -1,5 +1,5 @@
 /**
- * The child as its parent sees it: a state machine over the messages on its stdout (PT 3.3).
+ * A child as its parent sees it: a state machine over the messages on its stdout (PT 3.3).
  *
  *     starting ── VERSION ──► versionAgreed ── PROXY DONE ──► proxyAccepted
  *                                  └───────── CMETHODS DONE ───────┴──────► ready
@@ -75,7 +75,7 @@ export const transitions: Readonly<Record<'client' | 'server', Transitions>> = {
   server: serverTransitions,
 };
 
-/** What was asked of the child: what its answers are measured by. */
+/** What was asked of the child: its answers are checked against it. */
 export interface ChildRequest {
   readonly role: 'client' | 'server';
   readonly versions: readonly string[];
@@ -187,7 +187,7 @@ export class ChildMachine {
           ? []
           : this.#fail('ERR_PARENT_PROTOCOL', 'PROXY DONE without an upstream proxy');
       case 'CMETHODS DONE':
-        // Its traffic could bypass the upstream proxy [PT-3.3.2-03].
+        // Else its traffic could bypass the upstream proxy [PT-3.3.2-03].
         return this.#request.hasUpstreamProxy && this.#stage !== 'proxyAccepted'
           ? this.#fail('ERR_PARENT_UPSTREAM_PROXY', 'CMETHODS DONE without PROXY DONE before it')
           : [];

@@ -1,6 +1,6 @@
 import { limits } from '../limits.ts';
 
-/** How many lines of a child are heard in a second, and for how long it has been saying more. */
+/** Limits how many lines of a child are heard in a second, and knows for how long it has been saying more. */
 export class SpeechLimit {
   #secondStartMs = -Infinity;
   #saidInSecond = 0;

@@ -1,4 +1,4 @@
-/** A program that has all transports it is started for, kept running: what every parent of ours wants. */
+/** Starts a program that must have certain transports, and keeps it running: what all our parents do. */
 import { addAbortListener } from 'node:events';
 import { PosternError, describeError } from '../errors.ts';
 import type { LaunchConfiguration } from '../pt/launch-environment.ts';
@@ -14,7 +14,7 @@ export interface StartOptions<L extends LaunchConfiguration>
     Pick<SuperviseOptions<Child<MethodOf<L>>>, 'rng'> {
   /** It runs, or runs again, and may listen somewhere else. */
   readonly onRunning?: (child: Child<MethodOf<L>>) => void;
-  /** Hears in words what the program says and what becomes of it, after its name. */
+  /** Hears, as lines for a log, what the program says and what happens to it; its name comes first. */
   readonly onLog?: (severity: LogSeverity, text: string) => void;
 }
 

@@ -21,7 +21,7 @@ export interface Supervised {
   abort?(): void;
 }
 
-/** How to start, and how patient to be. */
+/** How to start the program, and how long to keep trying. */
 export interface SuperviseOptions<C extends Supervised> {
   /** Starts the program once: `(signal) => launch({ …, signal })`. */
   readonly start: (signal: AbortSignal) => Promise<C>;
@@ -151,7 +151,7 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     this.#tell({ type: 'running', child });
   }
 
-  /** Whoever listens may have a fault of its own, and the program is to be kept running all the same. */
+  /** A listener that throws must not keep the program from being restarted. */
   #tell(event: SupervisorEvent<C>): void {
     unawaited(() => this.#options.onEvent?.(event));
   }

@@ -16,14 +16,14 @@ export interface StopWaits {
   readonly termWaitMs?: number;
 }
 
-/** For a process that may itself be told to end now: together less than it has until its last resort. */
+/** For a process that is told to end now itself: all steps together take less than its own last resort. */
 export const hurriedStopWaits: StopWaits = {
   stdinWaitMs: limits.childHurryMs,
   termWaitMs: limits.childHurryMs,
 };
 
 /**
- * The stop ladder (PT 3.4): close stdin, wait, SIGTERM, wait, SIGKILL. It stops climbing as soon as the
+ * The stop ladder (PT 3.4): close stdin, wait, SIGTERM, wait, SIGKILL. It goes no further as soon as the
  * process is gone.
  *
  * @returns resolves when the process is gone

@@ -13,8 +13,8 @@ export type SocksClientOptions =
       readonly version: 'socks5';
       readonly target: Endpoint;
       /**
-       * 1..255 and 0..255 bytes. By default username/password is then the one method offered: a proxy
-       * that would leave the credentials unread must fail, or PT arguments were lost in silence.
+       * 1..255 and 0..255 bytes. By default username/password is then the only method offered: a proxy that
+       * ignored the credentials would lose PT arguments in silence, so it has to fail.
        */
       readonly credentials?: { readonly username: Uint8Array; readonly password: Uint8Array };
       /** Whether a proxy may leave the credentials unread: a password it may, PT arguments it may not. */
@@ -41,7 +41,7 @@ export function createSocksClient(options: SocksClientOptions): Exchange<void> {
 
 type Step = readonly ExchangeAction<void>[] | typeof NEED_MORE;
 
-/** What the two versions share: the queue, the loop, and the end of all things. */
+/** What the two versions share: the queue, the loop and the end. */
 abstract class Client implements Exchange<void> {
   readonly peer = 'the SOCKS proxy';
   readonly codes = { closed: 'ERR_TUNNEL_CLOSED', timedOut: 'ERR_TUNNEL_TIMED_OUT' } as const;
@@ -109,7 +109,7 @@ class Socks5Client extends Client {
       case 'method': {
         const choice = decodeMethodChoice(bytes);
         if (choice === NEED_MORE) return NEED_MORE;
-        // PT 3.5 [PT-3.5-07]: arguments that the proxy would not read are never dropped in silence.
+        // PT 3.5 [PT-3.5-07]: arguments that the proxy would not read are an error, never dropped in silence.
         const method = this.consume(choice);
         if (!this.#methods.includes(method)) {
           throw authRejected('the SOCKS proxy does not take the authentication that was offered');

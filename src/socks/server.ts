@@ -137,7 +137,7 @@ class SocksServerMachine implements SocksServer {
     this.#done = true;
   }
 
-  /** What a refused client is told, which depends on how far it came. */
+  /** The refusal in the form of the version and of the stage that the client has reached. */
   #refusal(error: PosternError): Uint8Array | undefined {
     switch (this.#state) {
       case 'http':
@@ -156,7 +156,7 @@ class SocksServerMachine implements SocksServer {
   }
 }
 
-/** What begins with neither version is refused, by name if it is HTTP: people mix the two kinds of proxy up. */
+/** Refuses what is neither version. HTTP is named: people often mix up the two kinds of proxy. */
 function judgeHttp(bytes: Buffer): typeof NEED_MORE {
   const method = HTTP_METHODS.find((word) => startsAlike(word, bytes));
   if (method !== undefined && bytes.length < method.length) return NEED_MORE;

@@ -4,9 +4,9 @@ import { MemoryState } from '../transports/memory-state.ts';
 import { openStateDirectory } from './state-directory.ts';
 
 /**
- * Where clients keep what makes later connections better, such as session tickets. Whoever names the
- * same directory is given the same store: a ticket that two stores knew of would be used twice, and
- * the bridge refuses that.
+ * Where clients keep what makes later connections better, such as session tickets. All who name the same
+ * directory share one store: two stores would use the same ticket twice, and the bridge refuses the
+ * second time.
  *
  * @param directory without one, the state is shared by this process and ends with it
  */

@@ -1,12 +1,12 @@
 /**
- * Whose a directory is: of the one process that listens on a socket in it.
+ * A directory belongs to the one process that listens on a socket in it.
  *
- * A socket and no file with a number in it: when its process ends, however it ends, nobody answers any
- * more, and no other process that has got the same number can be taken for it.
+ * A socket, not a file with a process number in it: when the process ends, in whatever way, nobody answers
+ * any more, and no other process that got the same number can be taken for it.
  *
- * Whoever wants the directory makes a socket with a name that nobody else has, and then looks at all
- * that are there. Of two, one at least sees the other, so never do both get it; and a socket of the dead
- * can be removed without the danger that by now somebody living has it.
+ * A process that wants the directory makes a socket with a name of its own, and then looks at all others.
+ * Of two that try at once at least one sees the other, so never do both get it; and since names are not
+ * used again, the socket of a dead process can be removed safely.
  */
 import { once } from 'node:events';
 import { open, readdir, rm, type FileHandle } from 'node:fs/promises';
@@ -18,15 +18,15 @@ import { randomBytes, systemRng } from '../crypto/rng.ts';
 import { PosternError } from '../errors.ts';
 import { makeDirectory } from './make-directory.ts';
 
-/** A directory that is ours until we give it back or end. */
+/** A directory that is locked until it is released or this process ends. */
 export interface DirectoryLock {
-  /** Gives it back. Idempotent. */
+  /** Unlocks it. Idempotent. */
   release(): Promise<void>;
 }
 
 /**
- * Locks a directory against all other processes, and against whoever else in this one wants it. It is
- * made if it is missing. A lock whose process has ended without a word is taken over.
+ * Locks a directory against all other processes, and against others in this one. It is made if it is
+ * missing. The lock of a process that was killed is taken over.
  *
  * @param path absolute
  * @throws PosternError `ERR_DIRECTORY_IN_USE` with the process that has it; `ERR_DIRECTORY_UNUSABLE`
@@ -86,14 +86,14 @@ class Claim implements DirectoryLock {
   }
 
   /**
-   * Whether the directory is ours now. If not, nobody has it who would keep it: try again.
+   * Whether the directory is ours now. If not, nobody holds it for good either: try again.
    *
    * @throws PosternError `ERR_DIRECTORY_IN_USE`
    */
   async succeeds(): Promise<boolean> {
     for (;;) {
       const names = (await readdir(this.#path)).filter((name) => NAME.test(name));
-      // Whoever looked before we listened took our socket for a dead one.
+      // A process that looked before we listened took our socket for a dead one.
       if (!names.includes(this.#name)) return false;
       const rivals: string[] = [];
       for (const name of names) {
@@ -151,7 +151,7 @@ function inUse(path: string, name: string): PosternError {
   return new PosternError('ERR_DIRECTORY_IN_USE', `process ${pid} uses ${path}`);
 }
 
-/** Nobody listens, the file is gone, or whoever listened has ended or stepped back just now. */
+/** Nobody listens, the file is gone, or its process has just ended or stepped back. */
 const GONE: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET']);
 const HELD = 'held';
 const ASKING = 'asking';

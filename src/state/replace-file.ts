@@ -2,8 +2,8 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Replaces a file in one step: whoever reads sees the old content or the new, also after a power
- * cut. A full disk leaves the old file and no rest of the new one.
+ * Replaces a file in one step: a reader sees the old content or the new, also after a power cut. A full
+ * disk leaves the old file and nothing of the new one.
  *
  * @param mode of the new file
  */
@@ -16,7 +16,7 @@ export async function replaceFile(
   try {
     const handle = await open(temporary, 'w', mode);
     try {
-      // A rest of an earlier try keeps its own mode.
+      // What an earlier attempt left behind would keep its own mode.
       await handle.chmod(mode);
       await handle.writeFile(content);
       await handle.sync();

@@ -59,7 +59,7 @@ export function openStateDirectory(path: string): StateDirectory {
       try {
         await appender.append(content);
       } catch (error) {
-        // The next one opens the file anew: its disk may have been changed.
+        // The next `append` opens the file anew: the disk may be another one by then.
         if (appenders.get(file) === appender) await closeAppender(file);
         throw unusable(`${pathOf(file)} cannot be saved`, error);
       }

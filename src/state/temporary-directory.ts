@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A directory for its owner only, which goes when it is disposed of. */
+/** A directory for its owner only, which is removed when it is disposed of. */
 export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
 }

@@ -60,7 +60,7 @@ export function parseProtocolInfo(reply: TorReply): TorProtocolInfo {
 }
 
 /**
- * Which way to take, by what it gives away. Nothing where nothing is asked for; a password that the
+ * Chooses the way that gives away least. Nothing where nothing is asked for; a password that the
  * caller gave; SAFECOOKIE, which proves knowledge of the cookie without showing it, and only to a
  * Tor that has proven the same. The cookie itself (COOKIE, all that a Tor from before 2012 offers)
  * goes to whoever asks, so only from a file that the caller named: a false Tor that could name one

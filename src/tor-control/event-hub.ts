@@ -2,7 +2,7 @@ import { AsyncQueue } from '../bytes/async-queue.ts';
 import { Emitter } from '../bytes/emitter.ts';
 import { limits } from '../limits.ts';
 
-/** Stands in the place of events that a slow reader of `events()` has missed. */
+/** Stands in place of events that a slow reader of `events()` has missed. */
 export interface EventsLost {
   readonly type: 'lost';
   readonly count: number;

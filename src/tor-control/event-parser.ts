@@ -10,7 +10,7 @@ import type { TorReplyLine } from './messages.ts';
 import { parseKeywords, parseSetting, takeWords } from './words.ts';
 
 /**
- * The event that the lines of one 6xx reply are. Never throws: one that lacks what its name promises
+ * Reads the lines of one 6xx reply as an event. Never throws: one that lacks what its name promises
  * becomes `malformed`, one that is not typed becomes `other`.
  */
 export function parseTorEvent(lines: readonly TorReplyLine[]): TorEvent {

@@ -148,7 +148,7 @@ export interface TorMalformedEvent {
   readonly lines: readonly TorReplyLine[];
 }
 
-/** Whatever Tor tells unasked. */
+/** All that Tor reports unasked. */
 export type TorEvent =
   | TorCircuitEvent
   | TorStreamEvent

@@ -44,7 +44,7 @@ export class ClientConnection {
         throw this.#end?.error ?? new PosternError('ERR_CONTROL_CLOSED', 'the client is closed');
       }
       const bytes = this.#machine.request(request);
-      // An aborted request keeps its place in the order; its result is for nobody.
+      // An aborted request keeps its place in the order; its result is dropped.
       this.#waiting.push(abortable({ resolve, reject }, signal));
       this.#stream.write(bytes);
       this.#steer();
@@ -103,7 +103,7 @@ export class ClientConnection {
   }
 
   #deliver(event: ControlEvent): void {
-    // Who closes the client has no use for what comes until then.
+    // After `close` nobody reads the events that still come.
     if (this.#events.push(event) || this.#closing) return;
     this.#finish(new PosternError('ERR_BYTES_OVERFLOW', 'too many events came before a reply'));
   }

@@ -28,11 +28,11 @@ export interface ControlServerOptions {
 export interface ControlConnectionOptions {
   /**
    * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine.
-   * `socket`: the system let in only the owner, and no AUTHENTICATE is needed; one that proves nothing is
-   * welcome all the same, for clients send it before they know.
+   * `socket`: the system lets in only the owner, and no AUTHENTICATE is needed; an empty one is accepted all
+   * the same, since clients send it before they know.
    */
   readonly from: 'port' | 'loopback' | 'socket';
-  /** What it came in by: anybody can fill the places of a listener for those who have not authenticated. */
+  /** Its listener: strangers can fill up the unauthenticated places of one listener, but not those of others. */
   readonly listener?: object;
 }
 
@@ -43,10 +43,10 @@ export interface ControlConnectionOptions {
 export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #connections = new Set<Connection>();
-  /** Who has not authenticated, oldest first, by listener. */
+  /** Connections that have not authenticated, oldest first, by listener. */
   readonly #guests = new WeakMap<object, Set<Connection>>();
   readonly #authenticated = new Set<Connection>();
-  /** Who came by a ControlSocket. */
+  /** Connections that came by a ControlSocket. */
   readonly #owners = new Set<Connection>();
   readonly #unsubscribe: () => void;
 
@@ -153,7 +153,7 @@ class Connection {
   #isSilent = true;
   #isEnding = false;
   #corked = false;
-  /** Of what the controller has not taken. */
+  /** Bytes that the controller has not taken yet. */
   #backlog: Backlog | undefined;
 
   constructor(
@@ -173,7 +173,7 @@ class Connection {
         resolve();
       });
     });
-    stream.on('error', () => {}); // 'close' follows, and that is all there is to know
+    stream.on('error', () => {}); // 'close' follows, and is what is listened for
     stream.on('data', (chunk: Buffer) => {
       this.#isSilent = false;
       this.#run(machine.receive(chunk));
@@ -195,7 +195,7 @@ class Connection {
     return this.#isSilent;
   }
 
-  /** Closes the connection for others' sake. */
+  /** Closes the connection to make room for others. */
   drop(reason: string): void {
     this.#stream.destroy();
     this.#options.log('warn', reason);
@@ -224,7 +224,7 @@ class Connection {
           this.#send(action.bytes);
           break;
         case 'perform':
-          // What comes behind the last answer is not begun any more.
+          // Requests behind the last answer are not begun any more.
           if (!this.#isEnding) this.#performing = this.#perform(action.request);
           break;
         case 'opened':
@@ -233,13 +233,13 @@ class Connection {
           break;
         case 'close':
           if (action.reason !== undefined) this.#options.log('notice', `closed: ${action.reason}`);
-          // A stranger gets no time to read; a controller that said goodbye has all it wants.
+          // A stranger gets no time to read; a controller that ended its side has all it asked for.
           this.#end(action.reason === undefined ? undefined : limits.closeLingerMs);
           break;
       }
     }
     this.#watchMessage();
-    // What pours in while a request is carried out waits in the kernel, not here.
+    // What comes in while a request is carried out waits in the kernel, not in our memory.
     if (this.#machine.busy) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
   }

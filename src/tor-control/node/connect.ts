@@ -21,7 +21,7 @@ import { TorControl, type TorControlTimes } from './control.ts';
 /** Where a Tor's control port is: `ControlPort`, or the path of `ControlSocket`. */
 export type TorControlAddress = { readonly endpoint: Endpoint } | { readonly path: string };
 
-/** Where to, with what credentials, how patient. */
+/** Where to connect, with what credentials, and how long to wait. */
 export type TorControlTarget = TorControlAddress &
   TorCredentials &
   TorControlTimes & {

@@ -11,7 +11,7 @@ import type { TorEvent } from '../events.ts';
 import { refusalOf, type TorReply } from '../messages.ts';
 import { unawaited } from '../../unawaited.ts';
 
-/** How patient a connection is. */
+/** How long a connection waits. */
 export interface TorControlTimes {
   /** How long Tor may take for a reply before the connection is given up. */
   readonly replyTimeoutMs?: number;

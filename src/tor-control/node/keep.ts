@@ -32,7 +32,7 @@ export type KeepTorControlOptions = TorControlTarget & {
 
 /** News of the connection itself, which stand among Tor's events. */
 export type TorConnectionNews =
-  /** Commands reach Tor. Whatever else was known of Tor's state has to be asked again. */
+  /** Commands reach Tor. All that was known of Tor's state has to be asked for again. */
   | { readonly type: 'connected' }
   /** The connection ended, or could not be made; the next attempt comes after `retryMs`. */
   | { readonly type: 'disconnected'; readonly error: unknown; readonly retryMs: number };
