@@ -21,25 +21,25 @@ export interface CheckOptions {
   readonly dial?: Dialer;
   /** `socks5://`, `socks4a://` or `http://[user[:password]@]ip:port`: what everything goes through. */
   readonly upstreamProxy?: string;
-  /** Another program that does the transports' work. */
+  /** Another program that runs the transports. */
   readonly program?: CheckProgram;
-  /** Whether a Tor is expected behind each bridge, and met. */
+  /** Whether to connect to the Tor that is expected behind each bridge. */
   readonly tor?: boolean;
-  /** With `tor`: so many bytes of padding are sent to it, none by default. */
+  /** With `tor`: how many bytes of padding are sent to it; none by default. */
   readonly trafficBytes?: number;
-  /** How far this machine's clock is ahead, where that is known: `measureClock`. */
+  /** How far this machine's clock is ahead, if `measureClock` has found that out. */
   readonly clockAheadMs?: number;
   /** How long each step may take: 30 seconds by default. */
   readonly timeoutMs?: number;
-  /** Gives it up; the promise rejects with `signal.reason`. */
+  /** Gives the check up; the promise rejects with `signal.reason`. */
   readonly signal?: AbortSignal;
-  /** Hears of each line as soon as it is through, in the order in which they come to an end. */
+  /** Hears of each line as soon as its check has ended. */
   readonly onReport?: (report: BridgeReport) => void;
 }
 
 /**
- * Checks bridge lines, some at a time. Well means that the transport's handshake is done; what stands
- * behind the bridge is judged with `tor` alone.
+ * Checks bridge lines, some at a time. `well` means that the transport's handshake succeeded; only `tor`
+ * looks at what is behind the bridge.
  *
  * @example
  *     const [report] = await checkBridges(['obfs4 192.0.2.3:443 cert=… iat-mode=0']);
@@ -147,7 +147,7 @@ function torReport(
   return failure === undefined ? { outcome: 'well', tor } : { outcome: 'unwell', tor, failure };
 }
 
-/** A service that speaks first says what it is; a bridge whose own target is gone closes. */
+/** Waits a moment: a service that speaks first says what it is; a bridge whose target is down closes. */
 async function lookBehind(stream: Duplex, wire: WireRecord, notes: string[]): Promise<void> {
   let first: Buffer | undefined;
   let wasClosed = false;
@@ -179,5 +179,5 @@ async function lookBehind(stream: Duplex, wire: WireRecord, notes: string[]): Pr
   }
 }
 
-/** Longer than a bridge needs to find its own target closed. */
+/** Longer than a bridge needs to find out that its target is down. */
 const BEHIND_MS = 500;

@@ -1,4 +1,4 @@
-/** What time it is elsewhere: a wrong clock keeps one out of obfs4 and scramblesuit without a word. */
+/** The time elsewhere: with a wrong clock, bridges of obfs4 and scramblesuit do not answer, and do not say why. */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
 import { PosternError } from '../errors.ts';

@@ -1,8 +1,8 @@
-/** One check on its way from step to step. */
+/** The steps of one check. */
 import { type ErrorCode, PosternError } from '../errors.ts';
 import type { Step, StepName } from './report.ts';
 
-/** Measures the steps, and gives each of them so long and no longer. */
+/** Measures the steps, and gives each of them a limited time. */
 export class Course {
   readonly steps: Step[] = [];
   readonly #timeoutMs: number;
@@ -17,7 +17,7 @@ export class Course {
     this.#signals = [this.#overdue.signal, signal ?? []].flat();
   }
 
-  /** Aborted when a step takes too long, or the whole is given up. */
+  /** Aborted when a step takes too long, or when the whole check is given up. */
   get signal(): AbortSignal {
     return AbortSignal.any(this.#signals);
   }
@@ -27,7 +27,7 @@ export class Course {
     return this.#current?.name;
   }
 
-  /** Whether it was our patience that ended. */
+  /** Whether a step has taken too long. */
   get isOverdue(): boolean {
     return this.#overdue.signal.aborted;
   }
@@ -51,14 +51,14 @@ export class Course {
     this.steps.push({ name, ms: performance.now() - startMs });
   }
 
-  /** Another way is gone: what the one before it came to counts no more. */
+  /** Another way is tried: what became of the one before does not count any more. */
   begin(): void {
     clearTimeout(this.#timer);
     this.#current = undefined;
     this.steps.length = 0;
   }
 
-  /** Nothing more is done. */
+  /** The check is over. */
   end(): void {
     clearTimeout(this.#timer);
   }

@@ -1,6 +1,6 @@
 /** What a failure can mean, and how to tell: what people who help others say every day. */
 
-/** Why a bridge is not well. */
+/** Why a bridge does not work. */
 export type FailureKind =
   | 'unreadable'
   | 'foreign'
@@ -173,7 +173,7 @@ export function explain(kind: FailureKind): Explanation {
   return explanations[kind];
 }
 
-/** What answers, told by its first bytes; undefined for what looks like nothing that is known. */
+/** What the first bytes of an answer look like; undefined for nothing that we know. */
 export function nameOfProtocol(first: Uint8Array): string | undefined {
   const [type, major, minor = 0] = first;
   // A record: its type, and a version that begins with 3.

@@ -1,4 +1,4 @@
-/** `postern/check`: whether bridge lines work, and if not, where it ends and what that can mean. */
+/** `postern/check`: whether bridge lines work, and if not, which step fails and what that can mean. */
 export { type CheckOptions, checkBridges } from './check.ts';
 export { measureClock } from './clock.ts';
 export type { FailureKind } from './explain.ts';

@@ -1,4 +1,4 @@
-/** What a failure was: told by the step, the error and what was seen of the wire. */
+/** What kind of failure it was, from the step, the error and what was seen on the wire. */
 import { type ErrorCode, PosternError } from '../errors.ts';
 import type { Course } from './course.ts';
 import { explain, type FailureKind, nameOfProtocol } from './explain.ts';
@@ -14,14 +14,14 @@ export interface Evidence {
   readonly clockAheadMs: number | undefined;
 }
 
-/** A line that cannot be read, or whose transport is not there. */
+/** For a line that cannot be read, or whose transport is not known. */
 export function unreadable({ code, message, remedy }: PosternError): Failure {
   return code === 'ERR_TRANSPORT_UNKNOWN'
     ? { kind: 'foreign', code, message, ...explain('foreign') }
     : { kind: 'unreadable', code, message, ...explain('unreadable'), advice: remedy };
 }
 
-/** A check that came to an error. */
+/** For a check that failed. */
 export function judge(error: unknown, evidence: Evidence): Failure {
   const { course } = evidence;
   const step = course.current ?? 'handshake';
@@ -36,14 +36,14 @@ export function judge(error: unknown, evidence: Evidence): Failure {
   };
 }
 
-/** Certificates whose time is over, or has not come; then the identity. */
+/** First certificates that have expired or are not valid yet; then the identity. */
 export function judgeTor(
   { identity, clockMs }: TorBehind,
   isNamed: boolean | null,
 ): Failure | undefined {
   const now = Date.now();
   if (now < identity.notBeforeMs || now > identity.notAfterMs) {
-    // The relay's own clock tells whose is wrong, if the two differ.
+    // Where the two clocks differ, the relay's own tells which one is wrong.
     const hours = Math.round(Math.abs(now - clockMs) / 3_600_000);
     const differ = hours === 0 ? '' : `; the clocks differ by ${hours} hours`;
     const message = `the certificates of the Tor behind the bridge are not valid now${differ}`;
@@ -108,7 +108,7 @@ function kindOf(step: StepName, code: ErrorCode | undefined, evidence: Evidence)
 function kindOfHandshake({ course, wire, transport }: Evidence): FailureKind {
   const name = nameOfProtocol(wire.first);
   if (transport === 'webtunnel') {
-    // A web server is whom it speaks to.
+    // webtunnel speaks to a web server.
     if (name === 'HTTP') return 'path';
     if (wire.receivedBytes === 0) return 'web';
   }
@@ -117,7 +117,7 @@ function kindOfHandshake({ course, wire, transport }: Evidence): FailureKind {
   return course.isOverdue ? 'silent' : 'closes';
 }
 
-/** Transports that take the hour into their handshake say nothing to whoever has another one. */
+/** Transports with the hour in their handshake do not answer a client whose clock shows another hour. */
 function withClock(kind: FailureKind, { transport, clockAheadMs }: Evidence): FailureKind {
   const isTimed = transport === 'obfs4' || transport === 'scramblesuit';
   const isOff = Math.abs(clockAheadMs ?? 0) >= HOUR_MS;

@@ -1,7 +1,7 @@
-/** A transport that is looked at while it does its handshake: what comes, when, and how it ends. */
+/** Watches a transport's handshake: what comes, when, and how it ends. */
 import type { Action, Route, Session, Transport } from '../transports/contract.ts';
 
-/** What was seen of the wire until the handshake was done. */
+/** What was seen on the wire until the handshake was done. */
 export interface WireRecord {
   /** The first bytes that came, at most 16 of them. */
   first: Buffer;
@@ -48,7 +48,7 @@ export function observeTransport(transport: Transport, observer: HandshakeObserv
 class ObservedSession implements Session {
   readonly #session: Session;
   readonly #observer: HandshakeObserver;
-  /** When something of ours was sent that nothing has come behind yet. */
+  /** When we sent something that has not been answered yet. */
   #sentMs: number | undefined;
   #isEstablished = false;
 

@@ -1,4 +1,4 @@
-/** What a check of a bridge line comes to. No address stands anywhere in it. */
+/** The result of checking a bridge line. There is no address anywhere in it. */
 import type { FailureKind } from './explain.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { FailureKind } from './explain.ts';
  * - `lookup`: the bridge's host name, where it has one
  * - `proxy`: the upstream proxy is reached
  * - `tcp`: the bridge is reached, through the proxy where there is one
- * - `connect`: another program reaches the bridge and does the transport's handshake, which cannot be told apart
+ * - `connect`: another program reaches the bridge and runs the handshake, which look like one step from outside
  * - `https`: TLS with the bridge's web server, where the transport has one
  * - `handshake`: that of the transport
  * - `tls`, `link`: those of the Tor behind the bridge
@@ -33,7 +33,7 @@ export interface Step {
   readonly ms: number;
 }
 
-/** Why a bridge is not well. */
+/** Why a bridge does not work. */
 export interface Failure {
   /** What was being done; absent for a line that cannot be read. */
   readonly step?: StepName;
@@ -50,7 +50,7 @@ export interface Failure {
 
 /** One line, checked. */
 export interface BridgeReport {
-  /** Which of the lines, from 0 on. */
+  /** Which of the lines, counted from 0. */
   readonly index: number;
   /** `unreadable`: nothing was sent, since the line, or what it asks for, is not understood. */
   readonly outcome: 'well' | 'unwell' | 'unreadable';
@@ -67,6 +67,6 @@ export interface BridgeReport {
     readonly clockDifferenceMs: number;
   };
   readonly failure?: Failure;
-  /** What is worth knowing of a bridge that may be well nonetheless. */
+  /** What is worth knowing although the bridge may work. */
   readonly notes: readonly string[];
 }

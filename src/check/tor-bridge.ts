@@ -46,13 +46,13 @@ export async function meetTor(
   }
 }
 
-/** The course is who ends an exchange. */
+/** The check's own clock ends an exchange. */
 const PATIENCE_MS = 2 ** 31 - 1;
-/** So long for so many bytes: a slow way is no cut one. */
+/** More time for more bytes: a slow path is not a broken one. */
 const TRAFFIC_MS = 30_000;
 const TRAFFIC_BYTES = 131_072;
 
-/** The certificate proves nothing by itself: who it is, is said on the link. */
+/** The certificate proves nothing by itself: the relay proves on the link who it is. */
 function openTls(stream: Duplex, signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();

@@ -80,8 +80,8 @@ export function createTorLinkHello(address: string): Exchange<TorLinkHello> {
 }
 
 /**
- * So many bytes of padding, in whole cells, which the relay drops; then a request for a circuit, whose
- * answer says that everything before it has arrived. The answer itself is of no interest.
+ * Sends padding in whole cells, which the relay drops, then a request for a circuit: any answer to it shows
+ * that everything before it has arrived.
  */
 export function createTorTraffic(byteCount: number, rng: Rng): Exchange<void> {
   const cells = new CellReader(4);
@@ -105,7 +105,7 @@ export function createTorTraffic(byteCount: number, rng: Rng): Exchange<void> {
   };
 }
 
-/** Whoever opens the connection sets the highest bit. */
+/** The side that opened the connection sets the highest bit. */
 const CIRCUIT_ID = 0x8000_0001;
 
 interface Cell {
@@ -155,7 +155,7 @@ function done<Result>(result: Result, cells: CellReader): ExchangeAction<Result>
   return { type: 'done', result, leftover: cells.leftover };
 }
 
-/** Bytes that are no cells cost the exchange. */
+/** Bytes that are no cells make the exchange fail. */
 function guarded<Result>(
   step: () => readonly ExchangeAction<Result>[],
 ): readonly ExchangeAction<Result>[] {

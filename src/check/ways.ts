@@ -1,4 +1,4 @@
-/** The ways to a bridge: by a transport of ours, plainly, or by another program's transport. */
+/** The ways to a bridge: by a transport of ours, without one, or by another program's. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -20,7 +20,7 @@ import { TransportRegistry } from '../transports/registry.ts';
 import type { Course } from './course.ts';
 import { observeTransport, type WireRecord } from './observed-transport.ts';
 
-/** Another program that does the transports' work. */
+/** Another program that runs the transports. */
 export interface CheckProgram {
   readonly command: readonly [string, ...string[]];
   /** Where it gets the few variables from that it inherits. */
@@ -38,7 +38,7 @@ export interface WayOptions {
 }
 
 /**
- * Reaches a bridge and does the transport's handshake. What the line says is judged before anything is
+ * Reaches a bridge and runs the transport's handshake. What the line says is checked before anything is
  * sent, by `prepare`.
  */
 export class Ways {
@@ -103,7 +103,7 @@ export class Ways {
   #outward(course: Course): Dialer {
     const { dial = createDirectDialer(), upstreamProxy } = this.#options;
     if (upstreamProxy === undefined) {
-      // Whoever gives a dialer has the names looked up there.
+      // A dialer of the caller's looks names up itself.
       if (this.#options.dial === undefined) return createLookingDialer(course, dial);
       return (target, options) => {
         course.enter('tcp');

@@ -83,7 +83,7 @@ export function parseMappedAddress(text: string): MappedAddress {
   if (bytes !== undefined) {
     return { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', host: bytesToIp(bytes) };
   }
-  // A port, or a mistyped IP address, is no part of a name.
+  // A colon means a port or a mistyped IP address: neither belongs in a name.
   if (text === '' || /[\s:[\]/]|^[0-9.]+[0-9]$/.test(text)) {
     throw new UsageError('mapaddress takes two IP addresses or host names, without ports');
   }

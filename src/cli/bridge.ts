@@ -40,7 +40,7 @@ export interface BridgeOptions {
   readonly metrics?: string;
 }
 
-/** What has an option of its own and is the transport's as well. */
+/** Options of the transport that have an option of their own here. */
 function webOptions({ url, tlsCert, tlsKey, site }: BridgeOptions): KeyValues {
   const given = { url, 'tls-cert': tlsCert, 'tls-key': tlsKey, site };
   return Object.entries(given).flatMap(([name, value]) =>

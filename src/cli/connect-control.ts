@@ -1,4 +1,4 @@
-/** The way to a daemon's control port, for the verbs that follow one. */
+/** Connects to a daemon's control port, for the verbs that watch one. */
 import { ControlRefusal } from '../control/messages.ts';
 import { connectControl, type ControlClient } from '../control/node/client.ts';
 import { formatEndpoint } from '../pt/address.ts';
@@ -6,14 +6,14 @@ import { type CommandContext, ExitCode, say } from './context.ts';
 import { type ControlPlaceOptions, findControl } from './control-place.ts';
 import { reportError } from './report-error.ts';
 
-/** A daemon that has let us in. */
+/** A connection that has authenticated. */
 export interface ConnectedDaemon {
   readonly client: ControlClient;
   /** Where it is, for people. */
   readonly place: string;
 }
 
-/** @returns the daemon, or the exit code when it was told why there is none */
+/** @returns the connection, or the exit code once the reader was told why there is none */
 export async function connectToDaemon(
   context: CommandContext,
   options: ControlPlaceOptions,

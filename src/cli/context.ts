@@ -11,7 +11,7 @@ export interface CommandContext {
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly stop: StopRequests;
-  /** The process ID of whoever started us, at this moment. */
+  /** The process ID of our parent, at this moment. */
   readonly parentPid: () => number;
   /** What starts this program once more, without arguments. */
   readonly ownCommand: readonly [string, ...string[]];
@@ -24,7 +24,7 @@ export type RequestSignal = 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2';
 
 /** What `postern` exits with; every verb's help lists these. */
 export const ExitCode = {
-  /** It did what was asked, or was asked to stop. */
+  /** It did what was asked, or was told to stop. */
   ok: 0,
   /** It could not do it, or could not go on; stderr says why and what to do. */
   failed: 1,
@@ -46,6 +46,6 @@ export function say(context: CommandContext, line: string): void {
 
 /** Whether a parent has launched us as a pluggable transport (PT 3.2.1), and reads our stdout. */
 export function hasParent(env: CommandContext['env']): boolean {
-  // Any of them: a parent that forgets the version list is told so in the parent's own language.
+  // Any of them: a parent that forgets the version list is told so by an ENV-ERROR.
   return Object.keys(env).some((name) => name.startsWith('TOR_PT_'));
 }

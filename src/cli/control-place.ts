@@ -1,4 +1,4 @@
-/** Where a daemon's control port is, and what opens it: as it was typed, as a torrc says, or as usual. */
+/** Where a daemon's control port is, and what opens it: from the command line, a torrc or the defaults. */
 import { access, constants } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -58,7 +58,7 @@ export async function findControl(
   const whenRefused =
     `${path === undefined ? 'The torrc sets no cookie.' : `The cookie was looked for in ${path}.`} ` +
     'The daemon’s log names its own: give that, --cookie FILE, or its torrc, -f TORRC, or a password, --password-file FILE.';
-  // A cookie goes to whoever listens: not to another machine that nobody has named one for.
+  // A cookie goes to whatever listens there: to another machine only if the user named the cookie.
   const isHere = !('host' in address) || isLoopback(address.host);
   const isThere = path !== undefined && isHere && (await isReadable(path));
   return { address, ...(isThere && { secret: await readControlCookie(path) }), whenRefused };

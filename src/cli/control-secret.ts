@@ -1,4 +1,4 @@
-/** `--cookie` and `--password-file`: what a controller proves with that it may control. */
+/** `--cookie` and `--password-file`: what a controller authenticates with. */
 import { readFile } from 'node:fs/promises';
 import { readControlCookie } from '../control/node/cookie-file.ts';
 import { UsageError } from './report-error.ts';

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 
-/** A place for lines of which the last may change: a terminal, or anything else. */
+/** Lines on a terminal, of which the last may be rewritten, or on anything else. */
 export interface Display {
   /** Whether a line can be rewritten. */
   readonly isLive: boolean;

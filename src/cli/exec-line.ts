@@ -18,7 +18,7 @@ export interface ExecLine {
   readonly unsafeLogging?: true;
   readonly distBias?: true;
   readonly metrics?: string;
-  /** What stands from the first word on that is no option: nobody reads it. */
+  /** The words from the first one on that is no option: they are ignored. */
   readonly ignored: readonly string[];
 }
 

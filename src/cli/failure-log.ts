@@ -11,8 +11,8 @@ export interface FailureLog {
 }
 
 /**
- * A failure log that says a thing once: while the same failure repeats, as it does with a dead bridge
- * and an application that tries for ever, a count is told now and then.
+ * A failure log that says each thing once. While the same failure repeats, as with a dead bridge and an
+ * application that tries for ever, it adds a count now and then.
  */
 export function createFailureLog(context: CommandContext): FailureLog {
   const limiter = new LogLimiter();

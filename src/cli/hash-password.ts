@@ -1,4 +1,4 @@
-/** `postern hash-password`: makes the line that a passphrase opens the control port with. */
+/** `postern hash-password`: makes the torrc line that lets a passphrase open the control port. */
 import { formatPassphraseHash, hashPassphrase } from '../crypto/passphrase.ts';
 import { systemRng } from '../crypto/rng.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';

@@ -8,7 +8,7 @@ const { stdin, stdout, stderr } = process;
 
 const stop = stopRequestsOfProcess();
 
-// What stands if the verb never ends, and yet nothing is left that could go on.
+// Holds if the verb never settles although nothing is left that could go on.
 process.exitCode = ExitCode.failed;
 process.exitCode = await runCommand({
   args: process.argv.slice(2),

@@ -1,4 +1,4 @@
-/** `--metrics`: the figures of a verb that has no torrc, for whoever is on this machine. */
+/** `--metrics`: the figures of a verb that has no torrc, for programs on this machine. */
 import type { Listener } from '../net/listener.ts';
 import { formatEndpoint, isLoopback, type Endpoint } from '../pt/address.ts';
 import { parseListenAddress } from './arguments.ts';
@@ -25,7 +25,7 @@ export async function openMetrics(
   say: (line: string) => void,
 ): Promise<Listener | undefined> {
   if (endpoint === undefined) return undefined;
-  // What it stands on is large, and start-up time counts.
+  // Its library is large, and start-up time counts.
   const { serveMetrics } = await import('../metrics/server.ts');
   const listener = await serveMetrics({ endpoint, accepts: isLoopback });
   say(`Figures for Prometheus are at http://${formatEndpoint(listener.endpoint)}/metrics`);

@@ -7,20 +7,20 @@ import { type CommandContext, say } from './context.ts';
 
 /** The way to a bridge: our own transport, or another program's. */
 export interface Outlet {
-  /** @throws PosternError what came of it */
+  /** @throws PosternError why the bridge could not be reached */
   dial(signal: AbortSignal): Promise<Duplex>;
-  /** Resolves, with the reason, when the way is lost for good. */
+  /** Resolves, with the reason, when no connection will be possible any more. */
   readonly lost: Promise<Error>;
   close(): Promise<void>;
 }
 
-/** What a command line may say about the way. */
+/** What a command line may say about it. */
 export interface OutletOptions {
   readonly pt?: string | undefined;
   readonly upstream?: string | undefined;
   /** The directory for what is kept between connections; without it nothing outlives the outlet. */
   readonly state?: string | undefined;
-  /** Hears what it can mean that the bridge is silent. */
+  /** Hears what a silent bridge may mean. */
   readonly onNotice?: (text: string) => void;
 }
 

@@ -43,8 +43,8 @@ function isTransport(value: unknown): value is Transport {
 }
 
 /**
- * A plugin may know another copy of Postern, or none, and so another `PosternError`: whatever it throws
- * over its arguments is taken for what the contract says that it is.
+ * A plugin may use another copy of Postern, or none, and so another `PosternError`: what it throws for its
+ * arguments is taken for the error that the contract asks for.
  */
 function adopt(transport: Transport): Transport {
   const { name, summary, warning } = transport;

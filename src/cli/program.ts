@@ -16,7 +16,7 @@ export async function runCommand(context: CommandContext): Promise<number> {
     return await chooseAndRun(context);
   } catch (error) {
     const { drain } = context.stop;
-    // Asked to end before it had begun: nobody waits for it any more.
+    // Told to end before it had begun: that is no failure.
     if (drain.aborted && error === drain.reason) return ExitCode.ok;
     return reportError(context, error);
   }
@@ -25,7 +25,7 @@ export async function runCommand(context: CommandContext): Promise<number> {
 async function chooseAndRun(context: CommandContext): Promise<number> {
   const { args, env } = context;
   const isManaged = hasParent(env);
-  // A parent's usual way to start a transport: options at most, and a start that costs little.
+  // How parents usually start a transport: with options at most. commander is not loaded for it, to start quickly.
   if (isManaged && !/^[^-]/.test(args[0] ?? '')) return runManaged(context);
   const { Command, CommanderError } = await import('commander');
   let exitCode: number = ExitCode.ok;
@@ -51,7 +51,7 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
   return exitCode;
 }
 
-/** Started by a parent: whatever the command line says, the protocol is spoken on stdout. */
+/** Started by a parent: stdout carries the protocol, whatever the command line says. */
 async function runManaged(context: CommandContext): Promise<number> {
   const options = parseExecLine(context.args);
   if (options.version) return printVersion(context);
@@ -60,7 +60,7 @@ async function runManaged(context: CommandContext): Promise<number> {
   return (await import('./managed.ts')).run(context, options);
 }
 
-/** Not started by a parent, and not told what to do. */
+/** Neither started by a parent nor given a verb. */
 async function runWithoutVerb(context: CommandContext, program: Command): Promise<number> {
   const options = parseExecLine(context.args);
   await addPlugins(options.plugin);
@@ -99,7 +99,7 @@ function buildProgram(
       await addPlugins(program.opts<ExecLine>().plugin);
     });
   for (const option of execOptions) {
-    // Commander's own; and what verbs have themselves, from which it would take it.
+    // --help is commander's own; --metrics belongs to verbs, and commander would take it away from them.
     if (option.key === 'help' || option.key === 'metrics') continue;
     const names = option.names.map((name) => `${name.length === 1 ? '-' : '--'}${name}`).join(', ');
     const flags = option.value === undefined ? names : `${names} <${option.value}>`;
@@ -131,12 +131,12 @@ function buildProgram(
   return program;
 }
 
-/** A daemon and a managed proxy answer in their logs; everything else answers here. */
+/** Answers SIGUSR1 on stderr; a daemon and a managed proxy answer in their logs. */
 function answerStatusRequests(context: CommandContext, verb: Command): void {
   context.onSignal('SIGUSR1', () => say(context, `postern ${verb.name()}: ${describeProcess()}`));
 }
 
-/** @throws UsageError for a verb that there is not */
+/** @throws UsageError for a verb that does not exist */
 function findVerb(program: Command, words: readonly string[]): Command {
   let found = program;
   for (const word of words) {
@@ -159,7 +159,7 @@ function withSubcommands(command: Command): readonly Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
-/** Before the verb is run: from then on its transports are like any other. */
+/** Before the verb is run: from then on a plugin's transports are like any other. */
 async function addPlugins(specifiers: readonly string[] = []): Promise<void> {
   for (const specifier of specifiers) {
     const { loadPlugin } = await import('./plugin.ts');

@@ -7,7 +7,7 @@ export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }
 
-/** What only a different command line can mend, where it is not a torrc that is at fault. */
+/** Errors that only another command line can mend, unless a torrc is at fault. */
 const usageCodes: ReadonlySet<ErrorCode> = new Set([
   'ERR_PT_BRIDGE_LINE',
   'ERR_PT_NAME',
@@ -46,7 +46,7 @@ export function reportError(
     say(context, `  What to do: ${error.remedy}`);
     return usageCodes.has(error.code) && !isOfFile ? ExitCode.usage : ExitCode.failed;
   }
-  // Not thrown on purpose: whoever mends it needs the stack.
+  // Not thrown on purpose: the stack is needed to mend it.
   say(context, `${prefix} ${error instanceof Error ? error.stack : String(error)}`);
   return ExitCode.failed;
 }

@@ -1,4 +1,4 @@
-/** Imported first by the process, for its effect: keeps small what Node would let grow. */
+/** Imported first by the process, for its effect: keeps V8's young generation and Node's buffer pool small. */
 import { setFlagsFromString } from 'node:v8';
 
 /*

@@ -1,4 +1,4 @@
-/** What SIGUSR1 asks for. */
+/** The answer to SIGUSR1. */
 
 /** A line about this process, without addresses: how long it runs, and what it holds open. */
 export function describeProcess(): string {

@@ -73,7 +73,7 @@ export class ControlPorts implements Part {
     const { log, home } = this.#options;
     const earlier = this.#secrets;
     const cookie = this.#cookieFor(next);
-    // At once: a port that opens must not be open to those whom the new configuration shuts out.
+    // At once: a port that opens must not admit those whom the new configuration shuts out.
     this.#secrets = {
       passphrases: next.HashedControlPassword,
       ...(cookie !== undefined && { cookie: cookie.bytes }),
@@ -95,7 +95,7 @@ export class ControlPorts implements Part {
     let change: ResourceChange<ControlListener> | undefined;
     try {
       change = await this.#listeners.prepare(wanted);
-      // Now that nothing else can fail: the one before may still open another daemon's port.
+      // Only now that nothing else can fail: until here the old cookie may belong to another daemon.
       await cookie?.publish();
     } catch (error) {
       await change?.rollback();
@@ -172,7 +172,7 @@ function placesOf({
   ];
 }
 
-/** What whoever can read a file proves by it. */
+/** The cookie: who can read its file is trusted. */
 interface Cookie {
   readonly path: string;
   readonly bytes: Uint8Array;

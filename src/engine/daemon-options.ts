@@ -17,14 +17,14 @@ export interface DaemonOptions {
   readonly localDefaults?: LocalDefaults;
   /** What `~` stands for in paths. */
   readonly home: string;
-  /** Where children get the few variables from that they inherit. */
+  /** The environment from which children inherit a few variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** For `Log … stdout`. */
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** How another program starts this one as a managed proxy: what `builtin` means to a Tor. */
+  /** How a Tor starts this program as a managed proxy, for its `builtin` transports. */
   readonly ownCommand: readonly string[];
-  /** Gives the start up, which rejects with its reason. Without effect afterwards. */
+  /** Gives the start up, which rejects with the signal's reason. Without effect afterwards. */
   readonly startSignal?: AbortSignal;
   readonly rng?: Rng;
   readonly clock?: Clock;

@@ -33,8 +33,8 @@ import { planTorEngine } from './tor/plan.ts';
 /** A running daemon. */
 export class Daemon implements ControlEngine {
   /**
-   * Settles, and never rejects, when it is to end, asked by a controller or by `obey`, or because it
-   * cannot go on, and then with the reason: `close` comes next.
+   * Settles, and never rejects, when the daemon is to end: because a controller or `obey` asked for it, or,
+   * with the reason, because it cannot go on. Its owner calls `close` then.
    */
   readonly ended: Promise<unknown>;
   readonly #options: DaemonOptions;
@@ -80,7 +80,7 @@ export class Daemon implements ControlEngine {
     const { startSignal } = options;
     const plan = await planEngine(options);
     const first = plan.store.current;
-    // Before anything in it is touched: another daemon's cookie, identity and Tor are there as well.
+    // Before anything in it is touched: it may hold the cookie, the identity and the Tor of another daemon.
     const lock = await forOption('DataDirectory', () =>
       lockDirectory(dataDirectory(first.values, options.home)),
     );
@@ -89,8 +89,8 @@ export class Daemon implements ControlEngine {
       startSignal &&
       addAbortListener(startSignal, () => daemon.#stopping.abort(startSignal.reason));
     try {
-      // The log before all others: they have something to say. The control ports after them: what
-      // opens them is renewed, and must not be by a daemon that does not come up.
+      // The log first: the others write to it. The control ports last: a daemon that fails to start must not
+      // renew the cookie.
       await (await daemon.#log.prepare(first.values)).commit();
       daemon.#places.beginChange(placesIn(first.values, options.home));
       const start = await prepareEach([
@@ -228,7 +228,7 @@ export class Daemon implements ControlEngine {
   ): Promise<void> {
     const change = await this.#prepare(next, changed, isReload);
     if (this.#state !== 'running') {
-      // What it would open was just closed for good.
+      // It would open again what has just been closed for good.
       await change.rollback();
       throw endingError();
     }
@@ -259,7 +259,7 @@ export class Daemon implements ControlEngine {
     this.#log.write('notice', 'The torrc is loaded again.');
   }
 
-  /** As soon as nothing of others is left; whoever asks a second time does not want to wait. */
+  /** Ends when no stream of others is left, and at once when asked a second time. */
   async #shutDown(): Promise<'done' | 'ending'> {
     if (this.#state !== 'running') return this.#halt();
     this.#leave('draining');
@@ -267,7 +267,7 @@ export class Daemon implements ControlEngine {
     try {
       draining = await this.#engine.drain(this.#store.current);
     } catch (error) {
-      // Whoever it would have been told to is not there, and we end nonetheless.
+      // What would have been told, such as a Tor, is not there any more: we end all the same.
       this.#log.write('info', `the engine could not be told to end: ${describeError(error)}`);
     }
     if (draining === undefined) return this.#endNow();

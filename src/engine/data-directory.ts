@@ -36,14 +36,14 @@ export function cookiePath(values: OptionValues, home: string): string {
     : expandPath(values.CookieAuthFile, home);
 }
 
-/** A directory for a moment: it is there and ours, unless somebody else uses it. */
+/** A directory that is made and locked for a moment, unless somebody else uses it. */
 export interface BorrowedDirectory extends DirectoryLock, AsyncDisposable {
-  /** Who uses it, as a clause. */
+  /** Who uses it, as a phrase. */
   readonly user: string | undefined;
 }
 
 /**
- * Makes and locks a directory as a start would. With the end it is as it was before.
+ * Makes and locks a directory as a start would, and undoes that at the end.
  *
  * @throws PosternError `ERR_DIRECTORY_UNUSABLE`
  */

@@ -16,7 +16,7 @@ export interface EngineEndpoints {
   readonly orPort?: Endpoint;
 }
 
-/** An engine that takes nothing new any more, and still carries what belongs to others. */
+/** An engine that takes nothing new, and still carries the streams of others. */
 export interface Draining {
   /** Resolves when nothing is left. Never rejects. */
   readonly over: Promise<unknown>;
@@ -32,7 +32,7 @@ export interface Engine extends Pick<ControlEngine, 'mapAddress' | 'mappings' | 
   readonly endpoints: EngineEndpoints;
   /** What clients need to use it as a bridge; a wildcard address stands for this machine’s. */
   readonly bridgeLines: readonly BridgeLine[];
-  /** Whether it ran before the daemon, which leaves it alone unless a controller ends it. */
+  /** Whether it ran before the daemon did, which then leaves it alone unless a controller ends it. */
   readonly isShared: boolean;
 
   /**
@@ -51,17 +51,17 @@ export interface Engine extends Pick<ControlEngine, 'mapAddress' | 'mappings' | 
   start(first: Configuration, onEnded: (reason?: unknown) => void): Promise<Change>;
 
   /**
-   * Prepares a change. It is the last that is asked: what a Tor has taken cannot be taken back.
+   * Prepares a change. The engine is asked last: what a Tor has accepted cannot be undone.
    *
    * @param changed the options and groups that differ, or may differ
    * @throws PosternError what is in the way; nothing has changed then
    */
   prepare(next: Configuration, changed: ReadonlySet<string>): Promise<Change>;
 
-  /** What belongs to a reload besides the change, when that is in force. */
+  /** What a reload does besides, once the change is in force. */
   completeReload(current: Configuration): Promise<void>;
 
-  /** Whoever keeps options that are not in our torrc saves them. */
+  /** Saves options that are not in our torrc, where the engine has any. */
   saveElsewhere(): Promise<void>;
 
   /** SIGNAL debug; ends with the next reload. */

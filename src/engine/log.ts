@@ -43,7 +43,7 @@ interface Sink {
 export class DaemonLog implements Part {
   readonly #options: DaemonLogOptions;
   readonly #sinks: Resources<Sink> = new Resources(async ({ file }) => {
-    // The end of the log is what people read first: it is on disk when we are gone.
+    // People read the end of a log first: it is on disk before we exit.
     if (file !== undefined) await finished(file.end()).catch(() => {});
   });
   #values: Pick<OptionValues, 'Log' | 'SafeLogging'> | undefined;
@@ -68,7 +68,7 @@ export class DaemonLog implements Part {
   }
 
   /**
-   * Writes a line whose addresses are this daemon's own: whoever starts it must learn where it listens.
+   * Writes a line whose addresses are this daemon's own: its user must learn where it listens.
    */
   announce(message: string): void {
     this.#write('notice', message);
@@ -149,7 +149,7 @@ export class DaemonLog implements Part {
       return { line, output: file, file };
     }
     const file = await openLogFile(expandPath(line.target.file, home));
-    // Said once, where somebody may see it; writing goes on for the other logs.
+    // Said once, on stderr; the other logs go on.
     file.on('error', (error: NodeJS.ErrnoException) => {
       stderr.write(`a log file cannot be written any more (${error.code ?? 'unknown error'})\n`);
     });
@@ -158,13 +158,13 @@ export class DaemonLog implements Part {
 
   #write(level: LogLevel, message: string): void {
     const { clock, events } = this.#options;
-    // What a Tor or a child says may hold what an application said: no line may steer a terminal.
+    // Text of a Tor or a child may come from an application: no line may send commands to a terminal.
     const lines = message.split(/[\r\n]+/).map((line) => line.trim());
     const text = lines.join(' | ').replace(/\p{Cc}+/gu, ' ');
     const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
     for (const { line, output } of this.#sinks.current.values()) {
       if (!this.#takes(line, level) || output.destroyed) continue;
-      // A log must never hold traffic up, nor grow without end.
+      // A log must neither hold traffic up nor grow in memory without end.
       if (output.writableLength > limits.logBacklogBytes) continue;
       output.write(line.target === 'syslog' ? formatForSyslog(level, text) : entry);
     }

@@ -67,7 +67,7 @@ export class MetricsPort implements Part {
   }
 
   async #open(endpoint: Endpoint): Promise<Listener> {
-    // What it stands on is large, and most daemons have none.
+    // Its library is large, and most daemons do not use it.
     const { serveMetrics } = await import('../metrics/server.ts');
     return serveMetrics({
       endpoint,

@@ -73,7 +73,7 @@ export async function prepareEach(prepare: readonly (() => Promise<Change>)[]): 
   };
 }
 
-/** Takes changes back, the last one first. */
+/** Rolls changes back, the last one first. */
 export async function rollBack(changes: readonly Change[]): Promise<void> {
   for (const change of changes.toReversed()) await change.rollback();
 }

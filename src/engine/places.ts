@@ -1,15 +1,15 @@
-/** Places to listen at: who has one now, and who gets it with the next change. */
+/** The addresses that a daemon listens at: which part has one now, and which gets it with the next change. */
 import type { Endpoint } from '../pt/address.ts';
 
 /** What only one listener can have: an address with its port, or the path of a socket. */
 export type Place = Endpoint | { readonly path: string };
 
-/** Opens again what had made room. Never rejects. */
+/** Opens again what was closed to make room. Never rejects. */
 export type GiveBack = () => Promise<void>;
 
-/** Somebody who listens. */
+/** A part that listens. */
 export interface Holder {
-  /** Closes what is open at that place or stands in its way. @returns how that is undone */
+  /** Closes what is open at that place or keeps it from being opened. @returns how that is undone */
   leave(place: Place): Promise<readonly GiveBack[]>;
 }
 
@@ -28,8 +28,8 @@ export class Places {
   }
 
   /**
-   * Makes room for a listener that the change opens, where whoever has the place is to leave it: nobody
-   * else is to have it then. Who is to stay stays, and the listener finds its place in use.
+   * Makes room for a listener that the change opens, where the part that has the place gives it up in this
+   * change. A part that keeps its place keeps it, and the new listener finds the place in use.
    */
   async makeRoom(place: Place): Promise<readonly GiveBack[]> {
     if (this.#next.filter((other) => collide(place, other)).length > 1) return [];

@@ -10,7 +10,7 @@ export interface Opening<T> {
   readonly takes?: readonly Place[];
 }
 
-/** What is to be open, by a key that says all that it depends on. */
+/** What is to be open, by a key that contains all that it depends on. */
 export type Wanted<T> = ReadonlyMap<string, Opening<T>>;
 
 /** A change, and what comes of it. */
@@ -30,7 +30,7 @@ interface Entry<T> extends Opening<T> {
 export interface ListenOptions {
   /** Those of the whole daemon. */
   readonly places: Places;
-  /** Hears why something that had made room cannot be opened again. */
+  /** Hears why something that was closed to make room cannot be opened again. */
   readonly onLost: (error: unknown) => void;
 }
 
@@ -56,8 +56,8 @@ export class Resources<T> implements Holder {
   }
 
   /**
-   * Opens what is wanted and not open. What is not wanted any more is closed by the commit; before, where
-   * somebody else is to have its place.
+   * Opens what is wanted and not open yet. What is not wanted any more is closed by the commit, or before it
+   * where another part is to have its place.
    *
    * @throws what opening one of them throws; those opened before it are closed then, and those that
    *   made room are open again

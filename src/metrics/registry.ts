@@ -1,6 +1,6 @@
 /**
- * The figures of this process, in the words of Prometheus. What comes from peers is rounded up, counts to
- * multiples of eight as Tor does in what it publishes, so that one client does not stand out of them.
+ * The figures of this process, for Prometheus. Counts that peers cause are rounded up to multiples of eight,
+ * as Tor does in what it publishes, so that no single client can be seen in them.
  */
 import { readdir } from 'node:fs/promises';
 import { Counter, Gauge, type OpenMetricsContentType, Registry } from 'prom-client';
@@ -11,7 +11,7 @@ import { rejectedConnections } from '../net/rejected.ts';
 import { connections, handshakes, streamFailures, totals, traffic } from '../tallies.ts';
 import { version } from '../version.ts';
 
-/** What only a daemon has: how many there are at this moment. */
+/** What only a daemon has, as numbers of this moment. */
 export interface Figures {
   readonly links: number;
   readonly circuits: number;

@@ -11,7 +11,7 @@ import { createRegistries, type Figures } from './registry.ts';
 export interface MetricsOptions {
   /** Where to listen: an IP address; port 0 lets the system choose. */
   readonly endpoint: Endpoint;
-  /** Whether this address may ask: who may not is closed before a byte of his is read. */
+  /** Whether this address may ask: others are closed before a byte of theirs is read. */
   readonly accepts: (host: string) => boolean;
   /** Those of a daemon, where there is one. */
   readonly figures?: () => Figures;
@@ -37,7 +37,7 @@ export async function serveMetrics(options: MetricsOptions): Promise<Listener> {
       () => response.destroy(),
     ),
   );
-  // Said by nobody whom the policy lets in on purpose.
+  // Nobody whom the policy lets in asks for this on purpose.
   server.on('clientError', (_error, socket) => socket.destroy());
   const open = new Set<Socket>();
   return listenTcp(options.endpoint, (socket) => {

@@ -1,8 +1,8 @@
 import { addAbortListener } from 'node:events';
 
 /**
- * What `work` comes to, unless the signal is aborted before: then it rejects at once with
- * `signal.reason`, for work that cannot be called off, or that is slow to notice.
+ * The result of `work`, unless the signal is aborted before: then it rejects at once with `signal.reason`.
+ * For work that cannot be cancelled, or that is slow to notice.
  */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;

@@ -1,4 +1,4 @@
-/** The one way in for applications that want a connection: they ask over SOCKS, and wait. */
+/** How all applications come in: they ask for a connection, over SOCKS, and wait for it. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../errors.ts';
@@ -16,11 +16,11 @@ import { WaitingConnections } from './waiting-connections.ts';
 
 /**
  * An application that waits for its connection, whatever protocol it speaks. Its socket is closed as
- * soon as it leaves; bytes that it sent without waiting stay in there.
+ * soon as it leaves; bytes that it sent early stay in the socket.
  */
 export interface Application {
   readonly socket: Duplex;
-  /** As it asked for it. */
+  /** As the application asked for it. */
   readonly target: Endpoint;
   /** Tells it that payload may flow. */
   succeed(): void;
@@ -46,10 +46,10 @@ export function createApplication(
   answers?: Answers,
 ): Application {
   const onReadable = (): void => {
-    // Readable without a byte: that is the end, and whoever waits for an answer has left.
+    // Readable without a byte is the end: an application that waits for an answer has left.
     if (answers !== undefined && socket.readableLength === 0) socket.destroy();
   };
-  // Who does not read does not notice that the other end has gone.
+  // A socket that is not read does not notice that the other end has gone.
   socket.on('readable', onReadable).on('end', onReadable);
   const answered = (): void => {
     socket.off('readable', onReadable).off('end', onReadable);
@@ -84,7 +84,7 @@ export function serveApplication(
   application: Application,
   dial: DialForApplication,
 ): Promise<Error | undefined> {
-  // What the request needed is let go of with this function: an idle connection is to hold its two
+  // All that the request needed is freed when this function returns: an idle connection holds its two
   // streams and no more.
   return relayOnce(application.socket, connectApplication(application, dial));
 }
@@ -125,7 +125,7 @@ export interface SocksPortOptions<Accepted> {
    * or the promise rejects with, costs this application.
    */
   readonly serve: (application: Application, accepted: Accepted) => unknown;
-  /** Hears of each application that came to nothing, and why. */
+  /** Hears of each application that got no connection, and why. */
   readonly onFailure: (error: unknown) => void;
   /** How to listen; `listenTcp` when absent. */
   readonly listen?: typeof listenTcp;
@@ -173,7 +173,7 @@ async function readRequest<Accepted>(
   return [application, accepted!];
 }
 
-/** The SOCKS5 reply code that says most of what went wrong. */
+/** The SOCKS5 reply code that comes closest to what went wrong. */
 export function socksReplyOf(error: unknown): number {
   return error instanceof PosternError ? error.socksReply : SocksReply.generalFailure;
 }

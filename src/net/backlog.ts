@@ -5,8 +5,8 @@ import { breakOff } from './break-off.ts';
 import { peerBytes } from './peer-bytes.ts';
 
 /**
- * What a stream holds because somebody does not read: in the budget of the process as long as the stream
- * lives, and gone with it when that is used up and nobody holds more.
+ * What a stream holds because its reader does not read. It counts against the budget of the process; when that
+ * is used up, the stream that holds most is ended.
  */
 export class Backlog implements BudgetMember {
   readonly #stream: Duplex;
@@ -17,7 +17,7 @@ export class Backlog implements BudgetMember {
     stream.once('close', () => this.set(0));
   }
 
-  /** It holds so many bytes now. */
+  /** The stream holds this many bytes now. */
   set(bytes: number): void {
     const more = this.#stream.destroyed ? -this.#bytes : bytes - this.#bytes;
     this.#bytes += more;

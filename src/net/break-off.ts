@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** Ends a stream in a way that its far end cannot take for the end of the data. */
+/** Ends a stream in a way that the far end cannot mistake for the end of the data. */
 export function breakOff(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   // Only TCP knows a reset: a Unix-domain socket, which has no address, refuses it.
@@ -9,7 +9,7 @@ export function breakOff(stream: Duplex, error: Error): void {
   const knowsReset = wire instanceof Socket && wire.localAddress !== undefined;
   if (!knowsReset || isEnding(stream) || isEnding(wire)) stream.destroy(error);
   else if (wire === stream) wire.resetAndDestroy();
-  // Not from inside of what TLS is doing: Node 20 then reads what is freed. What is above the wire closes with it.
+  // In a later turn: inside a callback of TLS, Node 20 would read freed memory. What is above the wire closes with it.
   else setImmediate(() => (isEnding(wire) ? wire.destroy() : wire.resetAndDestroy()));
 }
 

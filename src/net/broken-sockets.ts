@@ -1,5 +1,5 @@
 /**
- * Sockets whose peer has reset them while nobody was reading.
+ * Finds sockets that their peer has reset while nobody was reading.
  *
  * Node hears of a reset only where it reads or has something to send. A socket that is paused because its
  * reader does not keep up, or whose peer has ended its direction, does neither, and would be kept for as long
@@ -13,11 +13,11 @@ import { isBeingRead } from './reading.ts';
 const watched = new Set<Socket>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Sees to it that a reset destroys the socket, now and then looking for one where nobody reads. */
+/** Has a reset destroy the socket: where nobody reads, it is asked from time to time. */
 export function watchForReset(socket: Socket): void {
   watched.add(socket);
   socket.on('close', forget);
-  // Keeps no process alive: it is for those that go on.
+  // This timer alone keeps no process alive.
   timer ??= setInterval(look, limits.resetCheckMs).unref();
 }
 

@@ -2,7 +2,7 @@ import { Fifo } from '../bytes/fifo.ts';
 
 /**
  * Long computations of connections, one after the other and a little in each turn of the event loop:
- * however many strangers set them off, all others go on.
+ * strangers can start as many as they like without stopping everybody else.
  */
 const waiting = new Fifo<() => boolean>();
 let isScheduled = false;

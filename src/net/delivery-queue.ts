@@ -2,8 +2,8 @@ import { ByteQueue } from '../bytes/queue.ts';
 import { copyTightly, isTight } from '../bytes/tightly.ts';
 
 /**
- * Bytes that wait for a reader, and hold no more memory than about twice their number: a peer decides
- * in how small pieces they come, and each piece may be a few bytes of a large buffer.
+ * Bytes that wait for a reader. They hold no more memory than about twice their number: a peer may send them
+ * in tiny pieces, each of which would keep a large buffer alive.
  */
 export class DeliveryQueue {
   readonly #parts: Uint8Array[] = [];
@@ -43,6 +43,6 @@ export class DeliveryQueue {
   }
 }
 
-/** To gather less than this costs less than to hold it apart. */
+/** Copying pieces smaller than this together costs less than keeping them apart. */
 const MIN_PART_BYTES = 4096;
 const MAX_GATHERED_BYTES = 65_536;

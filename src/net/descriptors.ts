@@ -1,7 +1,7 @@
 /**
- * The file descriptors of this process. When there are none left, Node closes every further connection
- * right after accepting it and tells nobody: no event, no error. So it must not come to that, and the
- * operator must hear of it in time.
+ * The file descriptors of this process. When none are left, Node closes every further connection right after
+ * accepting it, without an event or an error. So it must not come to that, and the operator must hear of it
+ * in time.
  */
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -12,8 +12,8 @@ import { unawaited } from '../unawaited.ts';
 const descriptorLimit: number | undefined = readLimit();
 
 /**
- * How many accepted connections may stand at a time, all listeners together: each may need another one
- * onward, and some descriptors are for files and programs.
+ * How many accepted connections may be open at a time, over all listeners: each may need a second one
+ * onward, and files and programs need descriptors too.
  */
 const acceptedLimit: number =
   descriptorLimit === undefined
@@ -37,7 +37,7 @@ export function admitAccepted(makeRoom: () => boolean): boolean {
   return true;
 }
 
-/** An admitted connection is closed. */
+/** An admitted connection has closed. */
 export function releaseAccepted(): void {
   accepted -= 1;
 }
@@ -74,7 +74,7 @@ export function watchDescriptors(tell: (text: string) => void, until: AbortSigna
 const TELLING = 0.8;
 const BETTER = 0.7;
 
-/** Where even this needs more than there are, that is the answer. */
+/** Counting takes a descriptor itself: where none is left, all are in use. */
 async function countOpen(): Promise<number> {
   try {
     return (await readdir('/proc/self/fd')).length;

@@ -8,9 +8,9 @@ export interface DialOptions {
 }
 
 /**
- * The one way to reach something. Dialers compose: direct, through an upstream proxy, through a
- * transport, through a hop of a circuit. What was built over an upstream proxy has no direct dialer
- * in reach, so failing closed is a property of construction.
+ * The only way to reach something. Dialers compose: direct, through an upstream proxy, through a
+ * transport, through a hop of a circuit. What is built over an upstream proxy holds no direct dialer, so it
+ * cannot leak when the proxy fails.
  *
  * @returns a connected stream; both directions end separately (half-close)
  * @throws PosternError `ERR_DIAL_*`, or what the composition adds

@@ -85,8 +85,8 @@ function connectTcp(
       abortion?.[Symbol.dispose]();
       settlement();
     };
-    // The first settlement wins; an error after the connection stands is its new owner's to hear, or
-    // nobody's: it must not end the process.
+    // The first settlement wins. An error once the connection is open is for its new owner; if nobody listens, it
+    // must not end the process.
     const onError = (error: Error): void => settle(() => reject(dialError(error)));
     socket.on('error', onError);
     socket.once('connect', () => {

@@ -17,7 +17,7 @@ export class FineTimer {
       if (performance.now() >= dueMs) callback();
       else this.#immediate = setImmediate(spin);
     };
-    // The last whole millisecond is left to the spinning: `setTimeout` may be up to one late.
+    // The last whole millisecond is spent in the turns: `setTimeout` may be up to one late.
     if (delayMs >= 2) this.#timeout = setTimeout(spin, Math.floor(delayMs) - 1);
     else this.#immediate = setImmediate(spin);
   }

@@ -5,8 +5,8 @@ import { PosternError } from '../errors.ts';
 import type { Folder } from '../transports/contract.ts';
 
 /**
- * A folder to read from. Symbolic links are followed, as web servers do: whoever can make one there is the
- * operator.
+ * A folder to read from. Symbolic links are followed, as web servers do: only the operator can make them
+ * there.
  *
  * @throws PosternError `ERR_DIRECTORY_UNUSABLE` where there is none, or this user may not look into it
  */

@@ -15,7 +15,7 @@ export interface HttpConnectOptions {
 /**
  * The client's side of HTTP CONNECT (RFC 9110, section 9.3.6), free of sockets.
  *
- * It fails with `ERR_TUNNEL_*` where the proxy itself is the trouble, `ERR_HTTP_PROXY_REFUSED` or
+ * It fails with `ERR_TUNNEL_*` where the proxy itself is at fault, with `ERR_HTTP_PROXY_REFUSED` or
  * the `ERR_DIAL_*` that its status comes closest to.
  *
  * @throws PosternError `ERR_TUNNEL_UNENCODABLE` for a target or a user name that HTTP cannot carry
@@ -86,7 +86,7 @@ function skipEmptyLines(queue: ByteQueue): void {
   queue.skip(length);
 }
 
-/** What answers there instead of an HTTP proxy, told by its first bytes; undefined as long as it may be one. */
+/** What answers instead of an HTTP proxy, by its first bytes; undefined as long as it may be one. */
 function strangerThanHttp(bytes: Buffer): string | undefined {
   if (bytes.equals(HTTP.subarray(0, bytes.length))) return undefined;
   return bytes[0] === 5 || bytes[0] === 4 || bytes[0] === 0
@@ -95,7 +95,7 @@ function strangerThanHttp(bytes: Buffer): string | undefined {
 }
 
 const HTTP = Buffer.from('HTTP/');
-/** For whoever took it for an HTTP proxy. */
+/** For a user who took a SOCKS proxy for an HTTP proxy. */
 export const IS_SOCKS = 'this is a SOCKS proxy: use socks5://… (in a torrc Socks5Proxy)';
 
 /** The length of a response head with its empty line; undefined while that line is not there. */
@@ -123,7 +123,7 @@ function errorFromStatus(status: number): [ErrorCode, string] {
         'ERR_TUNNEL_AUTH_REJECTED',
         `the HTTP proxy wants other credentials, or any at all (status ${status})`,
       ];
-    // squid says 503, tinyproxy 500, privoxy 503, others 502.
+    // For a target that cannot be reached squid says 503, tinyproxy 500, privoxy 503, others 502.
     case 500:
     case 502:
     case 503:
@@ -131,7 +131,7 @@ function errorFromStatus(status: number): [ErrorCode, string] {
         'ERR_DIAL_HOST_UNREACHABLE',
         `the HTTP proxy cannot reach the target (status ${status})`,
       ];
-    // So say Tor and we, at a port for SOCKS.
+    // Tor and we answer this at a SOCKS port.
     case 501:
       return ['ERR_TUNNEL_MALFORMED', `${IS_SOCKS}, or a proxy without CONNECT (status 501)`];
     case 504:

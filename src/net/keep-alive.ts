@@ -10,13 +10,13 @@ const INTERVAL_MS = 15_000;
 const PROBES = 9;
 
 /**
- * The idle time where Node takes no more than that, and always sends ten probes a second apart: ten seconds
- * without a network while it asks end a connection, so it asks as seldom as still notices a vanished peer
- * when Go does.
+ * The idle time for a Node that takes nothing else and always sends ten probes a second apart: ten seconds
+ * without a network during them end a connection. So it probes as rarely as it can while still noticing a
+ * vanished peer when Go does.
  */
 const LONE_IDLE_MS: number = IDLE_MS + PROBES * INTERVAL_MS - 10 * 1_000;
 
-/** With the last two in Node 26, and the later ones of 24 (nodejs/node 45494d5). */
+/** The last two are taken by Node 26 and by later ones of 24 (nodejs/node 45494d5). */
 type SetKeepAlive = (on: true, idleMs: number, intervalMs?: number, probes?: number) => unknown;
 
 /** Switches keep-alive on, as near to Go's as this Node gets. */

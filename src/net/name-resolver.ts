@@ -1,8 +1,8 @@
 /**
- * Host names that strangers ask for, so that nobody's names hold up anybody else's.
+ * Looks up host names that strangers ask for, so that nobody's lookups hold up anybody else's.
  *
- * Not by the system's resolver: Node asks that in four threads, which it shares with all access to files,
- * and a question to a silent name server cannot be taken back.
+ * Not by the system's resolver: Node runs that in the four threads that also serve all file access, and a
+ * question to a silent name server cannot be cancelled.
  */
 import { Resolver } from 'node:dns/promises';
 import { addAbortListener } from 'node:events';
@@ -17,7 +17,7 @@ export interface NameResolverOptions {
   readonly timers?: Timers;
   /** Name servers as `ip:port`; those of the system when not given. */
   readonly servers?: readonly string[];
-  /** Where names stand that no server is asked for. */
+  /** The hosts file: names in it are not asked for. */
   readonly hostsFile?: string;
 }
 
@@ -61,7 +61,7 @@ async function askServers(
   signal: AbortSignal | undefined,
 ): Promise<readonly string[]> {
   signal?.throwIfAborted();
-  // One for each lookup: only all of a resolver's questions can be taken back.
+  // A resolver for each lookup: only all questions of one can be cancelled.
   const resolver = new Resolver({ timeout: limits.nameLookupMs / 2, tries: 2 });
   if (servers !== undefined) resolver.setServers(servers);
   let end: (reason: unknown) => void = () => {};

@@ -1,5 +1,5 @@
 import { ByteBudget } from '../bytes/budget.ts';
 import { limits } from '../limits.ts';
 
-/** What this process holds of its peers' bytes. Whatever holds some counts into it. */
+/** The bytes of peers that this process holds. Everything that holds some counts them here. */
 export const peerBytes: ByteBudget = new ByteBudget(limits.peerBytesBudget);

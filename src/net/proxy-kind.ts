@@ -1,9 +1,9 @@
 /**
- * Which kind a proxy is of that does not answer: an HTTP proxy waits for the end of a request that is none,
- * and many a SOCKS proxy hangs up on one.
+ * Finds out of which kind a proxy is that does not answer: an HTTP proxy waits for the end of what it takes
+ * for a request, and many SOCKS proxies hang up on one.
  *
- * It is asked in the other language, on a connection of its own: what a slow proxy of the right kind would
- * make of further bytes on the one that it is at work for, nobody knows.
+ * It is asked in the other language on a second connection: further bytes on the first one could confuse a
+ * slow proxy of the right kind.
  */
 import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -23,7 +23,7 @@ interface Kind {
   readonly question: Uint8Array;
   /** How an answer begins. */
   readonly answer: Uint8Array;
-  /** What whoever took it for the other kind is told. */
+  /** What a user is told who took it for the other kind. */
   readonly advice: string;
 }
 
@@ -89,7 +89,7 @@ export async function runProxyExchange(
     throw error;
   } finally {
     clearTimeout(silence);
-    // Whoever still asks need not wait for the answer.
+    // A question that is still open is not waited for.
     attempt.abort(new Error('the proxy has answered'));
   }
 }

@@ -1,25 +1,25 @@
-/** Connections whose peer has not proven itself, until they are closed by time. */
+/** Connections whose peer has failed to prove itself: they are read until a timer closes them. */
 import type { Duplex } from 'node:stream';
 import { limits } from '../limits.ts';
 import { type LeavableReading, readLent } from './reading.ts';
 
-/** All there are, oldest first, and when each is closed. */
+/** All of them, oldest first, with the time at which each is closed. */
 const deadlines = new Map<Duplex, NodeJS.Timeout>();
 
-/** How many are there. */
+/** How many there are. */
 export function rejectedConnections(): number {
   return deadlines.size;
 }
 
 /**
- * Reads and discards whatever comes and closes by time: the one thing that a peer which has not
- * proven itself ever sees (Frolov et al., NDSS 2020). Reading to the end makes the close a FIN; with
+ * Reads and discards all that comes, and closes by a timer: the only behaviour that a peer sees which has not
+ * proven itself, whatever the cause (Frolov et al., NDSS 2020). Since all was read the close is a FIN; with
  * unread data it would be an RST.
  *
  * Nothing is kept of such a connection but its socket. Past the cap on them the oldest is closed.
  *
- * @param wire without listeners of whoever had it before, but for those that may stay
- * @param reading by whoever had it before
+ * @param wire without the listeners of its owner before, but for those that may stay
+ * @param reading that of its owner before
  */
 export function discardUntilClosed(
   wire: Duplex,

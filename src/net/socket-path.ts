@@ -2,8 +2,8 @@ import { PosternError } from '../errors.ts';
 import { MAX_SOCKET_PATH_BYTES } from '../state/directory-lock.ts';
 
 /**
- * The path of a Unix-domain socket that the system can take: one that is longer it would cut, and without
- * a word use another file.
+ * Checks that the system can take the path of a Unix-domain socket: it would silently cut a longer one, and
+ * use another file.
  *
  * @returns the path
  * @throws PosternError `ERR_SOCKET_PATH`

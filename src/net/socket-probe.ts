@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 
 /**
- * Whether a process listens on a Unix-domain socket. Only what the system says is dead counts as dead:
- * one with too many callers waiting refuses as well, and is not to be taken for a leftover.
+ * Whether a process listens on a Unix-domain socket. Only one that the system calls dead counts as dead: a
+ * socket with too many waiting callers refuses as well, and must not be taken for a leftover.
  */
 export async function isSocketAlive(path: string): Promise<boolean> {
   const probe = connect(path);

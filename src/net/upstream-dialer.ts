@@ -23,7 +23,7 @@ export function createUpstreamDialer(proxy: UpstreamProxy, dial: Dialer): Dialer
   };
 }
 
-/** A failure here is the proxy's: a SOCKS client must not take it for the target's. */
+/** This failure is the proxy's: a SOCKS client must not be told that the target failed. */
 async function dialProxy(
   proxy: UpstreamProxy,
   dial: Dialer,

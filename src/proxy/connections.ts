@@ -1,4 +1,4 @@
-/** The connections that are being served: what a draining proxy waits for. */
+/** The connections that are being served, which a draining proxy waits for. */
 export class Connections {
   readonly #onEmpty: (() => void)[] = [];
   #count = 0;

@@ -19,7 +19,7 @@ import type { ClientAddress } from '../transports/contract.ts';
  *
  * @param transport the PT name that the client came through
  * @param wire the connection that the client came on, for its address
- * @param client whom that is for, where the transport's handshake told
+ * @param client who it is for, where the transport's handshake told
  */
 export type Destination = (
   transport: string,

@@ -1,14 +1,14 @@
-/** The ways in which a parent tells its child to end, or stops being there (PT 3.4). */
+/** The ways in which a parent tells its child to end, or disappears (PT 3.4). */
 import type { Readable } from 'node:stream';
 import { limits } from '../limits.ts';
 
-/** Where the news comes from. */
+/** Where the signs come from. */
 export interface EndSources {
   /** Aborted by the first SIGINT. */
   readonly drain: AbortSignal;
   /** Aborted by SIGTERM and by a second SIGINT. */
   readonly now: AbortSignal;
-  /** Told once, with the reason, when the end has come, whatever brought it: arms a last resort. */
+  /** Called once, with the reason, when the program is to end now, for any cause: arms a last resort. */
   readonly onEndNow?: (why: Error) => void;
   readonly stdin: Readable;
   /** Whether the end of stdin counts: TOR_PT_EXIT_ON_STDIN_CLOSE is exactly "1" (PT 3.2.1). */
@@ -25,7 +25,7 @@ export interface Ends extends Disposable {
   readonly drain: AbortSignal;
   /** End at once. Its reason is an Error whose message says what happened. */
   readonly now: AbortSignal;
-  /** The end has come from inside. Without effect when it has come already. */
+  /** Ends it from inside. Without effect when it is ending already. */
   readonly endNow: (why: string) => void;
 }
 

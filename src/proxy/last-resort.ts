@@ -1,4 +1,4 @@
-/** What stands behind every shutdown: a process that was told to end now is gone in time, whatever hangs. */
+/** A last resort for every shutdown: a process that was told to end now is gone in time, whatever hangs. */
 import { Worker } from 'node:worker_threads';
 import { limits } from '../limits.ts';
 
@@ -15,8 +15,8 @@ export function armLastResort(now: AbortSignal): void {
       `postern: still there ${limits.lastResortMs / 1000} s after it was to end (${message}), ` +
       'so it kills itself.';
     setTimeout(endByForce, limits.lastResortMs, sentence).unref();
-    // Nothing is left that could go on. What Node does by itself behind this never ends where a socket was
-    // reset in the middle of its end. Without an exit code the program has not come to its own end either.
+    // Nothing is left that could go on. Node's own exit, after this event, never ends where a socket was reset
+    // while it was closing. Without an exit code the program did not reach its own end either.
     process.once('beforeExit', () => process.exit(process.exitCode ?? 1));
     watchEventLoop(`${sentence} Its event loop does not turn.\n`);
   };
@@ -25,8 +25,8 @@ export function armLastResort(now: AbortSignal): void {
 }
 
 /**
- * Ends this process, which has nothing left to do, when output that nobody reads keeps it for longer than a
- * moment. Anything else that keeps it is a fault, and left to the last resort, which tells of it.
+ * Ends this process, which has nothing left to do, when output that nobody reads keeps it alive for longer
+ * than a moment. Anything else that keeps it alive is a fault, which the last resort reports.
  */
 export function giveUpUnreadOutput(): void {
   const { stdout, stderr } = process;
@@ -65,7 +65,7 @@ const WATCHER = `
   const { workerData } = require('node:worker_threads');
   const kill = () => process.kill(process.pid, 'SIGKILL');
   setTimeout(() => {
-    // Neither whoever does not read it nor a full disk is waited for.
+    // Neither a reader that does not read nor a full disk is waited for.
     require('node:fs').write(2, workerData.lastWords, kill);
     setTimeout(kill, 250);
   }, workerData.afterMs);

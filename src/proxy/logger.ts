@@ -14,9 +14,9 @@ export type Logger = Readonly<Record<LogSeverity, (text: string, kind?: string) 
 /** Where log entries go. */
 export type LogSink = (entry: LogEntry) => void;
 
-/** How much is logged, and how frankly. */
+/** How much is logged, and whether with addresses. */
 export interface LogOptions {
-  /** The least grave severity that is logged. */
+  /** The lowest severity that is logged. */
   readonly level: LogSeverity;
   /** Whether addresses stay in the text (PT 4: by default no client's address is ever logged). */
   readonly unsafe: boolean;

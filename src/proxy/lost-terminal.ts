@@ -1,4 +1,4 @@
-/** The end of a process whose terminal is gone: Node would abort at it. */
+/** Lets a process end normally although its terminal is gone: Node would abort. */
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { isatty } from 'node:tty';

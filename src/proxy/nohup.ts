@@ -1,9 +1,9 @@
-/** Whether the end of the terminal is to end us, too. */
+/** Whether the end of the terminal is to end us too. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /**
- * Whether `nohup` started us, or whoever started us.
+ * Whether `nohup` started us, or our parent.
  *
  * It has SIGHUP ignored, but Node sets all signals back to their defaults before any script runs, so that
  * not even /proc/self/status tells. What does tell is what else it leaves behind. Most shells name the

@@ -19,8 +19,8 @@ export interface RoleContext {
 /** A proxy whose start-up is reported. */
 export interface RunningProxy {
   /**
-   * Stops accepting; resolves when the last connection has ended that a SOCKS client has asked for
-   * or that has proven itself. Others do not count: they may never come to anything.
+   * Stops accepting; resolves when the last connection has ended that a SOCKS client asked for or whose
+   * handshake succeeded. Others do not count: they may never get that far.
    */
   drain(): Promise<void>;
   /** Closes every socket at once and saves what transports still hold. Idempotent. */

@@ -27,7 +27,7 @@ import type { RoleContext, RunningProxy } from './role.ts';
 import { startServer } from './server.ts';
 import { stopRequestsOfProcess } from './stop-requests.ts';
 
-/** The world as the program sees it: everything it would otherwise reach for is handed in. */
+/** All that the program would otherwise take from its process, handed in. */
 interface World extends Pick<EndSources, 'drain' | 'now' | 'onEndNow' | 'parentPid'> {
   readonly env: EnvironmentVariables;
   readonly stdin: Readable;
@@ -35,13 +35,13 @@ interface World extends Pick<EndSources, 'drain' | 'now' | 'onEndNow' | 'parentP
 }
 
 /**
- * What a managed proxy is given. What of its world is left out is the process's own: its environment,
+ * What a managed proxy is given. What is left out is taken from the process: its environment,
  * stdin, stdout, parent, and the signals that tell it to end (SIGINT drains, SIGTERM ends at once).
  */
 export interface ManagedProxyOptions extends Partial<World> {
   /** The transports that a parent may ask for. */
   readonly registry: TransportRegistry;
-  /** The least grave severity that is logged; `notice` when absent. */
+  /** The lowest severity that is logged; `notice` when absent. */
   readonly logLevel?: LogSeverity;
   /** The name of a log file in the state directory; none when absent. */
   readonly logFile?: string;
@@ -58,9 +58,9 @@ export interface ManagedProxyOptions extends Partial<World> {
 }
 
 /**
- * Runs a managed proxy from its environment to its end. Every line on stdout that the parent reads is out
- * when it resolves, and no socket, timer or file of its own is left to keep the process alive. Who leaves the
- * signals to it has the last resort too: two seconds after the process was to end it is gone, whatever hangs.
+ * Runs a managed proxy from its environment to its end. When it resolves, every line that the parent reads has
+ * been written, and no socket, timer or file of its own keeps the process alive. Where the signals are left to
+ * it, so is the last resort: two seconds after the process was told to end it is gone, whatever hangs.
  *
  * @example
  *     process.exitCode = await runManagedProxy({ registry: new TransportRegistry([mine]) });

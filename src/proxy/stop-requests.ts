@@ -1,10 +1,10 @@
-/** How a process is asked to end, whatever it runs. */
+/** How a process is told to end, whatever it runs. */
 import { type EventEmitter, setMaxListeners } from 'node:events';
 import { isUnderNohup } from './nohup.ts';
 import { armLastResort, giveUpUnreadOutput } from './last-resort.ts';
 import { letGoOfLostTerminals } from './lost-terminal.ts';
 
-/** The two ways of being asked to end. */
+/** The two ways of being told to end. */
 export interface StopRequests {
   /** Aborted by the first Ctrl-C (SIGINT): take no new connections, let those that stand finish. */
   readonly drain: AbortSignal;
@@ -13,22 +13,22 @@ export interface StopRequests {
    * is aborted then as well. The process is gone soon after, whatever hangs (`armLastResort`).
    */
   readonly now: AbortSignal;
-  /** For what else means that the end has come, such as a drain that is through. */
+  /** For other reasons to end, such as a drain that is done. */
   endNow(why: Error): void;
 }
 
 /** The stop requests of this process. */
 export interface ProcessStopRequests extends StopRequests {
-  /** What the process was for is over: if it was told to end, it ends now. */
+  /** The work of the process is done: if it was told to end, it ends now. */
   over(): void;
 }
 
 /**
- * The stop requests of this process, with a last resort behind them. From now on nobody who stops reading
- * stdout or stderr ends it by surprise.
+ * The stop requests of this process, with a last resort behind them. From now on it does not die because
+ * somebody stops reading its stdout or stderr.
  */
 export function stopRequestsOfProcess(): ProcessStopRequests {
-  // That nobody reads what is said is no reason to stop serving.
+  // Nobody reads the messages: that is no reason to stop serving.
   process.stderr.on('error', () => {});
   letGoOfLostTerminals();
   const stop = stopRequestsOf(process, process.stdout, isUnderNohup(process.env));

@@ -1,4 +1,4 @@
-/** Which arguments and options a transport knows: what people mistype does nothing, and says nothing. */
+/** Which arguments and options a transport knows: without this, a mistyped one would be ignored in silence. */
 import { PosternError } from '../errors.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { ServerContext, Transport, TransportServer } from './contract.ts';
@@ -15,7 +15,7 @@ function unknownNames(
 }
 
 /**
- * Refuses options that the operator wrote and that mean nothing.
+ * Refuses options that the operator wrote and that the transport does not know.
  *
  * @throws PosternError `ERR_TRANSPORT_OPTION`
  */
@@ -30,8 +30,8 @@ export function checkServerOptions(transport: Transport, options: KeyValues): vo
 }
 
 /**
- * A transport's `server`. What it says of an argument is said of the operator's option: no bridge line is to be
- * copied.
+ * Calls a transport's `server`. Its error about an argument becomes one about the operator's option: here the
+ * advice to copy the bridge line again would be wrong.
  *
  * @throws PosternError `ERR_TRANSPORT_OPTION`, and what `server` throws of the state
  */
@@ -49,8 +49,8 @@ export async function openServer(
 }
 
 /**
- * What is said of what others wrote: arguments in a bridge line, and what a parent hands on. Undefined
- * when nothing is.
+ * A warning about names that others wrote: arguments in a bridge line, and options that a parent hands on.
+ * Undefined when there is nothing to warn of.
  */
 export function warningOfUnknown(
   transport: Transport,

@@ -5,14 +5,14 @@
  *
  * mark = HMAC of the head, or of its start, by which the end of the padding is found; MAC = HMAC(all
  * before it ‖ epoch hour in decimal); both SHA-256, cut to 16 bytes, under a key that only the two ends
- * know. Each transport has its own greatest length, which whoever searches a message cuts it to.
+ * know. Each transport has its own maximum length, to which its callers cut a message before they search it.
  */
 import { equalInConstantTime, type MacKey } from '../crypto/hash.ts';
 import type { Clock } from '../time.ts';
 
 const MARK_BYTES = 16;
 const MAC_BYTES = 16;
-/** What comes behind the padding. */
+/** The part behind the padding. */
 export const TAIL_BYTES: number = MARK_BYTES + MAC_BYTES;
 
 /** Hours since the Unix epoch. */
@@ -20,7 +20,7 @@ export function epochHour(clock: Clock): number {
   return Math.floor(clock.epochMs() / 3_600_000);
 }
 
-/** The hours that a client's clock may show: this one and those next to it. */
+/** The hours that a client's clock may show: this one, the one before and the one after. */
 export function epochHoursAround(clock: Clock): readonly number[] {
   const now = epochHour(clock);
   return [now, now - 1, now + 1];

@@ -23,7 +23,7 @@ export interface Transport {
    * with a warning is off unless it is asked for by name.
    */
   readonly warning?: string;
-  /** The names of all arguments and options that it takes; without them none is called unknown. */
+  /** The names of all arguments and options that it takes; without them no name is refused as unknown. */
   readonly argumentNames?: Readonly<Record<'client' | 'server', readonly string[]>>;
   /**
    * Reads the client's per-connection arguments, before anything is dialled.
@@ -159,8 +159,8 @@ export type ServerTls =
   | { readonly cert: string; readonly key: string };
 
 /**
- * Who a connection is for, where the handshake tells: a web server in front says for whom it connects.
- * Undefined for the other end of the wire.
+ * Who a connection is for, where the handshake says so: a web server in front tells for whom it connects.
+ * Undefined when it is for the other end of the wire.
  */
 export type ClientAddress = Endpoint | 'unknown' | undefined;
 
@@ -187,8 +187,8 @@ export interface Session {
   /** Bytes that were written and not sent yet; the driver writes on when there are none. */
   readonly queuedBytes: number;
   /**
-   * A session that is its handshake, and then bytes as they are (`handshake-only.ts`), has it here as well: a
-   * driver may run this instead and be left with the wire itself.
+   * For a session that leaves all bytes after its handshake as they are (`handshake-only.ts`): that handshake. A
+   * driver may run it instead of the session, and go on with the wire itself.
    */
   readonly onlyHandshake?: Exchange<ClientAddress>;
 }
@@ -206,15 +206,15 @@ export type Action =
   /** The handshake is done: `write` may be called from now on. */
   | { readonly type: 'established' }
   /**
-   * Call `step`, a little work each time, until it returns actions, and perform them. Other connections
-   * have their turn between two calls, and from this one's wire nothing is handed in until then.
+   * Call `step`, a little work each time, until it returns actions, and perform those. Other connections
+   * have their turn between two calls; until then nothing from this one's wire is handed in.
    */
   | {
       readonly type: 'compute';
       /** A piece of the work; undefined as long as there is more. */
       readonly step: () => readonly Action[] | undefined;
     }
-  /** Call `timerFired` after so long, instead of when it was to be called before. */
+  /** Call `timerFired` after this delay, which replaces an earlier one. */
   | { readonly type: 'setTimer'; readonly delayMs: number }
   /** Forget the timer. */
   | { readonly type: 'clearTimer' }

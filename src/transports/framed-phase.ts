@@ -8,7 +8,7 @@ import type { DataPhase } from './two-phase-session.ts';
 export interface Opened {
   /** The payload of all frames, back to back; owned by the caller. */
   readonly payload: Uint8Array;
-  /** What frames carried besides payload, in order; owned. Unknown kinds may be among them. */
+  /** What frames carried besides payload, in order; owned. There may be unknown kinds. */
   readonly others: readonly OtherContent[];
   /** Why nothing can be opened after this payload: `ERR_FRAME_MALFORMED`. */
   readonly failure: PosternError | undefined;

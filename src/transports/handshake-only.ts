@@ -1,10 +1,10 @@
-/** A session that is a handshake, and then bytes as they are. */
+/** A session that is a handshake and leaves all bytes after it as they are. */
 import type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import type { Action, ClientAddress, Session } from './contract.ts';
 
 /**
- * The whole session, for whoever runs sessions; a driver that knows of `onlyHandshake` goes without it.
+ * The whole session, for drivers that run sessions; one that knows `onlyHandshake` does without it.
  */
 export class HandshakeOnlySession implements Session {
   /** All that is written is sent at once. */

@@ -10,8 +10,8 @@ export const SERVER_TIMEOUT_MS = 30_000;
 const MAX_CLOSE_DELAY_SECONDS = 60;
 
 /**
- * When a server closes what it rejects: fixed for the bridge's life and drawn as obfs4proxy draws it. A
- * probe learns nothing from it, not even that an operator has swapped the program.
+ * How long after its start a rejected connection is closed: fixed for the bridge's life, and drawn as obfs4proxy
+ * draws it. A prober learns nothing from it, not even that the operator has changed the program.
  *
  * @param seed 24 bytes that the bridge keeps
  */

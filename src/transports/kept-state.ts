@@ -1,9 +1,9 @@
 /**
- * What a server keeps from one start to the next: a JSON file, and a second copy of it.
+ * The state that a server keeps from one start to the next: a JSON file, and a second copy of it.
  *
- * A bridge whose identity is lost is lost to all who have its bridge line. So a whole copy of it is there
- * at every instant: one file is replaced after the other, each in one step, and the second copy is never
- * made from the first, which may have been damaged since.
+ * When a bridge loses its identity, all bridge lines that people have stop working. So there is a whole copy at
+ * every instant: one file is replaced after the other, each in one step, and the second copy is never made
+ * from the first, which may have been damaged since.
  */
 import { PosternError } from '../errors.ts';
 import type { ServerContext } from './contract.ts';
@@ -52,7 +52,7 @@ export class KeptState<State> {
     }
     const parsed = first === undefined ? 'is missing' : this.#parse(first);
     if (!isFault(parsed)) {
-      // Nothing is whole but what is the same: the second one may be damaged or older, or was never there.
+      // Both copies must be the same: the second one may be damaged, older or missing.
       if (second === undefined || !Buffer.from(second).equals(first!)) {
         await this.#mend(secondOf(file), first!);
       }
@@ -88,7 +88,7 @@ export class KeptState<State> {
     return saving;
   }
 
-  /** Waits until what is being saved is saved, or is not. */
+  /** Waits until a save that is under way has succeeded or failed. */
   close(): Promise<void> {
     return this.#saved;
   }
@@ -126,7 +126,7 @@ function secondOf(file: string): string {
   return `${file}.previous`;
 }
 
-/** What stands in the way of saving, for the operator: no secret can be in it. */
+/** Why it cannot be saved, for the operator: without secrets. */
 export function reasonOf(error: unknown): string {
   return error instanceof PosternError ? error.message : 'unknown error';
 }

@@ -1,4 +1,4 @@
-/** `iat-mode`: writes that wait for their turn, with a pause between any two ("inter-arrival time"). */
+/** `iat-mode` ("inter-arrival time"): writes with a pause between any two. */
 import { ByteQueue } from '../bytes/queue.ts';
 import type { Action } from './contract.ts';
 
@@ -12,7 +12,7 @@ export interface Pacing {
   readonly pauseFirst: boolean;
 }
 
-/** What waits to be written, and the pause that is on. */
+/** The bytes that wait to be written, and the pause that runs. */
 export class PacedWriter {
   readonly #pacing: Pacing;
   readonly #queue = new ByteQueue();

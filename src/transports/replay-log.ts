@@ -1,8 +1,8 @@
 /**
  * The replay filter's memory across restarts: an append-only file of the handshakes seen.
  *
- * Every other implementation forgets them when it stops, so that a recorded handshake works again for up to
- * an hour and a half after a restart, and restarts can be provoked.
+ * All other implementations forget them when they stop: after a restart a recorded handshake works again for up
+ * to an hour and a half, and an attacker may be able to cause a restart.
  */
 import {
   REPLAY_FILTER_CAPACITY,
@@ -25,7 +25,7 @@ export class ReplayLog {
   readonly #filter: ReplayFilter;
   /** Records that wait until the append under way is done. */
   #waiting: Buffer[] = [];
-  /** How many the file holds: those that are too old, too, until it is written anew. */
+  /** How many records the file holds, until it is rewritten also those that are too old. */
   #fileRecords: number;
   #appending: Promise<void> | undefined;
   #failed = false;
@@ -89,7 +89,7 @@ export class ReplayLog {
       const { length } = this.#waiting;
       const currentRecords = Math.max(this.#filter.size, MIN_COMPACTED_RECORDS);
       if (this.#fileRecords + length > 2 * currentRecords) {
-        // What waits is in the filter, too.
+        // What waits is in the filter too.
         this.#waiting = [];
         await this.#compact();
         continue;
@@ -114,7 +114,7 @@ export class ReplayLog {
     this.#fileRecords = size;
   }
 
-  /** A disk that takes nothing keeps no bridge from running: its operator hears of it once. */
+  /** A bridge runs on a full disk too; its operator hears of it once. */
   async #save(write: (state: StateStore, file: string) => Promise<void>): Promise<void> {
     const { state, notify } = this.#context;
     try {

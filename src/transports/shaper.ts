@@ -10,8 +10,8 @@ export interface ShapeDerivation {
 }
 
 /**
- * Draws burst lengths and delays from the distributions that a bridge's seed gives: all clients of
- * one bridge are the same crowd. Holds nothing of a connection: a server has one for all.
+ * Draws burst lengths and delays from the distributions that a bridge's seed gives, so that all clients of one
+ * bridge look alike. Holds nothing of a connection: a server has one for all.
  */
 export class Shaper {
   readonly #rng: Rng;

@@ -11,7 +11,7 @@ export abstract class TwoPhaseSession implements Session {
 
   /** The PT name, for messages. */
   protected abstract readonly transport: string;
-  /** How this side takes a handshake that failed: clients fail, servers reject. */
+  /** How this side ends a failed handshake: clients fail, servers reject. */
   protected abstract readonly failure: 'failed' | 'rejected';
 
   abstract start(): readonly Action[];

@@ -1,6 +1,6 @@
 /**
- * What a controller sees of a daemon: built up from a dump and from the events behind it. Nothing is in it
- * that TC does not give. Names that end are kept nowhere; the log and the bandwidth have a length.
+ * What a controller sees of a daemon: made of a dump and of the events after it, and of nothing that TC does
+ * not give. What has ended is forgotten; the log and the bandwidth keep their last entries.
  */
 import { type DumpLine, parseDumpLine } from '../control/dump.ts';
 import type { ControlEvent } from '../control/messages.ts';
@@ -47,7 +47,7 @@ export class ViewModel {
   process: Extract<DumpLine, { kind: 'process' }> | undefined;
   bridge: Extract<DumpLine, { kind: 'bridge' }> | undefined;
 
-  /** What stood before is not known any more: a new connection, whose dump comes next. */
+  /** Forgets all: a new connection was made, whose dump comes next. */
   clear(): void {
     this.circuits.clear();
     this.streams.clear();

@@ -1,4 +1,4 @@
-/** Keeps a view of a daemon, over a TC connection that is made again when it is lost. */
+/** Keeps a view of a daemon, over a TC connection that is renewed when it is lost. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { AddressMapping, EventKind, Signal } from '../control/messages.ts';
 import type { ControlClient } from '../control/node/client.ts';
@@ -8,7 +8,7 @@ import { ViewModel } from './model.ts';
 
 /** What a follower is given. */
 export interface FollowerOptions {
-  /** Connected already: whoever starts hears by himself why that does not work. */
+  /** Connected already: the caller has dealt with a failure to connect. */
   readonly client: ControlClient;
   /** Something has changed. */
   readonly onChange: () => void;

@@ -95,7 +95,7 @@ function parseClockUrl(typed: string | undefined): URL | undefined {
   throw new UsageError('--clock-from takes the URL of a web server, like https://www.debian.org/');
 }
 
-/** Behind whatever way the bridges are reached by. */
+/** By the same way as the bridges. */
 async function askClock(
   context: CommandContext,
   url: URL,

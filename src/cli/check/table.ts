@@ -1,4 +1,4 @@
-/** Reports of `postern check` for people: a table, then what is to be said about each line. */
+/** Reports of `postern check` for people: a table, then the failures and notes, line by line. */
 import { describeClock } from '../../check/judge.ts';
 import type { BridgeReport, StepName } from '../../check/report.ts';
 import { formatTable } from '../table.ts';
@@ -72,7 +72,7 @@ function formatClock(clockAheadMs: number | undefined): readonly string[] {
 
 const NEAR_MS = 60_000;
 
-/** What is to be said, once for all lines that it is to be said about. */
+/** The same text for several lines is printed once. */
 function formatMore(rows: readonly Row[]): readonly string[] {
   const numbers = new Map<string, number[]>();
   for (const row of rows) {

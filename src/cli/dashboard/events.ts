@@ -1,14 +1,14 @@
-/** Server-sent events for the pages that are open: what a follower knows, and what comes. */
+/** Server-sent events for the open pages: the state of the daemon, and its changes. */
 import type { ServerResponse } from 'node:http';
 import type { Follower } from '../../view/node.ts';
 
-/** A page's state is sent at most so often. */
+/** How often a page's state is sent at most. */
 const STATE_MS = 500;
-/** So many pages may be open. */
+/** How many pages may be open. */
 const MAX_PAGES = 16;
 /** A page that does not read is closed; the browser makes a new connection. */
 const MAX_UNREAD_BYTES = 4_000_000;
-/** So many rows of each kind are sent; the numbers are whole. */
+/** How many rows of each kind are sent; the totals count all of them. */
 const MAX_ROWS = 200;
 
 /** All pages that are open. */

@@ -74,7 +74,7 @@ async function readConfiguration(
   });
 }
 
-/** One after another: a Tor refuses those that it does not have. */
+/** One after another: a Tor refuses the whole request if one option is unknown. */
 async function eachOf(
   client: ControlClient,
   keys: readonly string[],

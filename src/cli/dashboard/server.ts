@@ -1,7 +1,7 @@
 /**
- * The dashboard's server, on loopback. Other people's pages in the same browser can reach loopback, too: so whoever
- * does not have the token in the URL learns nothing, a name that was made to point here (DNS rebinding) shows in Host,
- * and a page of another origin in Origin. It takes GET alone, and changes nothing.
+ * The dashboard's server, on loopback. Other web sites in the same browser can reach loopback, too. Against them:
+ * without the token in the URL nothing is shown; Host shows a name that was made to point here (DNS rebinding),
+ * and Origin a page of another site. It takes GET only, and changes nothing.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { equalInConstantTime } from '../../crypto/hash.ts';

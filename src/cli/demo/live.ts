@@ -1,4 +1,4 @@
-/** The demo once its check is through: it stays, for the reader to try it. */
+/** The demo after its transfer: it keeps running, for the user to try it. */
 import type { Socket } from 'node:net';
 import { PosternError } from '../../errors.ts';
 import { createApplication, serveApplication } from '../../net/applications.ts';
@@ -12,7 +12,7 @@ import { type Display, formatMegabytes } from '../display.ts';
 import { ownName } from '../own-name.ts';
 import { untilAborted } from '../until-aborted.ts';
 
-/** What the live part stands on. */
+/** What the live part needs. */
 export interface LiveDemo {
   /** Reaches the service behind the bridge, whatever its target. */
   readonly dial: Dialer;
@@ -36,7 +36,7 @@ export async function serveLive(
       dial(endpoint, options),
     );
   };
-  // A connection that came to nothing shows where it was made.
+  // A connection that failed shows in the application that made it.
   const listener = await listenTcp({ host: '127.0.0.1', port: 0 }, serve, () => {});
   const url = `http://${formatEndpoint(listener.endpoint)}`;
   for (const line of tryNext(url, bridgeLine, ownName(context), more)) display.line(line);

@@ -30,7 +30,7 @@ export async function run(context: CommandContext, options: DemoOptions): Promis
   } catch (error) {
     if (!context.stop.drain.aborted) throw error;
     say(context, 'Stopped before the transfer was through.');
-    // Whoever asked for just that did not get it.
+    // With --once the transfer is all that was asked for: stopped before its end, it failed.
     return options.once ? ExitCode.failed : ExitCode.ok;
   }
 }

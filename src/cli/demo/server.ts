@@ -3,7 +3,7 @@ import { listenTcp } from '../../net/listener.ts';
 import { type Endpoint, formatEndpoint } from '../../pt/address.ts';
 import type { RequestedServer } from '../../pt/proxy-environment.ts';
 
-/** On a free port of loopback. A bridge that is a web site must know beforehand where people will find it. */
+/** On a free port of loopback. A bridge that is a web site must know its own URL beforehand. */
 export async function demoServer(
   transport: string,
 ): Promise<{ readonly bindAddress: Endpoint } & Pick<RequestedServer, 'options'>> {

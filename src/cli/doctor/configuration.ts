@@ -1,4 +1,4 @@
-/** What a torrc has to do with it: its data directory, its ports, whether it starts, its bridges. */
+/** What `doctor` looks at in a torrc: its data directory, its ports, whether it starts, its bridges. */
 import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkBridges } from '../../check/check.ts';
@@ -49,7 +49,7 @@ export async function lookAtStart(options: DaemonOptions): Promise<Finding[]> {
 
 const LITTLE_SPACE_BYTES = 64e6;
 
-/** Whose it is, who may look into it, and what room there is. */
+/** Who owns it, who may read it, and how much space is left. */
 export async function lookAtDirectory(
   values: OptionValues,
   home: string,

@@ -1,4 +1,4 @@
-/** What a look at a machine or a configuration comes to. */
+/** What `doctor` found. */
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -6,11 +6,11 @@ export interface Finding {
   readonly level: 'ok' | 'note' | 'problem';
   /** One sentence. */
   readonly text: string;
-  /** The command, or the line, that mends it. */
+  /** The command, or the torrc line, that mends it. */
   readonly mend?: string;
 }
 
-/** All is well with it. */
+/** It is fine. */
 export function ok(text: string): Finding {
   return { level: 'ok', text };
 }

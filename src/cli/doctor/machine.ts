@@ -1,11 +1,11 @@
-/** What the machine has to do with it: Node, libsodium, descriptors, rights, tor's AppArmor profile. */
+/** What `doctor` looks at on the machine: Node, libsodium, descriptors, rights, tor's AppArmor profile. */
 import { readFile } from 'node:fs/promises';
 import { slowSecretboxNotice } from '../../crypto/secretbox.ts';
 import { type Finding, note, ok, problem } from './findings.ts';
 
 /** Where the machine is looked at; a test hands in another place. */
 export interface Machine {
-  /** Before every path. */
+  /** The root of all paths. */
   readonly root: string;
   readonly nodeVersion: string;
   readonly nodePath: string;
@@ -21,7 +21,7 @@ const nodeEnds: Readonly<Record<string, string>> = {
   26: '2029-04-30',
 };
 
-/** Node, and how long it is looked after. */
+/** Which Node it is, and how long that line is maintained. */
 export function lookAtNode({ nodeVersion, todayMs }: Machine): Finding {
   const end = nodeEnds[nodeVersion.split('.')[0]!];
   if (end === undefined || todayMs < Date.parse(end)) return ok(`Node ${nodeVersion}`);
@@ -56,7 +56,7 @@ export async function lookAtDescriptors(machine: Machine): Promise<Finding> {
   );
 }
 
-/** Ports that not everybody may listen on. */
+/** Whether ports below 1024 can be listened on. */
 export async function lookAtPorts(machine: Machine, ports: readonly number[]): Promise<Finding[]> {
   const first = Number(
     (await read(machine, '/proc/sys/net/ipv4/ip_unprivileged_port_start')) ?? 1024,

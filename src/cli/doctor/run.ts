@@ -1,4 +1,4 @@
-/** `postern doctor`: what `run --verify` and `check` do not see, then both of them. */
+/** `postern doctor`: looks at what `run --verify` and `check` do not see, then does both of them. */
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { PosternError } from '../../errors.ts';

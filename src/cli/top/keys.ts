@@ -1,4 +1,4 @@
-/** What keys do to the choices of `postern top`: no key does anything to the daemon before a question. */
+/** What the keys of `postern top` do. No key changes anything in the daemon without asking first. */
 import type { Signal } from '../../control/messages.ts';
 import { type Choices, pages } from './screen.ts';
 
@@ -15,7 +15,7 @@ export interface State extends Choices {
   readonly mode: Mode;
 }
 
-/** What comes of a key. */
+/** The result of a key. */
 export interface Outcome {
   readonly state: State;
   /** To be sent to the daemon. */

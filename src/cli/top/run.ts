@@ -35,7 +35,7 @@ export async function run(context: CommandContext, options: ControlPlaceOptions)
   }
 }
 
-/** A frame at most so often: a flood of events is no flood of output. */
+/** Limits how often a frame is drawn: a flood of events must not become a flood of output. */
 const FRAME_MS = 200;
 
 async function onTerminal(
@@ -87,13 +87,13 @@ async function onTerminal(
   }
 }
 
-/** Where nobody looks: a line for each second, for a file or a program. */
+/** Without a terminal: a line each second, for a file or a program. */
 async function inLines(
   { stdout }: CommandContext,
   client: ControlClient,
   ending: AbortController,
 ): Promise<void> {
-  // Whoever reads may go, as `head` does.
+  // The reader may go away, as `head` does.
   stdout.once('error', () => ending.abort());
   let seconds = 0;
   const follower = new Follower({

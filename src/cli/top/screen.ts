@@ -1,4 +1,4 @@
-/** The screen of `postern top`, as lines: what a terminal of this size shows of a view. */
+/** The screen of `postern top`, as lines that fit a terminal of a given size. */
 import type { AddressMapping } from '../../control/messages.ts';
 import type { BandwidthSample, ViewModel } from '../../view/model.ts';
 import { formatSeconds } from '../ctl/status.ts';
@@ -15,7 +15,7 @@ export interface Choices {
   readonly isPaused: boolean;
   /** How many rows have been scrolled over. */
   readonly scroll: number;
-  /** What is being asked or typed, in the place of the keys; undefined for the keys. */
+  /** What is being asked or typed, shown in place of the keys; undefined to show the keys. */
   readonly prompt: string | undefined;
 }
 
@@ -114,7 +114,7 @@ function rowsOf(
 
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/** Two graphs of bandwidth, as high as there is room, and what stands. */
+/** Two graphs of bandwidth, as high as there is room, and how much is open. */
 function overview(model: ViewModel, columns: number, room: number): readonly string[] {
   const width = Math.max(10, columns - 2);
   const samples = model.bandwidth.slice(-width);

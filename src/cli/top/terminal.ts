@@ -1,4 +1,4 @@
-/** The terminal of `postern top`: taken over, written to, and left as it was found, whatever happens. */
+/** The terminal of `postern top`: taken over, written to, and always put back as it was. */
 import type { Readable, Writable } from 'node:stream';
 
 /** Where keys come from. */
@@ -33,7 +33,7 @@ export class Terminal {
     keyboard.setRawMode?.(true);
     keyboard.on('data', this.#read).resume();
     screen.on('resize', this.#resized);
-    // Also where a fault ends the process.
+    // Also when an error ends the process.
     process.on('exit', this.#leave);
   }
 
@@ -57,7 +57,7 @@ export class Terminal {
     this.#screen.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
   }
 
-  /** As it was before. Idempotent. */
+  /** Puts the terminal back as it was. Idempotent. */
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;

@@ -10,7 +10,7 @@ import { unawaited } from '../../unawaited.ts';
 /** How to reach a Tor that runs already. */
 export type AttachedTorOptions = RunningTorStart & KeepTorControlOptions;
 
-/** A Tor that somebody else runs: we control it, and come back when it was away. */
+/** A Tor that somebody else runs: we control it, and connect again when it was away. */
 export class AttachedTor implements RunningTor {
   readonly closed: Promise<void>;
   readonly #kept: KeptTorControl;

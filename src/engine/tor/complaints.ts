@@ -1,4 +1,4 @@
-/** What Tor says against a configuration, in our terms. */
+/** Tor's complaints about a configuration, as errors of ours. */
 import { placeOf } from '../../config/include.ts';
 import type { TorrcPiece } from '../../config/torrc.ts';
 import { PosternError } from '../../errors.ts';
@@ -13,8 +13,7 @@ export class TorrcRefusal extends PosternError {
 }
 
 /**
- * Why Tor does not run, of all that it has complained of while it was starting; undefined when it has
- * not said.
+ * Which of Tor's complaints during its start is the reason why it does not run; undefined when none is.
  */
 export function reasonIn(complaints: readonly string[]): string | undefined {
   const told = complaints.filter((text) => !isEmptyPhrase(text));
@@ -24,7 +23,7 @@ export function reasonIn(complaints: readonly string[]): string | undefined {
   return unexplained === undefined || detail === undefined ? last : `${unexplained}: ${detail}`;
 }
 
-/** Last words of Tor that only say that it does not go on; those before say why. */
+/** Tor's last lines when it gives up say only that; the ones before say why. */
 function isEmptyPhrase(complaint: string): boolean {
   return /^(?:Reading config failed|set_options\(\): Bug|Error loading rendezvous service keys|.*Failed to bind one of the listener ports)/.test(
     complaint,
@@ -54,7 +53,7 @@ function complaintOf(error: unknown): string | undefined {
   return error instanceof PosternError ? complaintOf(error.cause) : undefined;
 }
 
-/** What became of a Tor that did not get to judge the lines: they may be right. */
+/** Failures of a Tor that did not get as far as reading the lines: the lines may be right. */
 function lossOf(error: unknown): PosternError | undefined {
   const cause = error instanceof PosternError ? error.cause : undefined;
   const isLoss = cause instanceof PosternError && cause.code.startsWith('ERR_TOR_');
@@ -66,10 +65,10 @@ function blameLine(lines: readonly TorrcPiece[], complaint: string): string {
   const settings = lines.flatMap((piece) =>
     piece.setting === undefined ? [] : [{ place: placeOf(piece), ...piece.setting }],
   );
-  // Of a change of one line that line, whatever the words are; a torrc of one line is `Engine tor`.
+  // In a change of one line it is that line, whatever the words are; a torrc of one line is `Engine tor`.
   const isOnly = settings.length === 1 && settings[0]!.key.toLowerCase() !== 'engine';
   const named = settings.filter(({ key }) => isWordIn(said, key.toLowerCase()));
-  // Of several lines of one option the one whose value Tor repeats; a path or an address says enough.
+  // Of several lines of one option it is the one whose value Tor repeats; a path or an address is enough.
   const blamed =
     named.find(({ value }) => value !== '' && said.includes(value.toLowerCase())) ??
     named.at(-1) ??

@@ -50,7 +50,7 @@ export class TorEngine implements Engine {
   readonly #mappings = new TorMappings();
   #running: RunningTor | undefined;
   #listeners: EngineEndpoints = { socks: [], httpTunnel: [] };
-  /** The options and groups that controllers have set or cleared in a Tor that is not ours. */
+  /** The options and groups that controllers have set or cleared in a Tor that we did not start. */
   readonly #setElsewhere = new Set<string>();
   #isDebug = false;
 
@@ -182,14 +182,14 @@ export class TorEngine implements Engine {
     unawaited(() => control.closed.then(() => this.#lose()));
     await this.#subscribe(control, store.current);
     await this.#mappings.restore(control);
-    // A Tor of ours has it from its torrc; another one that was started again has forgotten it.
+    // A Tor of ours has it from its torrc; one that somebody else restarted has forgotten it.
     const lines = settings.changesFor(store.current, this.#setElsewhere);
     if (lines.length > 0) await this.#setAgain(control, lines);
     if (this.#isDebug) await control.signal('DEBUG');
     await this.#announce(control);
   }
 
-  /** A Tor that refuses by now what it took before is to be controlled nonetheless. */
+  /** Where Tor now refuses what it took before, it is controlled all the same. */
   async #setAgain(control: TorControl, lines: readonly TorSetting[]): Promise<void> {
     try {
       await control.resetConf(lines);
@@ -237,7 +237,7 @@ export class TorEngine implements Engine {
     this.#log.write('warn', `Tor is gone: ${reason}. Trying again in ${seconds} s.`);
   }
 
-  /** What we watch in Tor depends on options, too. They are in force, whatever comes of it. */
+  /** Which events we ask for depends on options. The options are in force, whether that works or not. */
   async #follow(next: Configuration, changed: ReadonlySet<string>): Promise<void> {
     try {
       const { control } = this.#tor;

@@ -3,7 +3,7 @@ import type { EngineEndpoints } from '../engine.ts';
 import type { DaemonLog } from '../log.ts';
 import type { TorCommands } from '../../tor-control/commands.ts';
 
-/** The options that say so. */
+/** The options that make Tor listen. */
 export const listenerOptions: readonly string[] = ['SocksPort', 'HTTPTunnelPort'];
 
 /** Asks Tor where it listens, `auto` having become a number, and has the log announce it. */

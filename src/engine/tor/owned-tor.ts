@@ -75,7 +75,7 @@ export class OwnedTor implements RunningTor {
 
   async end(how: 'SHUTDOWN' | 'HALT'): Promise<void> {
     this.#isEnding = true;
-    // A Tor that hangs does not hear of it and is killed; between two of its lives there is none.
+    // A Tor that hangs does not notice and is killed; between two starts there is none.
     if (how === 'HALT' || this.#process === undefined) await this.close();
     else await this.#process.control.signal(how);
   }
@@ -90,7 +90,7 @@ export class OwnedTor implements RunningTor {
     } catch (error) {
       const isFirst = this.#failStart !== undefined;
       if (isFirst || !(error instanceof TorrcRefusal)) throw error;
-      // It was right before: what is in the way, a port that somebody took perhaps, may go again.
+      // The configuration worked before: what is in the way now, such as a port in use, may go away.
       throw new PosternError('ERR_TOR_ENDED', error.message, { cause: error });
     }
   }

@@ -83,7 +83,7 @@ async function installedTor(
   return { binary, vocabulary: torVocabulary(names.filter((name) => !isPrivate(name))) };
 }
 
-/** What concerns the way on which we alone control our Tor, and would open it to others. */
+/** Options that would open the control of our own Tor to others. */
 function isPrivate(name: string): boolean {
   return /^(?:__(?:OwningController|ControlPort|HashedControl)|Control(?:Port|Sockets)|CookieAuth)/.test(
     name,

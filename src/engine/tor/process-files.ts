@@ -1,4 +1,4 @@
-/** The folder in Tor's data directory in which we leave it its torrc, and it opens its control socket. */
+/** The folder in Tor's data directory where we write its torrc, and where it opens its control socket. */
 import { watch } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ export async function writeTorrc({ torrc: path }: Files, text: string): Promise<
   }
 }
 
-/** Removes the folder. What cannot be removed harms nobody, and the next start uses it again. */
+/** Removes the folder. If that fails it does no harm: the next start uses it again. */
 export async function removeFiles({ directory }: Files): Promise<void> {
   await rm(directory, { recursive: true, force: true }).catch(() => {});
 }
@@ -100,6 +100,6 @@ export async function fileExists(
     };
     watcher.on('change', look).on('error', reject);
     unawaited(() => until.then(() => watcher.close()));
-    look(); // it may be there already
+    look(); // It may be there already.
   });
 }

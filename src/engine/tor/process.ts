@@ -82,7 +82,7 @@ class Start {
         onStdout: (event) => this.#read(event),
         onStdoutEnd: () => {},
         onStderr: (line) => launch.onLog('warn', line),
-        // It is slowed down, and not ended for it: all traffic is Tor's.
+        // A flood slows it down, but does not end it: all traffic goes through it.
         onFlood: () => {},
       },
     });
@@ -143,7 +143,7 @@ class Start {
       await control.takeOwnership();
       return control;
     } catch (error) {
-      // A Tor that gives up closes its socket first: how it ends says more than that.
+      // A Tor that gives up closes its socket first: its exit tells more than the closed socket.
       await this.#goesOn();
       throw error;
     }
@@ -192,7 +192,7 @@ class Start {
   }
 
   async #end(): Promise<ChildEnd> {
-    // Tor reads nothing from stdin, and so the first step of the ladder is none for it.
+    // Tor does not read stdin: closing it, the first step of the ladder, has no effect.
     await terminate(this.#process, { stdinWaitMs: 0 }, this.#launch.timers);
     return this.#closed;
   }
@@ -208,9 +208,9 @@ function argumentsFor(files: Files, dataDirectory: string): readonly string[] {
     // Quoted: a ControlSocket would end at the first blank.
     ...['--ControlPort', `unix:"${files.socket.replace(/["\\]/g, '\\$&')}"`],
     ...['--ControlPortWriteToFile', files.announcement],
-    // Who may enter the folder is who may control it.
+    // Who may enter the folder may control it.
     ...['--CookieAuthentication', '0'],
-    // Should we die before the connection is made that Tor dies with.
+    // In case we die before the connection is made whose end ends Tor.
     ...['--__OwningControllerProcess', String(process.pid)],
   ];
 }

@@ -63,7 +63,7 @@ export async function listTorOptions(
   throw new PosternError('ERR_TOR_PROGRAM', `${binary} is no Tor, or one from before 2012`);
 }
 
-/** Where packages put it, and where a user's search path may not lead. */
+/** Where packages install it; a user's PATH may lack these. */
 const usualFolders: readonly string[] = [
   '/usr/bin',
   '/usr/sbin',

@@ -11,7 +11,7 @@ export interface RunningTor {
   readonly control: TorControl;
   /** Resolves when there will be no Tor any more: with the reason, or undefined when it was asked for. */
   readonly closed: Promise<unknown>;
-  /** Has the torrc of a Tor that we started say what is in force: Tor reads it at RELOAD. */
+  /** Writes what is in force into the torrc of a Tor that we started: Tor reads it at RELOAD. */
   saveTorrc(torrc: string): Promise<void>;
   /** Ends Tor, in its own way and time; its end is no failure then. */
   end(how: 'SHUTDOWN' | 'HALT'): Promise<void>;
@@ -21,13 +21,13 @@ export interface RunningTor {
 
 /** What it tells its engine. */
 export interface RunningTorHooks {
-  /** Tor runs, or runs again: what it has to know before anyone else asks for something. */
+  /** Tor runs, or runs again: tells it what it must know before anyone else asks for something. */
   readonly prepare: (control: TorControl) => Promise<void>;
   /** Tor is gone, or cannot be reached; the next attempt comes after `retryMs`. */
   readonly onLost: (error: unknown, retryMs: number) => void;
 }
 
-/** What the first start is given besides. */
+/** What the first start takes besides. */
 export interface RunningTorStart extends RunningTorHooks {
   /** Gives it up: it rejects with the reason. Without effect afterwards. */
   readonly startSignal: AbortSignal | undefined;

@@ -1,4 +1,4 @@
-/** What a Tor is told of a configuration: its own options, and a few that it shares with us. */
+/** The part of a configuration that Tor gets: its own options, and a few that it shares with us. */
 import type { Configuration } from '../../config/configuration.ts';
 import { type LogLevel, logLevels, type LogLine } from '../../config/log-values.ts';
 import { formatSetting, type Setting } from '../../config/torrc.ts';
@@ -68,7 +68,7 @@ export class TorSettings {
         `User: start Postern as that user, and Tor is the same: sudo -u ${user} postern run -f TORRC`,
       );
     }
-    // It is our child, and would be lost to us; who wants a daemon starts us as one.
+    // Tor must stay our child: it must not become a daemon of its own.
     if (option === 'runasdaemon') return [];
     if (home === 'SafeLogging') return [{ key: home, value: SafeLogging ? '1' : '0' }];
     if (home === 'Log') {
@@ -103,7 +103,7 @@ export class TorSettings {
   }
 }
 
-/** From which level on somebody wants Tor's log: our own logs, and controllers for `notice`. */
+/** The lowest level of Tor's log that is needed: by our own logs, and from `notice` on by controllers. */
 export function lowestLevel(lines: readonly LogLine[]): LogLevel {
   const minima: readonly LogLevel[] = ['notice', ...lines.map(({ minimum }) => minimum)];
   return logLevels.find((level) => minima.includes(level))!;

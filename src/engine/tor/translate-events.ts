@@ -46,7 +46,7 @@ export class EventTranslator {
     }
   }
 
-  /** Tor is gone, and everything with it: what ends by that, streams first. */
+  /** Tor is gone: the events that end its streams and its circuits, streams first. */
   loseAll(): readonly EngineEvent[] {
     const status = 'failed';
     const lost: readonly EngineEvent[] = [
@@ -91,7 +91,7 @@ export class EventTranslator {
   #stream(event: TorStreamEvent): EngineEvent | undefined {
     const { id: torId, status: torStatus } = event;
     const earlier = this.#streams.get(torId);
-    // As the application asked for it: a mapping changes what later events name.
+    // As the application asked for it: with a mapping, later events name another target.
     const target = earlier?.what[0] ?? formatEndpoint(event);
     const ends = torStatus === 'FAILED' || torStatus === 'CLOSED';
     // Tor closes what has failed; TC ends a stream once.
@@ -116,7 +116,7 @@ export class EventTranslator {
   }
 }
 
-/** A Tor that ends nothing is not followed any further. */
+/** Of a Tor that ends nothing no further circuits and streams are kept. */
 function isFull({ size }: ReadonlyMap<string, unknown>): boolean {
   return size >= limits.torFollowed;
 }

@@ -64,7 +64,7 @@ function exchange(bridge: Bridge, chunking: Chunking, when: string): void {
   demandDelivered(link.client, ANSWER, when);
 }
 
-/** Every call that there is, cut at every boundary. */
+/** A handshake and payload, cut at every boundary. */
 export function checkFragmentation({ bridge }: CheckContext): void {
   exchange(bridge, coalesced, 'with whole chunks');
   exchange(bridge, byteByByte, 'byte by byte');
@@ -105,7 +105,7 @@ export function checkHalfClose({ bridge }: CheckContext): void {
   }
 }
 
-/** A session that holds bytes back says so, lets go of them in time, and holds no more than it got. */
+/** A session that holds bytes back says so, sends them in time, and holds no more than it was given. */
 export function checkBackPressure({ bridge, setup }: CheckContext): void {
   const chunk = randomBytes(setup.rng, 65_536);
   for (const name of ['client', 'server'] as const) {
@@ -158,7 +158,7 @@ function checkCuts(bridge: Bridge, name: 'client' | 'server'): void {
     const peer = link[peerName];
     peer.start();
     end.start();
-    // Each side's own first flight is all that there is without the other's answer.
+    // Without the other's answer a side sends its first flight, and no more.
     if (end.sent.length > 0) peer.receive(end.sentBytes);
     const bytes = peer.sentBytes.subarray(0, point);
     if (bytes.length > 0) end.receive(bytes);
@@ -186,7 +186,7 @@ function checkCuts(bridge: Bridge, name: 'client' | 'server'): void {
   );
 }
 
-/** A stranger, without the arguments, gets no answer and is closed by the clock. */
+/** A stranger, who does not know the arguments, gets no answer and is closed by the timer. */
 export function checkProbing(context: CheckContext): void {
   const { bridge, setup } = context;
   const { rng } = setup;
@@ -233,7 +233,7 @@ export function checkProbing(context: CheckContext): void {
   }
 }
 
-/** A handshake that was recorded is worth nothing. */
+/** A recorded handshake is refused. */
 export function checkReplay({ bridge }: CheckContext): void {
   const recorded = bridge.connect().establish().client.sentBytes;
   for (const chunking of [recorded.length, 1]) {
@@ -353,7 +353,7 @@ export function checkTransfer({ bridge, setup, transferBytes }: CheckContext): v
       link.write(from, bytes);
       demandDelivered(to, bytes, `behind byte ${moved[from.name]}`);
       moved[from.name] += count;
-      // Compared and let go of: a large transfer would otherwise stay in memory.
+      // Compared and dropped: a large transfer would otherwise stay in memory.
       to.delivered.length = 0;
     }
   }

@@ -57,7 +57,7 @@ const checks: Readonly<Record<CheckName, (context: CheckContext) => void | Promi
 /** All checks, in the order in which they are run. */
 export const checkNames: readonly CheckName[] = Object.keys(checks) as CheckName[];
 
-/** What `checkTransport` may be told of a transport. */
+/** What `checkTransport` may be told about a transport. */
 export interface ComplianceOptions {
   /** Options that a server needs. */
   readonly serverOptions?: KeyValues;
@@ -67,13 +67,13 @@ export interface ComplianceOptions {
   readonly wrongArguments?: readonly KeyValues[];
   /** Option lists that a server must refuse. */
   readonly wrongOptions?: readonly KeyValues[];
-  /** Checks that this transport cannot hold by its design, each with the reason. */
+  /** Checks that this transport cannot pass by its design, each with the reason. */
   readonly notApplicable?: Readonly<Partial<Record<CheckName, string>>>;
   /** Which checks to run; all of them by default. */
   readonly only?: readonly CheckName[];
   /** How much `transfer` moves each way; 10 MB by default. */
   readonly transferBytes?: number;
-  /** How much memory `memory` grants a session, or a pair of them: 64 KiB by default. */
+  /** How much memory `memory` allows a session, or a pair of them: 64 KiB by default. */
   readonly sessionBytes?: number;
   /**
    * The bytes of memory that are in use, buffers included, after a full garbage collection (two of
@@ -84,7 +84,7 @@ export interface ComplianceOptions {
   readonly clock?: Clock;
 }
 
-/** What a check came to. */
+/** The result of a check. */
 export type CheckResult =
   | { readonly check: CheckName; readonly outcome: 'holds' }
   /** `reason` says what is broken, or why the check is not applicable. */
@@ -136,7 +136,7 @@ async function run(
   }
 }
 
-/** A bridge of its own for each check: what one check leaves behind is no other's business. */
+/** A bridge of its own for each check: none sees what another one leaves behind. */
 async function createContext(
   transport: Transport,
   options: ComplianceOptions,

@@ -1,4 +1,4 @@
-/** Two sessions with a wire between them, in memory: nothing moves but when it is told to. */
+/** Two sessions with a wire between them, in memory: nothing moves until it is told to. */
 import { randomInteger, type Rng } from '../../crypto/rng.ts';
 import type { PosternError } from '../../errors.ts';
 import type { Action, Session } from '../contract.ts';
@@ -26,7 +26,7 @@ export function randomChunks(rng: Rng, maximum: number): Chunking {
 /** How a link treats its sessions. */
 export interface LinkOptions {
   readonly chunking?: Chunking;
-  /** What each end's application writes in the moment that its handshake is done. */
+  /** What each end's application writes at the moment when its handshake is done. */
   readonly writeWhenEstablished?: Uint8Array;
   /** Whether lent chunks are overwritten after the call, as a socket's pooled buffers are; true by default. */
   readonly overwriteLent?: boolean;
@@ -168,7 +168,7 @@ export class LinkEnd {
   }
 }
 
-/** A client's session and a server's, and what is on its way between them. */
+/** A client's session, a server's, and the bytes between them. */
 export class Link {
   readonly client: LinkEnd;
   readonly server: LinkEnd;
@@ -206,7 +206,7 @@ export class Link {
     return this;
   }
 
-  /** One end's application writes, and all that it wrote goes on its way, whatever time it takes. */
+  /** One end's application writes; then until all is quiet. */
   write(from: LinkEnd, bytes: Uint8Array): this {
     from.write(bytes);
     return this.settle();

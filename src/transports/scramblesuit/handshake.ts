@@ -4,7 +4,7 @@
  * UniformDH, under the password:   client X(192), padding 0..1308;  server Y(192), padding 0..1308
  * Ticket, under the ticket's keys: client ticket(112), padding 0..1388; the server does not answer
  *
- * A server cannot tell them apart but by trying: first the ticket, then UniformDH.
+ * A server can tell them apart only by trying: first the ticket, then UniformDH.
  */
 import { ByteQueue } from '../../bytes/queue.ts';
 import { MacKey, sha256 } from '../../crypto/hash.ts';
@@ -111,7 +111,7 @@ export interface ServerSecrets {
   readonly isReplay: (id: Uint8Array) => boolean;
 }
 
-/** What a client's handshake comes to. */
+/** The result of a client's handshake. */
 export interface Accepted {
   readonly keys: SessionKeys;
   /** Owned; empty after a ticket. */

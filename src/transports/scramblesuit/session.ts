@@ -14,8 +14,8 @@ import { KEY_TICKET_BYTES } from './ticket-store.ts';
 import type { Ticket } from './tickets.ts';
 
 /**
- * How long a client that redeems a ticket waits for the server's first frame. A server that does not take
- * it says nothing, and the next connection goes by UniformDH: there is no use in waiting long.
+ * How long a client that redeems a ticket waits for the server's first frame. A server that refuses the ticket
+ * says nothing, and the next connection uses UniformDH: waiting long would be of no use.
  */
 const TICKET_TIMEOUT_MS = 15_000;
 

@@ -1,4 +1,4 @@
-/** What a ScrambleSuit server keeps from one start to the next, so that its bridge line stays good. */
+/** What a ScrambleSuit server keeps from one start to the next, so that its bridge line stays valid. */
 import { randomBytes } from '../../crypto/rng.ts';
 import type { Sources } from '../contract.ts';
 import type { StateFields, StateFormat } from '../kept-state.ts';

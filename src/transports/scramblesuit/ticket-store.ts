@@ -100,7 +100,7 @@ export class TicketStore {
     await this.ready;
     while (this.#changed) {
       this.#changed = false;
-      // A ticket that cannot be saved costs a UniformDH handshake in the next run, and no more.
+      // Without a saved ticket the next run begins with a UniformDH handshake: nothing else is lost.
       await this.#state.write(FILE, Buffer.from(this.#format())).catch(() => {});
     }
     this.#saving = false;

@@ -1,6 +1,6 @@
 /**
- * Session tickets, as their server sees them: what it needs to know of a session, sealed under keys
- * that only it has, so that it need not remember a client.
+ * Session tickets on the server's side: all that the server needs to know of a session, encrypted under keys
+ * that only it has. So it need not remember any client.
  *
  * ticket = IV(16) ‖ encrypted state(64) ‖ HMAC-SHA256(32)
  * state  = issued at, in seconds(4) ‖ master key(32) ‖ zeros(28)
@@ -40,7 +40,7 @@ export interface TicketKeys {
 /** The keys of a server, newest first: the ones in use, and those before them. */
 export type TicketKeyRing = readonly [TicketKeys, TicketKeys?];
 
-/** By what a ticket is remembered once it is redeemed: 16 bytes that its server's key authenticates. */
+/** What the replay filter remembers of a redeemed ticket: 16 bytes that the server's key authenticates. */
 export function ticketId(ticket: Uint8Array): Uint8Array {
   return ticket.subarray(TICKET_BYTES - 16);
 }
