@@ -1,4 +1,4 @@
-/** The one examination: checks are chosen and made, a few at a time, and each clause gets its verdict. */
+/** The examination, whatever the subject: checks are chosen and run, a few at a time, and each clause gets a verdict. */
 import type { Clause } from './clauses.ts';
 import { ExaminationError } from './errors.ts';
 import {
@@ -10,13 +10,13 @@ import {
 } from './findings.ts';
 import { inParallel } from './parallel.ts';
 
-/** Where programs of one kind are examined: it starts or visits them, and cleans up after that. */
+/** Where programs of one kind are examined: it starts them or connects to them, and cleans up afterwards. */
 export interface Lab {
   /** Ends everything that was started, and removes or puts back what is left. */
   close(): Promise<void>;
 }
 
-/** One thing to try, and the clauses that it can judge. */
+/** One experiment, and the clauses that it can judge. */
 export interface Check<L extends Lab> {
   /** Their ids, separated by spaces. */
   readonly clauses: string;
@@ -33,7 +33,7 @@ export interface ExamineOptions {
   /** Ends as soon as every clause that was asked for is broken. */
   readonly bail?: boolean;
   readonly signal: AbortSignal;
-  /** Hears of each check that has come to its end. */
+  /** Hears of each check that has ended. */
   readonly onProgress?: (done: number, total: number, title: string) => void;
 }
 
@@ -41,11 +41,11 @@ export interface ExamineOptions {
 export interface Subject<L extends Lab> {
   readonly clauses: readonly Clause[];
   readonly lab: L;
-  /** Where the lab adds to them by itself. */
+  /** Findings that the lab adds to by itself, if it does. */
   readonly findings?: Findings;
   /** How many checks at a time. */
   readonly jobs: number;
-  /** What comes first: it takes a while, and has a line of progress. */
+  /** The line of progress for `discover`, which takes a while. */
   readonly first: string;
   /** Finds out what there is to examine. @returns all that could be checked of it */
   readonly discover: (findings: Findings) => Promise<readonly Check<L>[]>;
@@ -58,7 +58,7 @@ export interface Subject<L extends Lab> {
     readonly checks: ReadonlySet<Check<L>>;
     readonly judge: (findings: Findings) => void;
   };
-  /** What is left when no check had anything to say. */
+  /** Verdicts for clauses that no check has judged. */
   readonly unjudged: readonly (readonly [clauses: string, verdict: NoVerdict, reason: string])[];
 }
 
@@ -86,7 +86,7 @@ export async function examine<L extends Lab>(
     const checks = (await subject.discover(findings)).filter(
       (check) => count(check.clauses) > 0 || (needsOverall && overall.checks.has(check)),
     );
-    // What judges most of the clauses comes first, where it may be all.
+    // Those that judge most of the clauses come first: they may be enough.
     if (bail) checks.sort((a, b) => count(b.clauses) - count(a.clauses));
     let done = 0;
     await inParallel(checks, bail ? 2 : subject.jobs, async (check) => {

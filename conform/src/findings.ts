@@ -30,10 +30,10 @@ type Finding =
   | ({ readonly clause: string; readonly verdict: 'holds' | 'broken' } & Evidence)
   | { readonly clause: string; readonly verdict: NoVerdict; readonly reason: string };
 
-/** Judges clauses, separated by spaces, by evidence that is known but for what was expected. */
+/** Judges clauses, separated by spaces, on what was done and what came of it. */
 export type Judge = (clauses: string, holds: boolean, expected: string) => void;
 
-/** A clause with its verdict and what it rests on. */
+/** A clause with its verdict and the reasons for it. */
 export interface ClauseReport {
   readonly clause: Clause;
   readonly verdict: Verdict;
@@ -50,7 +50,7 @@ export class Findings {
   #list: Finding[] = [];
   #lacks: Finding[] = [];
 
-  /** To go on from here, without a trace in these. */
+  /** A copy to add to, which leaves these as they are. */
   copy(): Findings {
     const copy = new Findings();
     copy.#list = [...this.#list];
@@ -58,35 +58,35 @@ export class Findings {
     return copy;
   }
 
-  /** What was found about a clause; what was lacking comes last. */
+  /** What was found about a clause; the `lack`s come last. */
   about(id: string): readonly Finding[] {
     return [...this.#list, ...this.#lacks].filter(({ clause }) => clause === id);
   }
 
-  /** The same check for one or several clauses, separated by spaces. */
+  /** Judges one clause or several, separated by spaces. */
   judge(clauses: string, holds: boolean, evidence: Evidence): void {
     for (const clause of clauses.split(' ')) {
       this.#list.push({ clause, verdict: holds ? 'holds' : 'broken', ...evidence });
     }
   }
 
-  /** For several judgements on what was done once, and what came of it. */
+  /** For several judgements on one thing that was done, and on what came of it. */
   on(sent: string, came: string): Judge {
     return (clauses, holds, expected) => this.judge(clauses, holds, { sent, came, expected });
   }
 
-  /** Why clauses cannot be judged here. */
+  /** Notes why clauses cannot be judged here. */
   pass(clauses: string, verdict: NoVerdict, reason: string): void {
     for (const clause of clauses.split(' ')) this.#list.push({ clause, verdict, reason });
   }
 
-  /** The same for what could not even be tried: it counts for less than what was found by trying. */
+  /** The same for what could not even be tried: what was found by trying counts before it. */
   lack(clauses: string, verdict: NoVerdict, reason: string): void {
     for (const clause of clauses.split(' ')) this.#lacks.push({ clause, verdict, reason });
   }
 }
 
-/** One fault outweighs every check that found none; any judgement outweighs the lack of one. */
+/** One fault outweighs all checks that found none; any judgement outweighs the lack of one. */
 export function reportClauses(
   clauses: readonly Clause[],
   findings: Findings,

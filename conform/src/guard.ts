@@ -1,4 +1,4 @@
-/** The kit's folder, and the end of all that it has started when it is killed and can do nothing more. */
+/** The kit's folder, and a guard that kills all that the kit has started if the kit itself is killed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -38,7 +38,7 @@ export class Guard {
   /** Removes the folder; all processes have been ended. Idempotent. */
   async close(): Promise<void> {
     try {
-      // Again, where something that is being killed has just written a file.
+      // Tries again: something that is being killed may just have written a file.
       await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
     } finally {
       this.#shell.stdin!.end();

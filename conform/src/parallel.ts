@@ -12,8 +12,8 @@ export async function inParallel<T>(
 }
 
 /**
- * What is begun now and awaited later: when something in between fails first, nobody awaits it any more, and its
- * own failure must not end the kit.
+ * Marks work that is begun now and awaited later: if something fails in between, nobody awaits it any more, and
+ * then its own failure must not end the kit.
  */
 export function begun<T>(work: Promise<T>): Promise<T> {
   work.catch(() => {});

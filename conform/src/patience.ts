@@ -1,9 +1,9 @@
 /**
- * Waiting, in such a way that a slow machine changes no verdict.
+ * Waiting in a way that a slow machine changes no verdict.
  *
- * What a program may take for something is said in starts of programs: a machine under load makes both late by
- * as much. How long a start takes at the moment is known from those that happen anyway; when the last of them
- * is too old, Node is started once to find out.
+ * How long a program may take is measured in starts of programs: a busy machine slows both down alike. How long
+ * a start takes at the moment is known from the starts that happen anyway; when the last one is too long ago,
+ * Node is started once to find out.
  */
 import { spawn } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
@@ -21,7 +21,7 @@ export interface Allowance {
   readonly more: (elapsedMs: number) => Promise<number>;
 }
 
-/** What happens, for those who wait for it. */
+/** Tells waiting code that something has happened. */
 export class News {
   readonly #listeners = new Set<() => void>();
 
@@ -37,7 +37,7 @@ export class News {
   }
 }
 
-/** Waits until something is true, looking at every piece of news; says whether it came to that in time. */
+/** Waits until a condition is true, and checks it at every piece of news. @returns whether it came true in time */
 export async function waitFor(
   condition: () => boolean,
   news: readonly News[],
@@ -155,10 +155,10 @@ export class Pace {
 /** Whatever a program has to do takes less than so many starts. */
 export const PATIENCE_STARTS = 6;
 
-/** What has not happened while so many starts are made is taken for what does not happen. */
+/** What has not happened in the time of this many starts counts as not happening. */
 export const QUIET_STARTS = 3;
 
-/** Until a start is this old, it tells how fast the machine is. */
+/** How long a start counts as a measure of the machine's speed. */
 const FRESH_MS = 1000;
 
 /** The slowest of these is what counts: starts that happen at once differ. */

@@ -5,8 +5,8 @@ import type { Guard } from './guard.ts';
  * The process group that a child leads, which was started `detached`: killed as a whole, and by the guard when
  * the kit itself is killed.
  *
- * A number of a process is given to another one when nobody bears it any more, and within minutes where
- * many are started. So a group is forgotten as soon as it is empty, and nobody else's is ever killed.
+ * Process numbers are used again, within minutes where many processes are started. So a group is forgotten as
+ * soon as it is empty, and no other one is ever killed.
  */
 export class ProcessGroup {
   readonly #guard: Guard;
@@ -18,7 +18,7 @@ export class ProcessGroup {
     if (child.pid === undefined) return;
     guard.watch(child.pid);
     child.once('exit', () => {
-      // While somebody is left in the group, its number is nobody else's.
+      // As long as a process is left in the group, its number is not given to another one.
       if (!this.#send(0)) this.forget();
     });
   }
@@ -34,7 +34,7 @@ export class ProcessGroup {
     this.#leader = undefined;
   }
 
-  /** @returns whether somebody was there to be sent it */
+  /** @returns whether there was a process to send it to */
   #send(signal: NodeJS.Signals | 0): boolean {
     if (this.#leader === undefined) return false;
     try {

@@ -74,7 +74,7 @@ export class Wire {
     this.close();
   }
 
-  /** From now on all that comes, and has come, goes to the other, and the other way round. */
+  /** From now on all that comes here, and has come, goes to the other wire, and the other way round. */
   join(other: Wire, onChunk: (chunk: Buffer) => void = () => {}): void {
     const ways = [
       [this, other, onChunk],
@@ -208,8 +208,8 @@ export class Trap {
 }
 
 /**
- * An address of this machine that no other program uses: what connects there was told to, and its ports are in
- * nobody else's way. Only Linux has more than one without being asked.
+ * A loopback address that no other program uses: who connects there was told to, and its ports disturb nobody.
+ * Only Linux has more than one by default.
  */
 export function ownLoopbackAddress(): string {
   if (process.platform !== 'linux') return '127.0.0.1';

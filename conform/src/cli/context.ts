@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 
-/** The world as the command sees it. */
+/** All that the command would otherwise take from its process. */
 export interface ConformContext {
   /** The arguments behind `postern-conform`. */
   readonly args: readonly string[];

@@ -1,6 +1,6 @@
 import type { Output } from './context.ts';
 
-/** A place for lines of which the last may change, where it is a terminal. */
+/** Lines on a stream; on a terminal the last one may be rewritten. */
 export interface Display {
   /** A line that stays. */
   line(text: string): void;

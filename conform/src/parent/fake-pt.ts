@@ -1,7 +1,7 @@
 /**
- * The program that a parent under test starts in the place of a PT. It decides nothing: it tells the kit
- * what happens to it, over a connection to the port of its first argument, and does what the kit says. The
- * second argument is a word by which the kit knows it.
+ * The program that a parent under test starts instead of a PT. It decides nothing: it tells the kit what happens
+ * to it, over a connection to the port in its first argument, and does what the kit says. The second argument
+ * is a word by which the kit recognises it.
  */
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';

@@ -1,4 +1,4 @@
-/** What there is to do with a parent, and the doing of it, each time in a run of its own. */
+/** The checks of a parent, each in a run of its own. */
 import { join } from 'node:path';
 import { ExaminationError } from '../errors.ts';
 import type { Role } from '../clauses.ts';

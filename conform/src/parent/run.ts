@@ -119,7 +119,7 @@ export class ParentRun {
       this.#news.tell();
     });
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
-    // What an application's connections come to is not looked at.
+    // What becomes of an application's connections does not matter here.
     if (texts.some((text) => text.includes('{listen}'))) this.#poke(listen).catch(() => {});
   }
 

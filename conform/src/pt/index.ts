@@ -70,7 +70,7 @@ const showingLines: ReadonlySet<PtCheck> = new Set([
   ...sampleChecks,
 ]);
 
-/** Made where the program has what they need. */
+/** The checks, each run only where the program has what it needs. */
 const checks: readonly Check<PtLab>[] = ptChecks.map((check) => ({
   ...check,
   async run(lab, findings) {
@@ -106,7 +106,7 @@ function lackOf(
   }
 }
 
-/** What is left when no check had anything to say. */
+/** Verdicts for clauses that no check has judged. */
 const unjudged = [
   ['PT-3.3.1-05 PT-3.3.1-11', 'not applicable', 'it permits, and asks nothing'],
   [

@@ -30,7 +30,7 @@ function describeStart(run: Run): string {
   return settings.join(' ');
 }
 
-/** What every line must be: the first that is not is the fault. */
+/** What every line must be like; the first one that is not is the fault. */
 const grammar: readonly (readonly [string, (line: string) => boolean, expected: string])[] = [
   [
     'PT-2-05',
@@ -104,7 +104,7 @@ function judgeOrder(run: Run, findings: Findings): void {
   }
 }
 
-/** What a line is to the order of things. */
+/** The part that a line plays in the order of messages. */
 function kindOf(line: string): string {
   if (line.startsWith('VERSION ')) return 'VERSION';
   const [keyword = ''] = line.split(' ', 1);

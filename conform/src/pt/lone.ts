@@ -47,7 +47,7 @@ const refusing: PtCheck = {
         expected: 'a refusal, the end of the connection, and no connection to the target',
       });
       wire.close();
-      // Each of those that it does not refuse would take all the patience.
+      // Each one that is not refused would take the whole time of patience.
       if (!isRefused) break;
     }
   },

@@ -38,7 +38,7 @@ const working: readonly PtCheck[] = (['socks5', 'socks4a', 'http'] as const).map
     using direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `${kind}://${userOf[kind].info}${upstream.address}` };
     await using pair = await openWith(lab, changes);
-    // Which types there are is up to the program.
+    // A program may choose which types it takes.
     if (pair === undefined) return;
     const sent = `${pair.client.what}, and a connection`;
     const connecting = pair.connect({ target: direct.endpoint });
@@ -140,7 +140,7 @@ export async function judgeNaming(
 /** How often a name is asked for, until a lookup is seen. */
 const NAMINGS = 12;
 
-/** Looks all the time to which name servers a client has a socket, until something has settled. */
+/** Watches to which name servers a client has a socket, until a promise has settled. */
 async function watchNameServers(
   run: Run,
   until: Promise<unknown>,

@@ -55,7 +55,7 @@ export function examineTc(options: TcOptions): Promise<readonly ClauseReport[]> 
   });
 }
 
-/** They leave the server as it is; every message of theirs counts. */
+/** These leave the server as it is; the transcript of all of them is judged as well. */
 const gentleChecks: readonly TcCheck[] = [
   ...messageChecks,
   ...authenticationChecks,
@@ -71,7 +71,7 @@ const gentleChecks: readonly TcCheck[] = [
 /** Only where they are asked for; the last of them ends the server. */
 const drasticChecks: readonly TcCheck[] = [...floodChecks, ...lastChecks];
 
-/** What is left when no check had anything to say. */
+/** Verdicts for clauses that no check has judged. */
 const unjudged = [
   [
     'TC-2-05 TC-3.4-07 TC-3.8-01 TC-4.1-07',

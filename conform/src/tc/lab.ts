@@ -94,7 +94,7 @@ const RESTORE_PATIENCE_MS = 5000;
 export const GROUP = 'HiddenServiceOptions';
 export const GROUP_HEAD = 'HiddenServiceDir';
 
-/** Where a TC server is examined: sessions with it, and what is owed to it afterwards. */
+/** Where a TC server is examined: sessions with it, and what has to be put back afterwards. */
 export class TcLab implements Lab {
   readonly options: TcOptions & Required<Pick<TcOptions, Defaulted>>;
   /** Every session so far. */
@@ -276,7 +276,7 @@ export class TcLab implements Lab {
     for (const session of this.sessions) session.close();
   }
 
-  /** Owes the server nothing any more: it has ended, as it was asked to. */
+  /** Puts nothing back any more: the server has ended, as it was told to. */
   forget(): void {
     this.#borrowed.clear();
     this.#mapped.clear();

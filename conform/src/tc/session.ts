@@ -54,7 +54,7 @@ export class Session {
   readonly log: Received[] = [];
   /** How many octets came. */
   octets = 0;
-  /** A request that is answered by nothing else: with its answer all before it has been said. */
+  /** A request with a unique answer: when that comes, all answers before it have come. */
   fence: { readonly request: Frame; isAnswer(frame: Frame): boolean } | undefined;
   readonly #socket: Socket;
   readonly #options: SessionOptions;

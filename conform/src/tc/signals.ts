@@ -71,7 +71,7 @@ const saving: TcCheck = {
       came: lines?.join(', ') ?? 'no CONFVALUE',
       expected: `${wanted}: what was saved`,
     });
-    // The file as it was, as far as it is ours to say.
+    // Puts the file back as it was, as far as we can.
     await lab.restore();
     await session.ask(save);
     await session.ask(signal(Signal.reload));
