@@ -325,7 +325,7 @@ const table = {
   ERR_TLS_UNTRUSTED: {
     side: 'remote',
     retry: 'later',
-    summary: 'Nobody whom this machine trusts has signed the certificate of the other end.',
+    summary: 'The certificate of the other end is not signed by anyone whom this machine trusts.',
     remedy:
       'Someone may be in between: try from another network. A bridge with a certificate of its own says so by `cert=` in its line; roots of your own go into the file that SSL_CERT_FILE names.',
     socksReply: 0x02,
@@ -333,7 +333,7 @@ const table = {
   ERR_TLS_EXPIRED: {
     side: 'remote',
     retry: 'later',
-    summary: 'The certificate of the other end is over, or does not hold yet.',
+    summary: 'The certificate of the other end has expired, or is not valid yet.',
     remedy:
       'Check the clock of this machine; if it is right, only the bridge’s operator can renew the certificate: try another bridge.',
     socksReply: 0x02,
@@ -357,7 +357,7 @@ const table = {
   ERR_TLS_FAILED: {
     side: 'remote',
     retry: 'later',
-    summary: 'TLS could not be agreed on with the other end, or it speaks something else.',
+    summary: 'The TLS handshake failed, or the other end speaks something else.',
     remedy:
       'Check that the port in the bridge line is that of a web server with TLS; the path may be censored: try another bridge.',
     socksReply: 0x05,
@@ -387,7 +387,7 @@ const table = {
   ERR_DIRECTORY_UNUSABLE: {
     side: 'local',
     retry: 'later',
-    summary: 'The system does not let us use a directory or a file in it.',
+    summary: 'The system does not let us use a directory, or a file in it.',
     remedy:
       'Make room on its disk, let this user write there, or choose another directory; no file in it is damaged.',
   },
@@ -686,7 +686,7 @@ const table = {
   ERR_NO_BRIDGE: {
     side: 'local',
     retry: 'never',
-    summary: 'A stream has no way out: no bridge is configured, or bridges are switched off.',
+    summary: 'A stream has nowhere to go: no bridge is configured, or bridges are switched off.',
     remedy: 'Set UseBridges 1 and at least one Bridge line.',
     socksReply: 0x02,
   },
@@ -811,20 +811,22 @@ const table = {
   ERR_TOR_LINK_PROTOCOL: {
     side: 'remote',
     retry: 'never',
-    summary: 'What stands behind a bridge does not speak the link protocol of Tor.',
-    remedy: 'Leave --tor out for a bridge before another service; else tell the bridge’s operator.',
+    summary: 'What is behind a bridge does not speak Tor’s link protocol.',
+    remedy:
+      'Leave --tor out for a bridge in front of another service; else tell the bridge’s operator.',
   },
   ERR_TOR_LINK_CLOSED: {
     side: 'remote',
     retry: 'later',
-    summary: 'What stands behind a bridge closed before the handshake of Tor’s link was over.',
+    summary:
+      'What is behind a bridge closed the connection before the handshake of Tor’s link was done.',
     remedy: 'Tell the bridge’s operator: its Tor does not run, or its ORPort is another one.',
   },
   ERR_TOR_LINK_TIMED_OUT: {
     side: 'remote',
     retry: 'later',
-    summary: 'What stands behind a bridge did not finish the handshake of Tor’s link in time.',
-    remedy: 'Try again, and allow more time with --timeout; the way may be cut behind some bytes.',
+    summary: 'What is behind a bridge did not finish the handshake of Tor’s link in time.',
+    remedy: 'Try again, and allow more time with --timeout; the path may be cut after some bytes.',
   },
   ERR_TOR_IDENTITY: {
     side: 'remote',

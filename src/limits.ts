@@ -96,7 +96,7 @@ const table = {
     value: 8192,
     unit: 'count',
     guards:
-      'Strangers that are read and discarded until their time has come would fill the memory; the oldest is closed.',
+      'Strangers that are read and discarded until a timer closes them would fill the memory; the oldest is closed.',
   },
   dialTimeoutMs: {
     value: 60_000,
@@ -111,7 +111,7 @@ const table = {
   proxySilenceMs: {
     value: 3_000,
     unit: 'ms',
-    guards: 'A proxy of another kind than was said would be waited for as for a slow one.',
+    guards: 'A proxy of another kind than configured would be waited for like a slow one.',
   },
   nameLookupMs: {
     value: 10_000,

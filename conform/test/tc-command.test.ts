@@ -99,7 +99,7 @@ describe('postern-conform tc', () => {
     await command.stderr.match(/SETCONF/);
     command.stop();
     assert.equal(await command.exitCode, ExitCode.failed);
-    assert.match(command.stderr.text, /Given up; nothing is left of it\./);
+    assert.match(command.stderr.text, /Given up; everything is cleaned up\./);
     assert.equal(command.stdout.text, '');
     assert.equal(server.getConf(keys), before);
   });

@@ -37,7 +37,7 @@ export class Course {
     this.leave();
     this.#current = { name, startMs: performance.now() };
     this.#timer = setTimeout(() => {
-      const text = `nothing came of it within ${timeoutMs / 1000} s`;
+      const text = `it took longer than ${timeoutMs / 1000} s`;
       this.#overdue.abort(new PosternError(overdueCodes[name], text));
     }, timeoutMs);
   }

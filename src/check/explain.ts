@@ -68,7 +68,7 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   filtered: {
     meanings: [
       'The address or the port is blocked on the way.',
-      'The bridge’s machine is off, or its own firewall drops what comes.',
+      'The bridge’s machine is off, or its own firewall drops connections.',
     ],
     advice: 'Check from another network: what answers there is blocked here.',
   },
@@ -82,10 +82,10 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   },
   silent: {
     meanings: [
-      'The arguments are not the bridge’s: a bridge says nothing to whom it does not know.',
+      'The arguments are wrong: a bridge does not answer clients that it does not know.',
       'The clocks differ by more than an hour, which looks the same.',
       'Another transport, or another service, listens on that port.',
-      'A censor lets the connection come about and drops what it carries.',
+      'A censor lets the connection through and drops what it carries.',
     ],
     advice:
       'Compare the line with the bridge’s own, letter by letter, and the clock: --clock-from.',
@@ -111,12 +111,14 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
     advice: 'Compare the transport’s name and the arguments with the bridge’s own line.',
   },
   clock: {
-    meanings: ['This machine’s clock is wrong, and the transport lets nobody in by a wrong clock.'],
+    meanings: [
+      'This machine’s clock is wrong, and the transport refuses clients with a wrong clock.',
+    ],
     advice: 'Set the clock (`timedatectl set-ntp true`), and check again.',
   },
   behind: {
     meanings: [
-      'The bridge itself is well, but what it forwards to does not run, or is no Tor.',
+      'The bridge itself works, but what it forwards to does not run, or is no Tor.',
       'The bridge forwards to another port than its Tor’s ORPort.',
     ],
     advice: 'Ask whoever runs the bridge to read its log; for another service leave --tor out.',
@@ -124,7 +126,7 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   expired: {
     meanings: [
       'This machine’s clock is wrong.',
-      'The bridge’s clock is, or was; or nobody has renewed the certificate of its web server.',
+      'The bridge’s clock is or was wrong, or the certificate of its web server was not renewed.',
     ],
     advice: 'Compare this machine’s clock: --clock-from.',
   },
@@ -145,7 +147,7 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   web: {
     meanings: [
       'Another service than a web server listens on that port.',
-      'A censor cuts what looks like a visit to that name.',
+      'A censor cuts connections that look like a visit to that name.',
       'The web server is overloaded or shutting down.',
     ],
     advice: 'Open the web site of `url` (without its path) in a browser, here and elsewhere.',
@@ -153,13 +155,13 @@ const explanations: Readonly<Record<FailureKind, Explanation>> = {
   path: {
     meanings: [
       'The path in `url` is not the bridge’s: the line was changed or cut, or is an old one.',
-      'The web server is well, and the bridge behind it does not run.',
+      'The web server works, but the bridge behind it does not run.',
       'Another web server answers: a censor’s page, or a network that wants a log-in.',
     ],
     advice: 'Compare `url` with the bridge’s own, letter by letter; check from another network.',
   },
   cut: {
-    meanings: ['A censor cuts what has carried so many bytes.', 'The way is very slow.'],
+    meanings: ['A censor cuts connections after this many bytes.', 'The way is very slow.'],
     advice: 'Check with other amounts (--traffic), from here and from another network.',
   },
   failed: {

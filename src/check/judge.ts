@@ -134,13 +134,13 @@ function messageOf(kind: FailureKind, error: unknown, evidence: Evidence): strin
     case 'mismatch':
       return `what came back (${wire.receivedBytes} bytes) is not the transport’s answer`;
     case 'silent':
-      return 'the connection stands, and no answer comes';
+      return 'the connection is open, but no answer came';
     case 'closes':
       return 'the connection was closed before a byte came back';
     case 'filtered':
-      return 'the TCP connection does not come about: no answer at all';
+      return 'no TCP connection: there is no answer at all';
     case 'clock':
-      return `this machine’s clock is ${describeClock(evidence.clockAheadMs!)}, and no answer comes`;
+      return `this machine’s clock is ${describeClock(evidence.clockAheadMs!)}, and no answer came`;
     default:
       return describe(error, course);
   }

@@ -82,8 +82,10 @@ function tlsError(cause?: Error): PosternError {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   const isStranger = /^ERR_SSL_/.test(code);
   return isStranger
-    ? new PosternError('ERR_TOR_LINK_PROTOCOL', 'what stands behind the bridge speaks no TLS', {
+    ? new PosternError('ERR_TOR_LINK_PROTOCOL', 'what is behind the bridge does not speak TLS', {
         cause,
       })
-    : new PosternError('ERR_TOR_LINK_CLOSED', 'what stands behind the bridge closed', { cause });
+    : new PosternError('ERR_TOR_LINK_CLOSED', 'what is behind the bridge closed the connection', {
+        cause,
+      });
 }

@@ -61,7 +61,7 @@ export function createTorLinkHello(address: string): Exchange<TorLinkHello> {
       guarded(() => {
         for (const { command, payload } of cells.read(chunk)) {
           if (version === undefined) {
-            if (command !== Command.versions) throw stranger('its first cell is no VERSIONS');
+            if (command !== Command.versions) throw stranger('its first cell is not VERSIONS');
             version = chooseVersion(payload);
             cells.useLongCircuitIds();
           } else if (command === Command.certs) {
@@ -182,7 +182,8 @@ function chooseVersion(payload: Uint8Array): number {
   const theirs: number[] = [];
   while (reader.remaining >= 2) theirs.push(reader.uint16());
   const version = OUR_VERSIONS.filter((candidate) => theirs.includes(candidate)).at(-1);
-  if (version === undefined) throw stranger('it speaks no version of the link protocol that we do');
+  if (version === undefined)
+    throw stranger('it speaks no version of the link protocol that we know');
   return version;
 }
 
@@ -214,5 +215,8 @@ function encodeCell(command: number, payload: Uint8Array, circuitId = 0): Uint8A
 }
 
 function stranger(what: string): PosternError {
-  return new PosternError('ERR_TOR_LINK_PROTOCOL', `${peer} does not speak as Tor: ${what}`);
+  return new PosternError(
+    'ERR_TOR_LINK_PROTOCOL',
+    `${peer} does not speak Tor’s protocol: ${what}`,
+  );
 }

@@ -106,7 +106,7 @@ export function parseExecLine(args: readonly string[]): ExecLine {
       continue;
     }
     const value = given ?? args[at];
-    if (value === undefined) throw new UsageError(`-${name} needs a value behind it`);
+    if (value === undefined) throw new UsageError(`-${name} needs a value`);
     if (given === undefined) at += 1;
     const earlier = (values[option.key] ?? []) as readonly string[];
     values[option.key] = option.repeats ? [...earlier, value] : value;
@@ -118,5 +118,5 @@ export function parseExecLine(args: readonly string[]): ExecLine {
 function parseBoolean(name: string, text: string): boolean {
   if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
   if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return false;
-  throw new UsageError(`-${name} takes true or false behind its =`);
+  throw new UsageError(`-${name} takes true or false, as -name=true`);
 }

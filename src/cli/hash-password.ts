@@ -15,6 +15,6 @@ export async function run(context: CommandContext): Promise<number> {
   if (passphrase === '') throw new UsageError('there is no passphrase on stdin');
   const hash = hashPassphrase(Buffer.from(passphrase, 'utf8'), systemRng);
   context.stdout.write(`${formatPassphraseHash(hash)}\n`);
-  say(context, 'Put it into the torrc behind HashedControlPassword.');
+  say(context, 'Put it into the torrc, after HashedControlPassword.');
   return ExitCode.ok;
 }

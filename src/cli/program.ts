@@ -44,7 +44,7 @@ async function chooseAndRun(context: CommandContext): Promise<number> {
     if (error.exitCode === 0) return ExitCode.ok;
     throw new UsageError(
       error.code === 'commander.help'
-        ? 'one more word is needed; --help lists what there is'
+        ? 'a verb is missing; --help lists them'
         : error.message.replace(/^error: /, ''),
     );
   }

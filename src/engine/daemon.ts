@@ -253,7 +253,10 @@ export class Daemon implements ControlEngine {
       const pieces = await readTorrc(this.#options.torrc).catch(() => []);
       const explained = this.#engine.explain(pieces, error);
       const reason = describeError(explained);
-      this.#log.write('warn', `The torrc was not loaded, and what was in force stays: ${reason}`);
+      this.#log.write(
+        'warn',
+        `The torrc was not loaded, and the configuration in force stays: ${reason}`,
+      );
       throw explained;
     }
     this.#log.write('notice', 'The torrc is loaded again.');

@@ -70,24 +70,24 @@ const families: Readonly<Record<string, Family>> = {
   },
   postern_handshakes_total: {
     type: 'counter',
-    help: 'Handshakes of transports that are over; those of servers in steps of 8.',
+    help: 'Handshakes that have ended; those of servers in steps of 8.',
     labels: ['side', 'transport', 'outcome'],
     read: () => samplesOf(handshakes, ['side', 'transport', 'outcome']),
   },
   postern_connections: {
     type: 'gauge',
-    help: 'Connections behind their handshake; those of servers in steps of 8.',
+    help: 'Open connections whose handshake succeeded; those of servers in steps of 8.',
     labels: ['side', 'transport'],
     read: () => samplesOf(connections, ['side', 'transport']),
   },
   postern_pending_handshakes: {
     type: 'gauge',
-    help: 'Connections of servers whose handshake is not over, in steps of 8.',
+    help: 'Connections of servers whose handshake still runs, in steps of 8.',
     read: () => single(rounded(pendingHandshakes())),
   },
   postern_rejected_connections: {
     type: 'gauge',
-    help: 'Connections that have not proven themselves and are read until their time has come, in steps of 8.',
+    help: 'Connections whose handshake failed, and which are read until a timer closes them, in steps of 8.',
     read: () => single(rounded(rejectedConnections())),
   },
   postern_traffic_bytes_total: {
@@ -109,7 +109,7 @@ const families: Readonly<Record<string, Family>> = {
   },
   postern_held_bytes_limit: {
     type: 'gauge',
-    help: 'How many of them there may be: over it, who holds most is ended.',
+    help: 'The limit of those bytes: past it, the connection that holds most is ended.',
     read: () => single(limits.peerBytesBudget),
   },
   process_cpu_seconds_total: {

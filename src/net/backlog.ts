@@ -25,7 +25,8 @@ export class Backlog implements BudgetMember {
   }
 
   shed(): void {
-    const why = 'the process held more than it can bear, and this connection most of it';
+    const why =
+      'the process held too many bytes for slow readers, and this connection most of them';
     breakOff(this.#stream, new PosternError('ERR_STREAM_TRUNCATED', why));
   }
 }

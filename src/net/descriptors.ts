@@ -62,9 +62,9 @@ export function watchDescriptors(tell: (text: string) => void, until: AbortSigna
     if (isTold || !(isFull || open >= limit * TELLING)) return;
     isTold = true;
     tell(
-      `${open} of ${limit} file descriptors are in use, and ${accepted} connections stand of the ` +
-        `${acceptedLimit} that this allows; for more, those are closed that have not proven themselves. ` +
-        'Raise the limit on open files, by LimitNOFILE= in the systemd unit of whoever starts it or by ulimit -n',
+      `${open} of ${limit} file descriptors are in use, and ${accepted} of the ${acceptedLimit} connections that ` +
+        'this allows are open; new ones take the place of those that have not proven themselves. ' +
+        'Raise the limit on open files: LimitNOFILE= in the systemd unit that starts it, or ulimit -n',
     );
   };
   const timer = setInterval(() => unawaited(look), limits.descriptorCheckMs).unref();

@@ -149,7 +149,7 @@ function addressOf({ remoteAddress, remotePort }: Socket): Endpoint | undefined 
 }
 
 const MANY_PENDING =
-  'very many connections wait for their handshake at a time: the oldest that have sent least are given up';
+  'too many connections wait for their handshake: the oldest of those that have sent least are given up';
 
 /** The connections of one listener: those whose peer may still prove itself, and the streams of those that did. */
 class AcceptedConnections {

@@ -141,7 +141,11 @@ class Supervision<C extends Supervised> implements Supervisor<C> {
     this.#stop.signal.removeEventListener('abort', stopChild);
     cancel();
     return {
-      error: new ChildError('ERR_PARENT_CRASHED', 'the program ended unasked', end),
+      error: new ChildError(
+        'ERR_PARENT_CRASHED',
+        'the program ended although nobody stopped it',
+        end,
+      ),
       wasStable,
     };
   }

@@ -12,7 +12,7 @@ export function armLastResort(now: AbortSignal): void {
   const arm = (): void => {
     const { message } = now.reason as Error;
     const sentence =
-      `postern: still there ${limits.lastResortMs / 1000} s after it was to end (${message}), ` +
+      `postern: still running ${limits.lastResortMs / 1000} s after it was told to end (${message}), ` +
       'so it kills itself.';
     setTimeout(endByForce, limits.lastResortMs, sentence).unref();
     // Nothing is left that could go on. Node's own exit, after this event, never ends where a socket was reset

@@ -42,9 +42,7 @@ export function parseBridgeLine(line: string): BridgeLine {
   const bridge = parseWords(wordsOfPastedLine(line));
   // As a bridge prints it that listens on all addresses.
   if (isUnspecified(bridge.endpoint.host)) {
-    throw fault(
-      'the address stands for every address of the bridge; put in the one at which it is reached',
-    );
+    throw fault('the address is a wildcard; put in the one at which the bridge is reached');
   }
   return bridge;
 }

@@ -86,7 +86,7 @@ function parseSmethod(rest: string): Message | string {
   if (endpoint === undefined) return badAddress;
   if (options.includes('')) return 'an option is empty';
   const lists = options.filter((option) => option.startsWith('ARGS:'));
-  if (lists.length > 1) return 'ARGS stands there twice';
+  if (lists.length > 1) return 'ARGS appears twice';
   if (lists[0] === undefined) return { kind: 'SMETHOD', transport, endpoint, args: [] };
   try {
     return { kind: 'SMETHOD', transport, endpoint, args: parseSmethodArgs(lists[0].slice(5)) };

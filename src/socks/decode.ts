@@ -98,10 +98,7 @@ export function decodeReply5(bytes: Uint8Array): Result<number> {
   const end = measureAddress(bytes);
   if (end === NEED_MORE) return NEED_MORE;
   if (end === 'unknown type') {
-    throw new PosternError(
-      'ERR_TUNNEL_MALFORMED',
-      'the proxy’s reply has no end that can be found',
-    );
+    throw new PosternError('ERR_TUNNEL_MALFORMED', 'the end of the proxy’s reply cannot be found');
   }
   return { message: code, length: end };
 }

@@ -115,7 +115,7 @@ export function answerAuthChallenge(
   const keywords = parseKeywords(rest);
   const [hash, nonce] = ['SERVERHASH', 'SERVERNONCE'].map((key) => keywords?.get(key) ?? '');
   if (name !== 'AUTHCHALLENGE' || !isDigest(hash!) || !isDigest(nonce!)) {
-    throw protocolError('answers AUTHCHALLENGE in a form that is none');
+    throw protocolError('answers AUTHCHALLENGE in an unknown form');
   }
   const serverNonce = Buffer.from(nonce!, 'hex');
   const expected = controlSafeCookieHash('server-to-controller', cookie, clientNonce, serverNonce);

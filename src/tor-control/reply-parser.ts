@@ -91,7 +91,7 @@ export class ReplyParser {
       return undefined;
     }
     const match = /^([2456][0-9]{2})([-+ ])(.*)$/s.exec(text);
-    if (match === null) throw protocolError('a line that is none of a reply');
+    if (match === null) throw protocolError('a line that belongs to no reply');
     const line: TorReplyLine = { status: Number(match[1]), text: match[3]! };
     // Events stand between replies, never between the lines of one.
     if (this.#lines.length > 0 && isEvent(line) !== isEvent(this.#lines[0]!)) {

@@ -99,11 +99,11 @@ describe('postern check', { concurrency: true }, () => {
       const args = ['check', await startBridge(t), '--timeout', '3'];
       const launcher = [faketime!, '-f', '+3h'];
       const plain = startVerb(t, args, process.env, launcher);
-      await plain.match(/no answer comes/);
+      await plain.match(/no answer came/);
       assert.equal((await plain.ended).exitCode, 1);
       const compared = startVerb(t, [...args, '--clock-from', url], process.env, launcher);
       await compared.match(/Clock: 3 h 0 min ahead/);
-      await compared.match(/this machine’s clock is 3 h 0 min ahead, and no answer comes/);
+      await compared.match(/this machine’s clock is 3 h 0 min ahead, and no answer came/);
       assert.equal((await compared.ended).exitCode, 1);
     },
   );

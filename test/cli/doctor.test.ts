@@ -111,7 +111,7 @@ describe('postern doctor -f', () => {
     const lines = `UseBridges 1\nClientTransportPlugin obfs3,obfs4 builtin\nBridge ${bridge.bridgeLine}\n`;
     const well = await look(t, lines);
     assert.equal(well.exitCode, 0, JSON.stringify(well.findings));
-    assert.ok(well.findings.some(({ text }) => text === 'bridge 1 (obfs4) is well'));
+    assert.ok(well.findings.some(({ text }) => text === 'bridge 1 (obfs4) works'));
     const unwell = await look(t, `${lines}Bridge obfs3 ${formatEndpoint(await closedPort())}\n`);
     assert.equal(unwell.exitCode, 1);
     const [found] = unwell.findings.filter(({ level }) => level === 'problem');

@@ -186,7 +186,7 @@ describe('SAVECONF and reload', () => {
       stream.end('runs');
       assert.equal((await readAll(stream)).toString(), 'runs');
     }
-    await client.until(isLog('what was in force stays'));
+    await client.until(isLog('the configuration in force stays'));
     await control.close();
   });
 

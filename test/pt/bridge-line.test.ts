@@ -103,8 +103,8 @@ for (const [what, line, message] of [
   ['two lines', `${pasted}\n${pasted}`, /these are two lines/],
   ['two in one', `${pasted} ${pasted}`, /these are two lines/],
   ['three by HTML', `${pasted}<br>${pasted}<br>${pasted}`, /these are three lines/],
-  ['0.0.0.0', pasted.replace('192.0.2.3', '0.0.0.0'), /stands for every address/],
-  ['[::]', pasted.replace('192.0.2.3', '[::]'), /stands for every address/],
+  ['0.0.0.0', pasted.replace('192.0.2.3', '0.0.0.0'), /is a wildcard/],
+  ['[::]', pasted.replace('192.0.2.3', '[::]'), /is a wildcard/],
 ] as const) {
   test(`a pasted line with ${what} is refused by name`, () => {
     assert.throws(() => parseBridgeLine(line), { code: 'ERR_PT_BRIDGE_LINE', message });

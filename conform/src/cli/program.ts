@@ -29,7 +29,7 @@ export async function runConform(context: ConformContext): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.ok;
     if (error instanceof CommanderError || error instanceof UsageError) {
       const isAlone = error instanceof CommanderError && error.code === 'commander.help';
-      const what = isAlone ? 'one more word is needed; --help lists what there is' : error.message;
+      const what = isAlone ? 'a verb is missing; --help lists them' : error.message;
       stderr.write(`postern-conform: ${what.replace(/^error: /, '')}\n`);
       return ExitCode.usage;
     }
@@ -61,8 +61,8 @@ function buildProgram(
   addTc(program, context, setExitCode);
   for (const verb of program.commands) {
     verb
-      .option('--only <id>', 'judge this clause alone, like TC-3.4-02; may be repeated', collect)
-      .option('--level <level>', 'judge MUST, FACT, SHOULD or MAY alone; may be repeated', collect)
+      .option('--only <id>', 'judge only this clause, like TC-3.4-02; may be repeated', collect)
+      .option('--level <level>', 'judge only MUST, FACT, SHOULD or MAY; may be repeated', collect)
       .option('--json', 'print JSON instead of a table')
       .option('--junit <file>', 'write JUnit XML as well')
       .addHelpText('after', EXIT_CODES_HELP);
@@ -107,7 +107,7 @@ function addParent(
     .command('parent')
     .description('Examine a parent: play its transport, right and wrong.')
     .usage('[options] -- <program> [argument with {pt}...]')
-    .option('--recipe <name>', 'start a parent that is known: tor or postern')
+    .option('--recipe <name>', 'start a parent that the kit knows: tor or postern')
     .addHelpText(
       'after',
       '\nIn the command {pt} is the path of the transport, {args} a place for bridge line arguments,\n' +
@@ -123,8 +123,8 @@ function addTc(program: Command, context: ConformContext, setExitCode: SetExitCo
     .command('tc')
     .description('Examine a control server (TC): connect to it, and play its controllers.')
     .argument('<address>', 'address:port or unix:/path of its control port')
-    .option('--cookie <file>', 'prove it with the cookie in this file (control_auth_cookie)')
-    .option('--password-file <file>', 'prove it with the passphrase in this file')
+    .option('--cookie <file>', 'authenticate with the cookie in this file (control_auth_cookie)')
+    .option('--password-file <file>', 'authenticate with the passphrase in this file')
     .option('--socks <address>', 'its SOCKS port; connections through it show more clauses')
     .option('--saveconf', 'let it write its configuration file')
     .option('--reload', 'let it read that file again: changes that were not saved are lost')
@@ -133,8 +133,8 @@ function addTc(program: Command, context: ConformContext, setExitCode: SetExitCo
     .option('--halt', 'end it by SIGNAL 0x15, last of all')
     .addHelpText(
       'after',
-      '\nOptions that it changes for a moment are not in use, or change nothing at once; they are put back,' +
-        '\nalso after Ctrl-C. What needs more is done only with the option that allows it.',
+      '\nIt changes a few options that are not in use, or that take effect later, and puts them back, after Ctrl-C' +
+        '\ntoo. Anything more it does only with the option that allows it.',
     )
     .action(async (address: string, options: TcVerb) => {
       setExitCode(await runTc(context, address, options));

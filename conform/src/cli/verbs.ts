@@ -168,7 +168,7 @@ async function report(
     );
   } catch (error) {
     if (!context.signal.aborted) throw error;
-    display.line('Given up; nothing is left of it.');
+    display.line('Given up; everything is cleaned up.');
     return ExitCode.failed;
   } finally {
     display.status('');

@@ -132,7 +132,9 @@ async function readLines(
     lines.push(...linesOf(content));
   }
   if (lines.length === 0) {
-    throw new UsageError('a bridge line is needed, in quotes, or -, or --file with some in it');
+    throw new UsageError(
+      'give a bridge line in quotes, or - to read them from stdin, or --file FILE',
+    );
   }
   return lines;
 }

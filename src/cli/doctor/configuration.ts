@@ -72,11 +72,11 @@ export async function lookAtDirectory(
       () => false,
     );
     return mayMake
-      ? [...findings, ok(`${path} is not there yet, and can be made`)]
+      ? [...findings, ok(`${path} does not exist yet, and can be made`)]
       : [
           ...findings,
           problem(
-            `${path} is not there, and this user may not make it`,
+            `${path} does not exist, and this user may not make it`,
             `sudo install -d -m 700 -o ${uid} ${path}`,
           ),
         ];
@@ -133,8 +133,8 @@ export async function lookAtBridges(
       const { outcome, failure, notes } = report!;
       if (outcome === 'well') {
         return notes.length === 0
-          ? ok(`${name} is well`)
-          : note(`${name} is well, but: ${notes.join('; ')}`);
+          ? ok(`${name} works`)
+          : note(`${name} works, but: ${notes.join('; ')}`);
       }
       const { message, meanings, advice } = failure!;
       return problem(

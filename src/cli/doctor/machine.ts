@@ -26,7 +26,7 @@ export function lookAtNode({ nodeVersion, todayMs }: Machine): Finding {
   const end = nodeEnds[nodeVersion.split('.')[0]!];
   if (end === undefined || todayMs < Date.parse(end)) return ok(`Node ${nodeVersion}`);
   return note(
-    `Node ${nodeVersion} gets no security fixes from its project since ${end}; some distributions make their own`,
+    `Node ${nodeVersion} has had no security fixes from its project since ${end}; some distributions make their own`,
     'install a newer Node (https://nodejs.org/), or keep that of your distribution up to date',
   );
 }
@@ -51,7 +51,7 @@ export async function lookAtDescriptors(machine: Machine): Promise<Finding> {
   // Node raises the soft limit to the hard one.
   if (limit >= FEW_DESCRIPTORS) return ok(`${limit} files may be open`);
   return note(
-    `${limit} files may be open, so that some ${Math.max(1, Math.floor((limit - 64) / 2))} connections may stand`,
+    `${limit} files may be open, enough for about ${Math.max(1, Math.floor((limit - 64) / 2))} connections`,
     'LimitNOFILE=65536 in the systemd unit, or `ulimit -n 65536` in the shell that starts it',
   );
 }

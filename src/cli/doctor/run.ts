@@ -69,7 +69,9 @@ async function lookAtTorrc(
   if (values === null) return;
   if (values === undefined) {
     tell(
-      note('the torrc asks for a Tor: its bridges are its own matter (postern check --tor LINE)'),
+      note(
+        'the torrc runs a real Tor, which reaches its bridges itself (to check one: postern check --tor LINE)',
+      ),
     );
     return;
   }

@@ -111,7 +111,8 @@ async function checkDirectory(path: string, forbiddenBits: number): Promise<void
 async function removeStaleSocket(path: string): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined) return;
-  if (!info.isSocket()) throw socketError('the path of the control socket is another file’s');
+  if (!info.isSocket())
+    throw socketError('there is another file at the path of the control socket');
   if (await isSocketAlive(path)) {
     throw new PosternError('ERR_LISTEN_IN_USE', 'another server listens on the control socket');
   }

@@ -246,7 +246,10 @@ export class TorEngine implements Engine {
         this.#listeners = await readListeners(control, this.#log);
       }
     } catch (error) {
-      this.#log.write('warn', `Tor has changed and does not say how: ${describeError(error)}`);
+      this.#log.write(
+        'warn',
+        `Tor took a change, and what it did cannot be read: ${describeError(error)}`,
+      );
     }
   }
 

@@ -52,7 +52,7 @@ export async function connectTorControl(options: TorControlOptions): Promise<Tor
   const attempt = new AbortController();
   const giveUp = signal && addAbortListener(signal, () => attempt.abort(signal.reason));
   const cancelDeadline = timers.after(timeoutMs, () => {
-    const message = `Tor let nobody in within ${timeoutMs} ms`;
+    const message = `Tor did not let us in within ${timeoutMs} ms`;
     attempt.abort(new PosternError('ERR_TOR_CONTROL_TIMED_OUT', message));
   });
   try {

@@ -198,10 +198,10 @@ export class Link {
     const ends = [this.client, this.server];
     for (const { name, failure } of ends) {
       if (failure === undefined) continue;
-      throw new Violation(`the ${name} did not take the handshake: ${failure.error.message}`);
+      throw new Violation(`the ${name} refused the handshake: ${failure.error.message}`);
     }
     for (const { name, established } of ends) {
-      if (!established) throw new Violation(`the ${name}’s handshake came to no end`);
+      if (!established) throw new Violation(`the ${name}’s handshake never ended`);
     }
     return this;
   }

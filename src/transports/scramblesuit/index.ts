@@ -59,7 +59,9 @@ export const scramblesuit: Transport = {
       unawaited(
         () => kept.save({ ...state, ticketKeys }),
         (error) => {
-          notify(`${NAME}: tickets issued from now on die with this process: ${reasonOf(error)}`);
+          notify(
+            `${NAME}: tickets issued from now on are lost when this process ends: ${reasonOf(error)}`,
+          );
         },
       );
     });

@@ -450,7 +450,8 @@ test('[TC-3.3-03] a SETCONF that Tor has taken is done, whatever it says of its 
   await daemon.control.setConf([{ key: 'SocksPort', value: '9050' }]);
   await daemon.until(
     (event) =>
-      event.type === 'log' && event.message.startsWith('Tor has changed and does not say how'),
+      event.type === 'log' &&
+      event.message.startsWith('Tor took a change, and what it did cannot be read'),
   );
   assert.ok(received.some((line) => /^RESETCONF SocksPort="?9050/.test(line)));
 });

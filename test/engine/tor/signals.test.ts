@@ -99,7 +99,10 @@ describe('SIGNAL with a real Tor that stays', options, () => {
       const printed = await logOf(() =>
         assert.rejects(control.sendSignal('reload'), refusal(1, message)),
       );
-      assert.match(printed(), /\[warn\] The torrc was not loaded, and what was in force stays/);
+      assert.match(
+        printed(),
+        /\[warn\] The torrc was not loaded, and the configuration in force stays/,
+      );
       assert.match(printed(), message);
       // A Unix signal has nobody to answer to, and does not end the daemon.
       await assert.rejects(daemon.daemon.obey('reload'), PosternError);
