@@ -5,14 +5,14 @@ import { builtinTransports, systemClock, systemRng } from 'postern/transports';
 
 // What a session is given instead of reaching for it. obfs3 keeps nothing, so the state is never asked.
 const sources = { rng: systemRng, clock: systemClock };
-const serverEnvironment = {
+const serverContext = {
   ...sources,
   state: /** @type {never} */ ({}),
   notify: console.error,
 };
 const transport = builtinTransports.get('obfs3');
 const createSession = transport.client([], sources);
-const server = await transport.server([], serverEnvironment);
+const server = await transport.server([], serverContext);
 
 const [near, far] = duplexPair();
 const [clientEnd, serverEnd] = await Promise.all([
