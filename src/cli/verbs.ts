@@ -15,12 +15,11 @@ import type { RunOptions } from './run.ts';
 /** Takes the exit code of a verb. */
 export type SetExitCode = (code: number) => void;
 
+/** Adds one verb to the program. */
+type AddVerb = (program: Command, context: CommandContext, setExitCode: SetExitCode) => void;
+
 /** Adds all of them, in the order of `--help`. */
-export function addVerbs(
-  program: Command,
-  context: CommandContext,
-  setExitCode: SetExitCode,
-): void {
+export const addVerbs: AddVerb = (program, context, setExitCode) => {
   for (const add of [
     addBridge,
     addClient,
@@ -37,9 +36,9 @@ export function addVerbs(
   ]) {
     add(program, context, setExitCode);
   }
-}
+};
 
-function addBridge(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addBridge: AddVerb = (program, context, setExitCode) => {
   program
     .command('bridge')
     .description('Run a bridge: accept disguised connections and forward them in the clear.')
@@ -78,9 +77,9 @@ function addBridge(program: Command, context: CommandContext, setExitCode: SetEx
     .action(async (options: BridgeOptions) => {
       setExitCode(await (await import('./bridge.ts')).run(context, options));
     });
-}
+};
 
-function addClient(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addClient: AddVerb = (program, context, setExitCode) => {
   program
     .command('client')
     .description(
@@ -105,9 +104,9 @@ function addClient(program: Command, context: CommandContext, setExitCode: SetEx
     .action(async (bridgeLine: string, options: ClientOptions) => {
       setExitCode(await (await import('./client.ts')).run(context, { ...options, bridgeLine }));
     });
-}
+};
 
-function addDemo(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addDemo: AddVerb = (program, context, setExitCode) => {
   program
     .command('demo')
     .description('Show it all on this machine: a bridge, a client, a verified transfer, figures.')
@@ -118,9 +117,9 @@ function addDemo(program: Command, context: CommandContext, setExitCode: SetExit
     .action(async (options: DemoOptions) => {
       setExitCode(await (await import('./demo/run.ts')).run(context, options));
     });
-}
+};
 
-function addRun(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addRun: AddVerb = (program, context, setExitCode) => {
   program
     .command('run')
     .description('Run the daemon that a torrc describes: a client, a bridge, or a real Tor.')
@@ -135,9 +134,9 @@ function addRun(program: Command, context: CommandContext, setExitCode: SetExitC
     .action(async (options: RunOptions) => {
       setExitCode(await (await import('./run.ts')).run(context, options));
     });
-}
+};
 
-function addDoctor(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addDoctor: AddVerb = (program, context, setExitCode) => {
   program
     .command('doctor')
     .description('Look for what is wrong with this machine or a torrc, and say how to mend it.')
@@ -147,9 +146,9 @@ function addDoctor(program: Command, context: CommandContext, setExitCode: SetEx
     .action(async (options: DoctorOptions) => {
       setExitCode(await (await import('./doctor/run.ts')).run(context, options));
     });
-}
+};
 
-function addTop(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addTop: AddVerb = (program, context, setExitCode) => {
   addControlOptions(program.command('top'))
     .description('Watch a running daemon on the terminal, over its control port.')
     .addHelpText(
@@ -161,9 +160,9 @@ function addTop(program: Command, context: CommandContext, setExitCode: SetExitC
     .action(async (options: ControlPlaceOptions) => {
       setExitCode(await (await import('./top/run.ts')).run(context, options));
     });
-}
+};
 
-function addDashboard(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addDashboard: AddVerb = (program, context, setExitCode) => {
   addControlOptions(program.command('dashboard'))
     .description('Watch a running daemon in a browser of this machine, over its control port.')
     .option('--listen <address:port>', 'where the page is served, on loopback', '127.0.0.1:0')
@@ -171,13 +170,9 @@ function addDashboard(program: Command, context: CommandContext, setExitCode: Se
     .action(async (options: DashboardVerbOptions) => {
       setExitCode(await (await import('./dashboard/run.ts')).run(context, options));
     });
-}
+};
 
-function addHashPassword(
-  program: Command,
-  context: CommandContext,
-  setExitCode: SetExitCode,
-): void {
+const addHashPassword: AddVerb = (program, context, setExitCode) => {
   program
     .command('hash-password')
     .description('Hash a passphrase, read from stdin, for HashedControlPassword in a torrc.')
@@ -185,9 +180,9 @@ function addHashPassword(
     .action(async () => {
       setExitCode(await (await import('./hash-password.ts')).run(context));
     });
-}
+};
 
-function addConform(program: Command): void {
+const addConform: AddVerb = (program) => {
   program
     .command('conform', { hidden: true })
     .argument('[words...]')
@@ -198,9 +193,9 @@ function addConform(program: Command): void {
         '`conform` is a package of its own now: run `npx postern-conform` with the same words',
       );
     });
-}
+};
 
-function addExplain(program: Command, context: CommandContext, setExitCode: SetExitCode): void {
+const addExplain: AddVerb = (program, context, setExitCode) => {
   program
     .command('explain')
     .description('Tell what an error code, an option of a torrc or a limit means; list them all.')
@@ -208,7 +203,7 @@ function addExplain(program: Command, context: CommandContext, setExitCode: SetE
     .action(async (names: string[]) => {
       setExitCode(await (await import('./explain.ts')).run(context, names));
     });
-}
+};
 
 /** For options that may be repeated. */
 export function collect(value: string, values: readonly string[] = []): readonly string[] {
