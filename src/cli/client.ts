@@ -18,9 +18,9 @@ import { lockDirectory } from '../state/directory-lock.ts';
 import { parseListenAddress } from './arguments.ts';
 import { type CommandContext, ExitCode, say } from './context.ts';
 import { defaultStateDirectory } from './default-state.ts';
-import { createFailureLog } from './failure-log.ts';
+import { createFailureLog, type FailureLog } from './failure-log.ts';
 import { openMetrics, parseMetricsAddress } from './metrics.ts';
-import { openOutlet } from './outlet.ts';
+import { openOutlet, type Outlet } from './outlet.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -65,39 +65,14 @@ async function serveBridge(
     state: options.state ?? defaultState(context, bridge, entrance, options),
   });
   const connections = new Connections();
-
-  let isReached = false;
-  const dial = async (signal: AbortSignal): Promise<Duplex> => {
-    const stream = await outlet.dial(signal);
-    // Once is news, and so is it after a failure.
-    if (!isReached) say(context, 'The bridge answers: a connection goes through it.');
-    isReached = true;
-    return stream;
-  };
-  const serve = (application: Application): Promise<unknown> =>
-    connections.serve(() => serveApplication(application, ({ signal }) => dial(signal)));
-  const onFailure = (error: unknown): void => {
-    // An application that left while it waited is no failure of the bridge.
-    if (error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED') return;
-    isReached = false;
-    failures.add('cannot connect through the bridge', error);
-  };
-
   let listener: Listener;
   try {
-    listener = await (entrance.isSocks
-      ? // No password protects a listener that is there for this machine alone; any is accepted.
-        listenSocks(entrance.endpoint, { accept: () => {}, serve, onFailure })
-      : listenTcp(
-          entrance.endpoint,
-          (socket) => serve(createApplication(socket, bridge.endpoint)),
-          onFailure,
-        ));
+    listener = await openEntrance(context, entrance, bridge, outlet, connections, failures);
   } catch (error) {
     await outlet.close();
     return reportError(context, error, `cannot listen on ${entrance.text}`);
   }
-  // Another program's boxes are its own.
+  // Another program encrypts by itself.
   if (slowSecretboxNotice !== undefined && options.pt === undefined) {
     say(context, `Note: ${slowSecretboxNotice}`);
   }
@@ -125,6 +100,41 @@ async function serveBridge(
   listener.abort();
   await outlet.close();
   return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');
+}
+
+/** Listens for applications, and takes each of them through the outlet. */
+function openEntrance(
+  context: CommandContext,
+  entrance: Entrance,
+  bridge: BridgeLine,
+  outlet: Outlet,
+  connections: Connections,
+  failures: FailureLog,
+): Promise<Listener> {
+  let isReached = false;
+  const dial = async (signal: AbortSignal): Promise<Duplex> => {
+    const stream = await outlet.dial(signal);
+    // Said for the first connection, and for the first one after a failure.
+    if (!isReached) say(context, 'The bridge answers: a connection goes through it.');
+    isReached = true;
+    return stream;
+  };
+  const serve = (application: Application): Promise<unknown> =>
+    connections.serve(() => serveApplication(application, ({ signal }) => dial(signal)));
+  const onFailure = (error: unknown): void => {
+    // An application that gave up waiting is no failure of the bridge.
+    if (error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED') return;
+    isReached = false;
+    failures.add('cannot connect through the bridge', error);
+  };
+  return entrance.isSocks
+    ? // This listener is for this machine alone and has no password; any is accepted.
+      listenSocks(entrance.endpoint, { accept: () => {}, serve, onFailure })
+    : listenTcp(
+        entrance.endpoint,
+        (socket) => serve(createApplication(socket, bridge.endpoint)),
+        onFailure,
+      );
 }
 
 /** None behind a port that the system chooses, and none for another program: nothing outlives these. */

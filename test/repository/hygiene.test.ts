@@ -46,6 +46,25 @@ test('one file ends the process by force, which cuts its last lines short; no ot
   }
 });
 
+/** Unrolled for speed, with a plain twin in test/reference. */
+const kernels = ['src/crypto/field25519-limbs.ts', 'src/crypto/siphash-drbg.ts'];
+
+test('a function answers one question: none has a body of more than 60 lines', () => {
+  // prettier puts the end of a body at the indentation of the line that opens it.
+  const opens =
+    /^(\s*)(?!\s|(?:\} )?(?:if|for|while|switch|catch|else|using|try|do)\b).*(?:=>|\)(?:: .+)?) \{$/;
+  for (const { path, text } of code.filter((file) => /^(?:conform\/)?src\//.test(file.path))) {
+    if (kernels.includes(path)) continue;
+    const rows = text.split('\n');
+    for (const [at, row] of rows.entries()) {
+      const indentation = opens.exec(row)?.[1];
+      if (indentation === undefined) continue;
+      const end = rows.findIndex((line, index) => index > at && line.startsWith(`${indentation}}`));
+      assert.ok(end - at - 1 <= 60, `${path}:${at + 1} has a body of ${end - at - 1} lines`);
+    }
+  }
+});
+
 const inTests = /^(?:conform\/)?test\//;
 
 test('no test is switched off or singled out', () => {
