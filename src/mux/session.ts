@@ -1,5 +1,7 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
+import { BufferPool } from '../bytes/buffer-pool.ts';
 import { Fifo } from '../bytes/fifo.ts';
+import { copyTightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { FrameDecoder, protocolError, type Frame } from './decode.ts';
@@ -12,57 +14,27 @@ import {
   HEADER_BYTES,
   INITIAL_WINDOW_BYTES,
 } from './messages.ts';
-import { Schedule, type Scheduled } from './schedule.ts';
+import { Schedule } from './schedule.ts';
+import { MuxStreamState } from './stream-state.ts';
+import { StreamNumbers } from './stream-numbers.ts';
 import { Strikes } from './strikes.ts';
 
-/** One stream as the session knows it. Who uses the session reads it and changes nothing. */
-export class MuxStreamState implements Scheduled {
-  readonly id: number;
-  /** Bytes that came and have not been taken: `consumed` has not been told of them. */
-  heldBytes = 0;
-  /** Bytes that we may still send. */
-  sendWindow: number = INITIAL_WINDOW_BYTES;
-  /** Bytes that the peer may still send, and the size to which this is opened again. */
-  receiveWindow: number = INITIAL_WINDOW_BYTES;
-  receiveWindowSize: number = INITIAL_WINDOW_BYTES;
-  /** When it was last taken from, in bytes that the session had received by then. */
-  consumedAt = 0;
-  /** What waits to be sent: the rest of one chunk, borrowed until it is gone. */
-  pending: Buffer | undefined;
-  pendingAt = 0;
-  localEnd: 'open' | 'asked' | 'sent' = 'open';
-  hasRemoteEnded = false;
-  isAcked: boolean;
-  /** SYN or ACK, until a frame has carried it. */
-  firstFlag: number;
-  mustAnnounce = true;
-  isQueued = false;
-  servedInRound = -1;
-
-  constructor(id: number, firstFlag: number) {
-    this.id = id;
-    this.firstFlag = firstFlag;
-    this.isAcked = firstFlag === FrameFlag.ack;
-  }
-
-  /** Whether the peer has not heard of it: nothing needs to be taken back. */
-  get isUnsent(): boolean {
-    return this.firstFlag === FrameFlag.syn;
-  }
-}
-
 /** What a session asks its driver to do, in order. */
-export type MuxAction =
+export type MuxAction<Owner = unknown> =
   /** The peer opened a stream. */
-  | { readonly type: 'opened'; readonly stream: MuxStreamState }
+  | { readonly type: 'opened'; readonly stream: MuxStreamState<Owner> }
   /** The peer took a stream of ours. */
   | { readonly type: 'acked' }
-  /** Payload for a stream's reader, borrowed for the call; `consumed` takes it off the books. */
-  | { readonly type: 'deliver'; readonly stream: MuxStreamState; readonly bytes: Buffer }
+  /** Payload for a stream's reader, a part of what was pushed; `consumed` takes it off the books. */
+  | { readonly type: 'deliver'; readonly stream: MuxStreamState<Owner>; readonly bytes: Buffer }
   /** The peer will send no more on a stream. */
-  | { readonly type: 'end'; readonly stream: MuxStreamState }
+  | { readonly type: 'end'; readonly stream: MuxStreamState<Owner> }
   /** A stream broke; the session has forgotten it. */
-  | { readonly type: 'broken'; readonly stream: MuxStreamState; readonly error: PosternError }
+  | {
+      readonly type: 'broken';
+      readonly stream: MuxStreamState<Owner>;
+      readonly error: PosternError;
+    }
   /** The peer answered our ping. */
   | { readonly type: 'pong' }
   /** The peer takes no new streams. */
@@ -88,23 +60,19 @@ export interface MuxSessionOptions {
  * limit the stream that was last taken from the longest ago is reset. A peer that ignores a window,
  * or makes us work for nothing, loses the session.
  */
-export class MuxSession {
-  readonly #isClient: boolean;
+export class MuxSession<Owner = unknown> {
   readonly #isTight: () => boolean;
   readonly #decoder = new FrameDecoder();
-  readonly #schedule = new Schedule<MuxStreamState>();
+  readonly #schedule = new Schedule<MuxStreamState<Owner>>(limits.muxFrameBytes);
   readonly #strikes: Strikes;
-  readonly #streams = new Map<number, MuxStreamState>();
+  readonly #streams = new Map<number, MuxStreamState<Owner>>();
   /** Streams that have a window update to send, or their first flag. */
-  readonly #announcing = new Fifo<MuxStreamState>();
+  readonly #announcing = new Fifo<MuxStreamState<Owner>>();
   /** Frames of no stream, and resets. */
   readonly #control = new Fifo<FrameHeader>();
   /** Streams of which something is held, also such as have ended otherwise. */
-  readonly #holding = new Set<MuxStreamState>();
-  #nextId: number;
-  #lastPeerId: number;
-  /** Numbers below the peer's last one that it has not opened yet. */
-  readonly #skippedIds = new Set<number>();
+  readonly #holding = new Set<MuxStreamState<Owner>>();
+  readonly #numbers: StreamNumbers;
   #unacked = 0;
   #heldBytes = 0;
   #receivedBytes = 0;
@@ -114,9 +82,7 @@ export class MuxSession {
   #hasFailed = false;
 
   constructor({ role, now, isTight = () => false }: MuxSessionOptions) {
-    this.#isClient = role === 'client';
-    this.#nextId = this.#isClient ? 1 : 2;
-    this.#lastPeerId = this.#isClient ? 0 : -1;
+    this.#numbers = new StreamNumbers(role);
     this.#isTight = isTight;
     this.#strikes = new Strikes(now);
   }
@@ -124,6 +90,11 @@ export class MuxSession {
   /** How many streams it has, those that have been opened and not taken included. */
   get streamCount(): number {
     return this.#streams.size;
+  }
+
+  /** Those streams, and such as have ended and of which something is held. */
+  get streams(): ReadonlySet<MuxStreamState<Owner>> {
+    return new Set([...this.#streams.values(), ...this.#holding]);
   }
 
   /** Bytes that came and have not been taken. */
@@ -152,29 +123,43 @@ export class MuxSession {
   }
 
   /** Opens a stream; only where `mayOpen`. */
-  open(): MuxStreamState {
-    const stream = new MuxStreamState(this.#nextId, FrameFlag.syn);
-    this.#nextId += 2;
+  open(): MuxStreamState<Owner> {
+    const stream = new MuxStreamState<Owner>(this.#numbers.next(), FrameFlag.syn);
     this.#unacked += 1;
     this.#add(stream);
     return stream;
   }
 
-  /** A stream's next bytes, borrowed until `produce` says that they are gone; only when none wait. */
-  write(stream: MuxStreamState, chunk: Buffer): void {
+  /** A stream's next bytes, lent until `keep`; only when none wait. */
+  write(stream: MuxStreamState<Owner>, chunk: Uint8Array): void {
+    if (chunk.length === 0 || !this.#streams.has(stream.id)) return;
     stream.pending = chunk;
-    stream.pendingAt = 0;
     this.#offer(stream);
   }
 
+  /** What `produce` has not taken of the bytes that were lent is copied. @returns whether there is any */
+  keep(stream: MuxStreamState<Owner>): boolean {
+    const { pending } = stream;
+    if (pending === undefined) return false;
+    // A few bytes are not to hold on to much memory, for as long as the peer likes.
+    if (pending.length * 2 >= KEPT_BYTES && pending.length <= KEPT_BYTES) {
+      stream.kept = kept.take();
+      stream.kept.set(pending);
+      stream.pending = stream.kept.subarray(0, pending.length);
+    } else {
+      stream.pending = copyTightly(pending);
+    }
+    return true;
+  }
+
   /** The stream ends behind what was written. */
-  end(stream: MuxStreamState): void {
+  end(stream: MuxStreamState<Owner>): void {
     if (stream.localEnd === 'open') stream.localEnd = 'asked';
     this.#offer(stream);
   }
 
   /** The reader took so many bytes. */
-  consumed(stream: MuxStreamState, bytes: number): void {
+  consumed(stream: MuxStreamState<Owner>, bytes: number): void {
     // Of a stream that broke nothing is on the books any more.
     this.#hold(stream, -Math.min(bytes, stream.heldBytes));
     stream.consumedAt = this.#receivedBytes;
@@ -186,7 +171,7 @@ export class MuxSession {
   }
 
   /** The reader is gone: what it held is let go, and what has not ended in both directions is broken. */
-  close(stream: MuxStreamState): void {
+  close(stream: MuxStreamState<Owner>): void {
     this.#hold(stream, -stream.heldBytes);
     if (!this.#streams.has(stream.id)) return;
     if (!stream.isUnsent) this.#sendReset(stream.id);
@@ -206,14 +191,14 @@ export class MuxSession {
     this.#sendControl(FrameType.goAway, 0, reason);
   }
 
-  /** Bytes from the peer, borrowed until `step` has said `NEED_MORE`. */
+  /** Bytes from the peer; not before `step` has said `NEED_MORE` to those before. */
   push(chunk: Buffer): void {
     this.#receivedBytes += chunk.length;
     this.#decoder.push(chunk);
   }
 
   /** What the next frame asks for. Work is bounded by the caller, who may pause between steps. */
-  step(): readonly MuxAction[] | typeof NEED_MORE {
+  step(): readonly MuxAction<Owner>[] | typeof NEED_MORE {
     if (this.#hasFailed) return NEED_MORE;
     try {
       // Answers pile up where a peer asks and reads nothing.
@@ -228,13 +213,18 @@ export class MuxSession {
     }
   }
 
+  /** Whether there is something to be sent. */
+  get hasOutput(): boolean {
+    return this.#control.length > 0 || this.#announcing.length > 0 || this.#schedule.hasNext;
+  }
+
   /**
    * Writes what is to be sent.
    *
    * @param written gets the streams whose chunk, or end, has gone out
    * @returns how many bytes were written, from `offset` on; 0 when there is nothing to say
    */
-  produce(into: Buffer, offset: number, written: MuxStreamState[]): number {
+  produce(into: Buffer, offset: number, written: MuxStreamState<Owner>[]): number {
     const start = offset;
     while (this.#control.length > 0 && into.length - offset >= HEADER_BYTES) {
       offset = encodeHeader(this.#control.shift()!, into, offset);
@@ -255,10 +245,10 @@ export class MuxSession {
   }
 
   #produceOf(
-    stream: MuxStreamState,
+    stream: MuxStreamState<Owner>,
     into: Buffer,
     offset: number,
-    written: MuxStreamState[],
+    written: MuxStreamState<Owner>[],
   ): number {
     const { pending, id } = stream;
     if (pending === undefined) {
@@ -270,24 +260,27 @@ export class MuxSession {
       return encodeHeader(end, into, offset);
     }
     const length = Math.min(
-      pending.length - stream.pendingAt,
+      pending.length,
       stream.sendWindow,
       limits.muxFrameBytes,
       into.length - offset - HEADER_BYTES,
     );
     offset = encodeHeader({ type: FrameType.data, flags: 0, streamId: id, length }, into, offset);
-    pending.copy(into, offset, stream.pendingAt, stream.pendingAt + length);
-    stream.sendWindow -= length;
-    stream.pendingAt += length;
-    if (stream.pendingAt === pending.length) {
-      stream.pending = undefined;
+    const isAll = length === pending.length;
+    into.set(isAll ? pending : pending.subarray(0, length), offset);
+    if (isAll) {
+      this.#dropPending(stream);
       written.push(stream);
+    } else {
+      stream.pending = pending.subarray(length);
     }
-    this.#offer(stream, true);
+    stream.sendWindow -= length;
+    this.#schedule.sent(stream, length);
+    this.#offer(stream);
     return offset + length;
   }
 
-  #receive(frame: Frame): readonly MuxAction[] {
+  #receive(frame: Frame): readonly MuxAction<Owner>[] {
     switch (frame.type) {
       case FrameType.ping:
         return this.#receivePing(frame);
@@ -299,19 +292,19 @@ export class MuxSession {
     }
   }
 
-  #receivePing({ flags, length }: Frame): readonly MuxAction[] {
+  #receivePing({ flags, length }: Frame): readonly MuxAction<Owner>[] {
     if ((flags & FrameFlag.syn) === 0) return length === this.#pings ? [{ type: 'pong' }] : [];
     this.#strikes.add(PING_STRIKES);
     this.#sendControl(FrameType.ping, FrameFlag.ack, length);
     return [];
   }
 
-  #receiveOnStream(frame: Frame): readonly MuxAction[] {
-    const actions: MuxAction[] = [];
+  #receiveOnStream(frame: Frame): readonly MuxAction<Owner>[] {
+    const actions: MuxAction<Owner>[] = [];
     if (frame.isStart && (frame.flags & FrameFlag.syn) !== 0) this.#accept(frame.streamId, actions);
     const stream = this.#streams.get(frame.streamId);
     if (stream === undefined) {
-      if (!this.#hasBeen(frame.streamId))
+      if (!this.#numbers.hasBeen(frame.streamId))
         throw protocolError('a frame is of a stream that never was');
       // On its way when we let the stream go. Without payload there are few of those.
       if (frame.isStart && frame.length === 0) this.#strikes.add();
@@ -337,9 +330,9 @@ export class MuxSession {
   }
 
   #receiveHeader(
-    stream: MuxStreamState,
+    stream: MuxStreamState<Owner>,
     { type, flags, length }: Frame,
-    actions: MuxAction[],
+    actions: MuxAction<Owner>[],
   ): void {
     if ((flags & FrameFlag.ack) !== 0 && !stream.isAcked) {
       stream.isAcked = true;
@@ -364,65 +357,41 @@ export class MuxSession {
     this.#offer(stream);
   }
 
-  #accept(id: number, actions: MuxAction[]): void {
-    if (id === 0 || this.#isOurs(id) || this.#hasBeen(id)) {
-      throw protocolError('a stream was opened with a number that is not free');
-    }
-    this.#take(id);
+  #accept(id: number, actions: MuxAction<Owner>[]): void {
+    this.#numbers.take(id);
     if (this.#isDraining || this.#streams.size >= limits.linkStreams) {
       this.#strikes.add();
       this.#sendReset(id);
       return;
     }
-    const stream = new MuxStreamState(id, FrameFlag.ack);
+    const stream = new MuxStreamState<Owner>(id, FrameFlag.ack);
     stream.consumedAt = this.#receivedBytes;
     this.#add(stream);
     actions.push({ type: 'opened', stream });
   }
 
-  /** hashicorp/yamux numbers streams before it sends them: those of two threads may come in any order. */
-  #take(id: number): void {
-    if (this.#skippedIds.delete(id)) return;
-    const skipped = (id - this.#lastPeerId) / 2 - 1;
-    if (this.#skippedIds.size + skipped > limits.muxUnackedStreams) {
-      throw protocolError('a stream was opened with a number far ahead');
-    }
-    for (let next = this.#lastPeerId + 2; next < id; next += 2) this.#skippedIds.add(next);
-    this.#lastPeerId = id;
-  }
-
-  #isOurs(id: number): boolean {
-    return id % 2 === (this.#isClient ? 1 : 0);
-  }
-
-  #hasBeen(id: number): boolean {
-    if (id === 0) return false;
-    if (this.#isOurs(id)) return id < this.#nextId;
-    return id <= this.#lastPeerId && !this.#skippedIds.has(id);
-  }
-
-  #add(stream: MuxStreamState): void {
+  #add(stream: MuxStreamState<Owner>): void {
     this.#streams.set(stream.id, stream);
     this.#announcing.push(stream);
   }
 
   /** Puts a stream in line when it has something that may be sent. */
-  #offer(stream: MuxStreamState, hadTurn = false): void {
+  #offer(stream: MuxStreamState<Owner>): void {
     if (stream.isQueued || stream.firstFlag !== 0 || !this.#streams.has(stream.id)) return;
     const hasData = stream.pending !== undefined;
     if (hasData ? stream.sendWindow > 0 : stream.localEnd === 'asked') {
-      this.#schedule.add(stream, hadTurn);
+      this.#schedule.add(stream);
     }
   }
 
-  #announce(stream: MuxStreamState): void {
+  #announce(stream: MuxStreamState<Owner>): void {
     if (stream.mustAnnounce) return;
     stream.mustAnnounce = true;
     this.#announcing.push(stream);
   }
 
   /** A window update with all that is owed, and with the stream's first flag. */
-  #announcement(stream: MuxStreamState): FrameHeader {
+  #announcement(stream: MuxStreamState<Owner>): FrameHeader {
     const flags = stream.firstFlag;
     if (flags === 0) stream.receiveWindowSize = this.#windowFor(stream);
     const owed = Math.max(stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes, 0);
@@ -436,7 +405,7 @@ export class MuxSession {
    * A reader that keeps up may be far away from the sender: its window grows. Streams share half of the
    * budget out evenly, for where readers are slower than the link the window is the share of it.
    */
-  #windowFor({ heldBytes, receiveWindowSize: size }: MuxStreamState): number {
+  #windowFor({ heldBytes, receiveWindowSize: size }: MuxStreamState<Owner>): number {
     const share = Math.floor(limits.linkBudgetBytes / 2 / this.#streams.size);
     const wanted = heldBytes > 0 || this.#isTight() ? size : 2 * size;
     return Math.max(INITIAL_WINDOW_BYTES, Math.min(wanted, share, limits.linkStreamWindowBytes));
@@ -454,8 +423,8 @@ export class MuxSession {
     this.#control.push({ type, flags, streamId: 0, length });
   }
 
-  #resetStalest(): MuxAction {
-    let stalest: MuxStreamState | undefined;
+  #resetStalest(): MuxAction<Owner> {
+    let stalest: MuxStreamState<Owner> | undefined;
     for (const stream of this.#holding) {
       if (stalest === undefined || stream.consumedAt < stalest.consumedAt) stalest = stream;
     }
@@ -463,7 +432,7 @@ export class MuxSession {
     return this.#breakOff(stalest!, 'nobody took what came, and the link held too much');
   }
 
-  #breakOff(stream: MuxStreamState, why: string): MuxAction {
+  #breakOff(stream: MuxStreamState<Owner>, why: string): MuxAction<Owner> {
     const error = stream.isAcked
       ? new PosternError('ERR_STREAM_TRUNCATED', why)
       : new PosternError('ERR_LINK_FAILED', 'the far end of the link refused the stream');
@@ -472,23 +441,33 @@ export class MuxSession {
     return { type: 'broken', stream, error };
   }
 
-  #forgetEnded(stream: MuxStreamState): void {
-    if (stream.localEnd === 'sent' && stream.hasRemoteEnded) this.#forget(stream);
+  #forgetEnded(stream: MuxStreamState<Owner>): void {
+    if (stream.hasEnded) this.#forget(stream);
   }
 
-  #forget(stream: MuxStreamState): void {
+  #forget(stream: MuxStreamState<Owner>): void {
     if (!this.#streams.delete(stream.id)) return;
     if (!stream.isAcked) this.#unacked -= 1;
-    stream.pending = undefined;
+    this.#dropPending(stream);
   }
 
-  #hold(stream: MuxStreamState, bytes: number): void {
+  #dropPending(stream: MuxStreamState<Owner>): void {
+    stream.pending = undefined;
+    if (stream.kept !== undefined) kept.give(stream.kept);
+    stream.kept = undefined;
+  }
+
+  #hold(stream: MuxStreamState<Owner>, bytes: number): void {
     stream.heldBytes += bytes;
     this.#heldBytes += bytes;
     if (stream.heldBytes > 0) this.#holding.add(stream);
     else this.#holding.delete(stream);
   }
 }
+
+/** What streams wait with while others have their turn: mostly what a socket gave in one piece. */
+const KEPT_BYTES = 32_768;
+const kept = new BufferPool(KEPT_BYTES, 64);
 
 /** A ping makes us answer: twenty a second are too many. */
 const PING_STRIKES = 10;

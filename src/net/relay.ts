@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
+import { PayloadStream } from './payload-stream.ts';
 import { type Reading, readLent, readOwned } from './reading.ts';
 import { TransportStream } from './transport-stream.ts';
 import { writeAway } from './write-away.ts';
@@ -65,7 +66,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
         if (write(from, to, bytes)) return;
         reading.pause();
         backlog ??= new Backlog(to);
-        backlog.set(to instanceof TransportStream ? to.unsentBytes : to.writableLength);
+        backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
       });
       to.on('drain', () => {
         halfClosed?.refresh();
@@ -85,16 +86,16 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
 
 /** Hands on what comes, past the streams of Node where both sides can. */
 function read(from: Duplex, to: Duplex, onBytes: (bytes: Uint8Array) => void): Reading {
-  if (from instanceof TransportStream) return from.readInto(onBytes);
-  if (to instanceof TransportStream) return readLent(from, onBytes);
-  // A socket gives all that it has at one time in one piece.
-  const gathers = to instanceof Socket && !(from instanceof Socket);
-  return readOwned(from, gathers ? gathering(to, onBytes) : onBytes);
+  // A socket gives all that it has at one time in one piece, and so does a transport.
+  const isWhole = from instanceof Socket || from instanceof TransportStream;
+  const onPiece = to instanceof Socket && !isWhole ? gathering(to, onBytes) : onBytes;
+  if (from instanceof PayloadStream) return from.readInto(onPiece);
+  return to instanceof PayloadStream ? readLent(from, onPiece) : readOwned(from, onPiece);
 }
 
 /** @returns false when no more is wanted before 'drain' */
 function write(from: Duplex, to: Duplex, bytes: Uint8Array): boolean {
-  if (to instanceof TransportStream) return to.send(bytes);
+  if (to instanceof PayloadStream) return to.send(bytes);
   return writeOn(from, to, bytes) || to.writableLength === 0;
 }
 

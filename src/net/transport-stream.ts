@@ -1,7 +1,6 @@
 import { addAbortListener } from 'node:events';
 import { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
-import { tightly } from '../bytes/tightly.ts';
+import type { Duplex } from 'node:stream';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { countWire, totals } from '../tallies.ts';
@@ -12,9 +11,9 @@ import { confirmEnd } from './clean-end.ts';
 import { computeInTurns } from './computations.ts';
 import { runExchange } from './exchange.ts';
 import { Backlog } from './backlog.ts';
-import { DeliveryQueue } from './delivery-queue.ts';
 import { FineTimer } from './fine-timer.ts';
-import { type LeavableReading, readLent, type Reading } from './reading.ts';
+import { PayloadStream } from './payload-stream.ts';
+import { type LeavableReading, readLent } from './reading.ts';
 import { discardUntilClosed } from './rejected.ts';
 import { TurnShare } from './turn-share.ts';
 import { writeAway } from './write-away.ts';
@@ -87,31 +86,24 @@ const MADE_ROOM = [
 ] as const;
 const CLOSED_EARLY = 'the connection ended before the handshake did';
 
-/** Where payload goes that no reader of the stream is to get: bytes that are owned. */
-export type PayloadSink = (bytes: Uint8Array) => void;
-
 /**
- * The driver: a Duplex whose far side is the wire.
- *
- * Payload that goes from socket to socket does not pass the streams of the Duplex, which cost more than
- * obfs3 does: it comes in by `send` and goes out to a sink. Ends, errors and the close are the Duplex's.
+ * The driver: a stream whose far side is the wire.
  *
  *     to the wire                                  when it ends
- *     open      `send` is true: all is in the      `end` → sendEnd
- *               hands of the system
- *     waiting   `send` was false: the wire or      sendEnd when the session holds nothing
- *               the session holds some; 'drain'
- *               when no more, in another turn
- *               when the share of this one is used
+ *     open      all is in the hands of the         `end` → sendEnd
+ *               system
+ *     waiting   the wire or the session holds      sendEnd when the session holds nothing
+ *               some, or the share of the turn
+ *               is used
  *
  *     from the wire                                when the wire ends
- *     flowing   bytes go to the sink               deliverEnd → 'end'
- *     stopped   by `pause`: bytes wait, and past   'end' behind what waits
- *               a limit the wire waits
+ *     flowing   bytes go to the reader             deliverEnd → 'end'
+ *     stopped   the reader holds enough: the       'end' behind what waits
+ *               wire waits
  *     held      computing, or the share of the     the session hears of it
  *               turn is used: the wire waits       behind what is held
  */
-export class TransportStream extends Duplex {
+export class TransportStream extends PayloadStream {
   readonly #wire: Duplex;
   readonly #reading: LeavableReading;
   readonly #session: Session;
@@ -132,22 +124,11 @@ export class TransportStream extends Duplex {
   #heldBytes: Buffer | undefined;
   /** Whether the wire has ended behind those. */
   #endIsHeld = false;
-  #sink: PayloadSink | undefined;
-  #isSinkStopped = false;
-  /** What the session has delivered behind what the reader has not taken yet. */
-  #undelivered: DeliveryQueue | undefined;
   /** Of what waits for the reader, while it is so much that the wire is paused. */
   #backlog: Backlog | undefined;
-  /** Whether the end comes behind what waits in `#undelivered`. */
-  #endWaits = false;
 
   constructor(wire: Duplex, session: Session, rejectAfterMs: number) {
-    super({
-      allowHalfOpen: true,
-      writableHighWaterMark: limits.streamBufferBytes,
-      // What waits for the reader waits in a queue that bounds its memory; Node counts bytes only.
-      readableHighWaterMark: 1,
-    });
+    super(limits.streamBufferBytes);
     this.#wire = wire;
     this.#reading = readLent(wire, (bytes) => {
       totals.readBytes += bytes.length;
@@ -172,43 +153,8 @@ export class TransportStream extends Duplex {
     this.#end(error);
   }
 
-  /** Payload goes to `sink` from now on, and no more to who reads the stream. */
-  readInto(sink: PayloadSink): Reading {
-    this.#sink = sink;
-    this.#isSinkStopped = true;
-    return this;
-  }
-
-  override pause(): this {
-    if (this.#sink === undefined) return super.pause();
-    this.#isSinkStopped = true;
-    return this;
-  }
-
-  override resume(): this {
-    if (this.#sink !== undefined && this.#isSinkStopped) {
-      // While it is stopped nothing overtakes what was pushed before there was a sink.
-      const pushed = this.read() as Buffer | null;
-      this.#isSinkStopped = false;
-      if (pushed !== null) this.#sink(pushed);
-      while (this.#undelivered !== undefined && this.#isWanted) this.#deliverNext();
-      this.#resumeWire();
-    }
-    // For its 'end'.
-    return super.resume();
-  }
-
-  /**
-   * Sends payload, which is lent for the call.
-   *
-   * @returns false when no more is wanted before 'drain'
-   */
-  send(bytes: Uint8Array): boolean {
-    return this.#send(bytes, () => this.emit('drain'));
-  }
-
   /** What `send` was given and the system has not taken, disguised. */
-  get unsentBytes(): number {
+  override get unsentBytes(): number {
     return this.#wire.writableLength + this.#session.queuedBytes;
   }
 
@@ -218,16 +164,6 @@ export class TransportStream extends Duplex {
     error: (error: Error) => this.#fail(error),
     close: () => this.#wireClosed(),
   };
-
-  /** The reader has taken all that it was given. */
-  override _read(): void {
-    if (this.#sink === undefined) this.#deliverNext();
-    this.#resumeWire();
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    if (this.#send(chunk, callback)) callback();
-  }
 
   override _final(callback: () => void): void {
     this.#onEndSent = callback;
@@ -248,8 +184,7 @@ export class TransportStream extends Duplex {
     callback(error);
   }
 
-  /** @param onDrained called if it is false, once more is wanted */
-  #send(bytes: Uint8Array, onDrained: () => void): boolean {
+  override transmit(bytes: Uint8Array, onDrained: () => void): boolean {
     this.#sendShare.spend(bytes.length, () => this.#tell((session) => session.write(bytes)));
     if (this.#sendShare.isUsedUp) {
       this.#onDrained = onDrained;
@@ -342,43 +277,20 @@ export class TransportStream extends Duplex {
   }
 
   get #isFull(): boolean {
-    return this.#waitingBytes >= limits.streamBufferBytes;
+    return this.waitingBytes >= limits.streamBufferBytes;
   }
 
-  get #waitingBytes(): number {
-    return this.readableLength + (this.#undelivered?.length ?? 0);
+  protected override taken(): void {
+    this.#backlog?.set(this.waitingBytes);
+    this.#resumeWire();
   }
 
-  #deliver(bytes: Uint8Array): void {
-    if (this.#undelivered === undefined && this.#isWanted) {
-      this.#give(bytes);
-      return;
-    }
-    this.#undelivered ??= new DeliveryQueue();
-    this.#undelivered.push(bytes);
+  protected override deliver(bytes: Uint8Array): void {
+    super.deliver(bytes);
     if (!this.#isFull) return;
     this.#reading.pause();
     this.#backlog ??= new Backlog(this);
-    this.#backlog.set(this.#waitingBytes);
-  }
-
-  #deliverNext(): void {
-    const bytes = this.#undelivered?.shift();
-    if (bytes === undefined) return;
-    if (this.#undelivered!.length === 0) this.#undelivered = undefined;
-    this.#backlog?.set(this.#undelivered?.length ?? 0);
-    this.#give(bytes);
-    if (this.#endWaits && this.#undelivered === undefined) this.push(null);
-  }
-
-  /** What a reader that keeps up takes at once, or the first that one finds who comes later. */
-  get #isWanted(): boolean {
-    return this.#sink === undefined ? this.readableLength === 0 : !this.#isSinkStopped;
-  }
-
-  #give(bytes: Uint8Array): void {
-    if (this.#sink === undefined) this.push(tightly(bytes));
-    else this.#sink(bytes);
+    this.#backlog.set(this.waitingBytes);
   }
 
   /** Tells the session of an event and does what it asks for. */
@@ -404,11 +316,10 @@ export class TransportStream extends Duplex {
           writeAway(this.#wire, action.bytes);
           break;
         case 'deliver':
-          this.#deliver(action.bytes);
+          this.deliver(action.bytes);
           break;
         case 'deliverEnd':
-          if (this.#undelivered === undefined) this.push(null);
-          else this.#endWaits = true;
+          this.deliverEnd();
           break;
         case 'sendEnd':
           this.#wire.end();

@@ -34,7 +34,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   socks: [...ground, 'pt'],
   extor: [...ground, 'crypto', 'pt'],
   transports: [...ground, 'time.ts', 'crypto', 'pt'],
-  mux: [...ground, 'time.ts', 'turns.ts'],
+  mux: [...ground, 'time.ts', 'net', 'turns.ts'],
   state: carrying,
   net: [...carrying, 'state'],
   proxy: [...carrying, 'extor', 'net', 'state'],

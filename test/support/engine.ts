@@ -10,7 +10,7 @@ import type { TorrcFile } from '../../src/config/store.ts';
 import type { ControlEngine, EngineEvent } from '../../src/control/engine.ts';
 import { Daemon } from '../../src/engine/daemon.ts';
 import type { DaemonOptions } from '../../src/engine/daemon-options.ts';
-import { MuxConnection } from '../../src/mux/node.ts';
+import { MuxConnection } from '../../src/mux/node/connection.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { formatBridgeLine } from '../../src/pt/bridge-line.ts';
 import { decodeRequest5 } from '../../src/socks/decode.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { ByteBudget } from '../../src/bytes/budget.ts';
-import { MuxConnection } from '../../src/mux/node.ts';
+import { MuxConnection } from '../../src/mux/node/connection.ts';
 import type { Endpoint } from '../../src/pt/address.ts';
 import { keyStreamRng } from './rng.ts';
 import { dial, echo, listen } from './sockets.ts';

@@ -2,7 +2,7 @@
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { OptionValues } from '../../config/options.ts';
-import type { Meter } from '../../mux/node.ts';
+import type { Meter } from '../../mux/node/connection.ts';
 import type { Timers } from '../../time.ts';
 import { type Change, type Part, simpleChange } from '../part.ts';
 import { TokenBucket } from './token-bucket.ts';

@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import { type Meter, MuxConnection } from '../../mux/node.ts';
+import { type Meter, MuxConnection } from '../../mux/node/connection.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
 import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { describeError, PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import { type Meter, MuxConnection } from '../../mux/node.ts';
+import { type Meter, MuxConnection } from '../../mux/node/connection.ts';
 import { socksReplyOf } from '../../net/applications.ts';
 import { closeGently } from '../../net/close-gently.ts';
 import type { Dialer } from '../../net/dialer.ts';

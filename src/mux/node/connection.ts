@@ -1,14 +1,18 @@
-import { addAbortListener } from 'node:events';
-import { Duplex } from 'node:stream';
-import { NEED_MORE } from '../bytes/decoded.ts';
-import type { BudgetMember, ByteBudget } from '../bytes/budget.ts';
-import { Fifo } from '../bytes/fifo.ts';
-import { tightly } from '../bytes/tightly.ts';
-import { PosternError } from '../errors.ts';
-import { limits } from '../limits.ts';
-import { systemTimers, type Timers } from '../time.ts';
-import { isForLater, waitInLine, workInTurn } from '../turns.ts';
-import { type MuxAction, MuxSession, type MuxStreamState } from './session.ts';
+import type { Duplex } from 'node:stream';
+import { NEED_MORE } from '../../bytes/decoded.ts';
+import type { BudgetMember, ByteBudget } from '../../bytes/budget.ts';
+import { Fifo } from '../../bytes/fifo.ts';
+import { PosternError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { PayloadStream } from '../../net/payload-stream.ts';
+import { type Reading, readOwned } from '../../net/reading.ts';
+import { systemTimers, type Timers } from '../../time.ts';
+import { isForLater, waitInLine, workInTurn } from '../../turns.ts';
+import { type MuxAction, MuxSession } from '../session.ts';
+import type { MuxStreamState } from '../stream-state.ts';
+import { Openers } from './openers.ts';
+import { Sender } from './sender.ts';
+import { MuxStream, type StreamPort } from './stream.ts';
 
 /** What is asked about a link's bytes on their way. */
 export interface Meter {
@@ -41,20 +45,21 @@ export class MuxConnection implements BudgetMember {
   /** Settles, and never rejects, when the connection has ended: with what ended it, if anything did. */
   readonly closed: Promise<Error | undefined>;
   readonly #inner: Duplex;
-  readonly #session: MuxSession;
+  readonly #reading: Reading;
+  readonly #session: MuxSession<MuxStream>;
+  readonly #sender: Sender;
   readonly #options: MuxConnectionOptions;
-  readonly #streams = new Map<MuxStreamState, MuxStream>();
-  /** Who waits until a stream may be opened. */
-  readonly #openers = new Fifo<Opener>();
+  readonly #openers = new Openers<MuxStream>();
   /** Who waits for the answer to a ping. */
   readonly #pings = new Fifo<() => void>();
   readonly #timers: Timers;
   /** What cancels the waits that are under way. */
   readonly #waits = new Set<() => void>();
   #cancelHeader: (() => void) | undefined;
-  #isWriting = false;
-  #isPumpDue = false;
-  #isReading = false;
+  /** Whether a chunk is being worked off. */
+  #isWorking = false;
+  /** Whether the connection has ended behind that. */
+  #endWaits = false;
   #receivedBytes = 0;
   #heldBytes = 0;
   #isOver = false;
@@ -63,22 +68,22 @@ export class MuxConnection implements BudgetMember {
   readonly #port: StreamPort = {
     write: (state, chunk) => {
       this.#session.write(state, chunk);
-      this.#schedulePump();
+      this.#sender.pump();
+      return !this.#session.keep(state);
     },
     end: (state) => {
       this.#session.end(state);
-      this.#schedulePump();
+      this.#sender.pump();
     },
     consumed: (state, bytes) => {
       this.#session.consumed(state, bytes);
       this.#account();
-      this.#schedulePump();
+      this.#sender.pump();
     },
     closed: (state) => {
       this.#session.close(state);
-      this.#streams.delete(state);
       this.#account();
-      this.#schedulePump();
+      this.#sender.pump();
       this.#admitOpeners();
       this.#endIfDrained();
     },
@@ -93,14 +98,24 @@ export class MuxConnection implements BudgetMember {
       now: () => performance.now(),
       isTight: () => options.budget.isTight,
     });
+    this.#sender = new Sender(inner, {
+      session: this.#session,
+      onWrite: (bytes) => options.meter?.onWrite(bytes) ?? 0,
+      after: (delayMs, callback) => this.#after(delayMs, callback),
+    });
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    inner.on('data', (chunk: Buffer) => this.#receive(chunk));
-    inner.on('end', () => this.#finish());
+    const onBytes = (bytes: Uint8Array): void => this.#receive(bytes as Buffer);
+    this.#reading =
+      inner instanceof PayloadStream ? inner.readInto(onBytes) : readOwned(inner, onBytes);
+    inner.on('end', () => {
+      if (this.#isWorking) this.#endWaits = true;
+      else this.#finish();
+    });
     inner.on('error', (error) => this.#finish(error));
     inner.on('close', () => this.#finish());
-    inner.resume();
+    this.#reading.resume();
     if (inner.destroyed) this.#finish(inner.errored ?? undefined);
   }
 
@@ -127,7 +142,7 @@ export class MuxConnection implements BudgetMember {
   async open({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Duplex> {
     signal?.throwIfAborted();
     if (!this.isOpen) throw gone();
-    if (this.#openers.length > 0 || !this.#session.mayOpen) return this.#turn(signal);
+    if (this.#openers.length > 0 || !this.#session.mayOpen) return this.#openers.wait(signal);
     return this.#open();
   }
 
@@ -136,15 +151,15 @@ export class MuxConnection implements BudgetMember {
     return new Promise((resolve) => {
       this.#pings.push(resolve);
       this.#session.ping();
-      this.#schedulePump();
+      this.#sender.pump();
     });
   }
 
   /** Takes no new streams; it ends with the last one that it has. */
   drain(): void {
     this.#session.drain();
-    this.#schedulePump();
-    this.#refuseOpeners();
+    this.#sender.pump();
+    this.#openers.refuse(gone());
     this.#endIfDrained();
   }
 
@@ -160,44 +175,21 @@ export class MuxConnection implements BudgetMember {
     this.close(new PosternError('ERR_LINK_FAILED', 'the link held more than the process can bear'));
   }
 
-  /** Waits in line until a stream may be opened; giving up leaves it. */
-  #turn(signal: AbortSignal | undefined): Promise<Duplex> {
-    return new Promise((resolve, reject) => {
-      const opener: Opener = { resolve, reject, isWaiting: true };
-      this.#openers.push(opener);
-      if (signal === undefined) return;
-      const abortion = addAbortListener(signal, () => {
-        opener.isWaiting = false;
-        reject(signal.reason as Error);
-      });
-      opener.cleanUp = () => abortion[Symbol.dispose]();
-    });
-  }
-
   #admitOpeners(): void {
     while (this.#openers.length > 0 && this.#session.mayOpen && !this.#isOver) {
-      const opener = this.#openers.shift()!;
-      opener.cleanUp?.();
-      if (opener.isWaiting) opener.resolve(this.#open());
-    }
-  }
-
-  #refuseOpeners(): void {
-    for (const opener of this.#openers.drain()) {
-      opener.cleanUp?.();
-      if (opener.isWaiting) opener.reject(gone());
+      this.#openers.admit(() => this.#open());
     }
   }
 
   #open(): MuxStream {
-    this.#schedulePump();
-    return this.#add(this.#session.open());
+    const stream = this.#add(this.#session.open());
+    this.#sender.pump();
+    return stream;
   }
 
-  #add(state: MuxStreamState): MuxStream {
-    const stream = new MuxStream(this.#port, state);
-    this.#streams.set(state, stream);
-    return stream;
+  #add(state: MuxStreamState<MuxStream>): MuxStream {
+    state.owner = new MuxStream(this.#port, state);
+    return state.owner;
   }
 
   #receive(chunk: Buffer): void {
@@ -205,7 +197,7 @@ export class MuxConnection implements BudgetMember {
     this.#receivedBytes += chunk.length;
     const delayMs = this.#options.meter?.onRead(chunk.length) ?? 0;
     this.#session.push(chunk);
-    this.#isReading = true;
+    this.#isWorking = true;
     if (isForLater(chunk.length)) this.#workLater(delayMs);
     else this.#work(delayMs);
   }
@@ -218,20 +210,24 @@ export class MuxConnection implements BudgetMember {
     workInTurn(() => this.#takeSteps());
     if (this.#isOver) return;
     this.#account();
-    this.#schedulePump();
-    if (this.#isReading) {
+    this.#sender.pump();
+    if (this.#isWorking) {
       this.#workLater(delayMs);
+      return;
+    }
+    if (this.#endWaits) {
+      this.#finish();
       return;
     }
     this.#watchHeader();
     if (delayMs > 0) {
-      this.#inner.pause();
-      this.#after(delayMs, () => this.#inner.resume());
-    } else if (this.#inner.isPaused()) this.#inner.resume();
+      this.#reading.pause();
+      this.#after(delayMs, () => this.#reading.resume());
+    } else this.#reading.resume();
   }
 
   #workLater(delayMs: number): void {
-    this.#inner.pause();
+    this.#reading.pause();
     waitInLine(() => this.#work(delayMs));
   }
 
@@ -240,7 +236,7 @@ export class MuxConnection implements BudgetMember {
     for (let steps = 1; !this.#isOver; steps += 1) {
       const actions = this.#session.step();
       if (actions === NEED_MORE) {
-        this.#isReading = false;
+        this.#isWorking = false;
         return;
       }
       for (const action of actions) this.#perform(action);
@@ -248,7 +244,7 @@ export class MuxConnection implements BudgetMember {
     }
   }
 
-  #perform(action: MuxAction): void {
+  #perform(action: MuxAction<MuxStream>): void {
     switch (action.type) {
       case 'opened': {
         const stream = this.#add(action.stream);
@@ -260,19 +256,19 @@ export class MuxConnection implements BudgetMember {
         this.#admitOpeners();
         break;
       case 'deliver':
-        this.#streams.get(action.stream)?.deliver(action.bytes);
+        action.stream.owner?.deliver(action.bytes);
         break;
       case 'end':
-        this.#streams.get(action.stream)?.push(null);
+        action.stream.owner?.deliverEnd();
         break;
       case 'broken':
-        this.#streams.get(action.stream)?.destroy(action.error);
+        action.stream.owner?.destroy(action.error);
         break;
       case 'pong':
         this.#pings.shift()?.();
         break;
       case 'draining':
-        this.#refuseOpeners();
+        this.#openers.refuse(gone());
         this.#options.onDraining?.();
         this.#endIfDrained();
         break;
@@ -280,64 +276,6 @@ export class MuxConnection implements BudgetMember {
         this.#finish(action.error);
         break;
     }
-  }
-
-  /** Once a turn of the event loop, so that what many streams write goes out in one piece. */
-  #schedulePump(): void {
-    if (this.#isPumpDue || this.#isWriting || this.#isOver) return;
-    this.#isPumpDue = true;
-    process.nextTick(() => {
-      this.#isPumpDue = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
-    if (this.#isWriting || this.#isOver) return;
-    const burst = takeBurst();
-    const length = this.#fill(burst);
-    if (length === 0) {
-      returnBurst(burst);
-      return;
-    }
-    const bytes = burst.subarray(0, length);
-    if (length >= SMALL_BYTES) {
-      this.#write(bytes, () => returnBurst(burst));
-      return;
-    }
-    // A large buffer is not kept waiting for a few bytes.
-    this.#write(Buffer.from(bytes), () => {});
-    returnBurst(burst);
-  }
-
-  /** Asks all streams for what they have, and those that have given all for more. */
-  #fill(burst: Buffer): number {
-    let length = 0;
-    for (;;) {
-      const written: MuxStreamState[] = [];
-      const more = this.#session.produce(burst, length, written);
-      length += more;
-      for (const state of written) this.#streams.get(state)?.written();
-      if (more === 0 || written.length === 0) return length;
-    }
-  }
-
-  #write(bytes: Buffer, done: () => void): void {
-    this.#isWriting = true;
-    const delayMs = this.#options.meter?.onWrite(bytes.length) ?? 0;
-    this.#inner.write(bytes, () => {
-      done();
-      if (delayMs > 0) this.#after(delayMs, () => this.#writeOn());
-      else this.#writeOn();
-    });
-  }
-
-  /** In another turn of the event loop: a link with much to send is not to keep the others from theirs. */
-  #writeOn(): void {
-    setImmediate(() => {
-      this.#isWriting = false;
-      this.#pump();
-    });
   }
 
   #account(): void {
@@ -374,14 +312,14 @@ export class MuxConnection implements BudgetMember {
     this.#cancelHeader?.();
     for (const cancel of this.#waits) cancel();
     this.#options.budget.leave(this);
-    this.#refuseOpeners();
+    this.#openers.refuse(gone());
     // Before the streams go: that the link ends says all about them.
     const last = Buffer.allocUnsafe(LAST_BYTES);
     const length = this.#session.produce(last, 0, []);
+    const gathered = this.#sender.stop();
     const broken = error instanceof PosternError ? error : gone(error);
-    for (const stream of this.#streams.values()) stream.destroy(broken);
-    this.#streams.clear();
-    this.#closeInner(last.subarray(0, length));
+    for (const { owner } of this.#session.streams) owner?.destroy(broken);
+    this.#closeInner(Buffer.concat([gathered, last.subarray(0, length)]));
     this.#settleClosed(error);
   }
 
@@ -398,114 +336,11 @@ export class MuxConnection implements BudgetMember {
   }
 }
 
-interface Opener {
-  readonly resolve: (stream: Duplex) => void;
-  readonly reject: (error: Error) => void;
-  isWaiting: boolean;
-  cleanUp?: () => void;
-}
-
-/** What a stream asks of its connection. */
-interface StreamPort {
-  /** The chunk is borrowed until `written` is called. */
-  write(state: MuxStreamState, chunk: Buffer): void;
-  end(state: MuxStreamState): void;
-  consumed(state: MuxStreamState, bytes: number): void;
-  closed(state: MuxStreamState): void;
-}
-
-type Callback = (error?: Error | null) => void;
-
-/** One stream. */
-class MuxStream extends Duplex {
-  readonly #port: StreamPort;
-  readonly #state: MuxStreamState;
-  /** Bytes that were pushed while nobody wanted them: they count as held until somebody does. */
-  #unclaimedBytes = 0;
-  #isWanted = true;
-  #onWritten: Callback | undefined;
-
-  constructor(port: StreamPort, state: MuxStreamState) {
-    super({
-      allowHalfOpen: true,
-      // What the reader has not taken counts as held, all of it.
-      readableHighWaterMark: 1,
-      writableHighWaterMark: STREAM_BUFFER_BYTES,
-    });
-    this.#port = port;
-    this.#state = state;
-    this.on('error', ignore);
-  }
-
-  /** @param bytes borrowed */
-  deliver(bytes: Buffer): void {
-    // What stays would keep the whole chunk alive that it came in.
-    const isPassing = this.#isWanted && bytes.length >= SMALL_BYTES && this.readableLength === 0;
-    this.#isWanted = this.push(isPassing ? bytes : tightly(bytes)) && this.#isWanted;
-    if (this.#isWanted) this.#port.consumed(this.#state, bytes.length);
-    else this.#unclaimedBytes += bytes.length;
-  }
-
-  /** The chunk that was written, or the end, has gone out. */
-  written(): void {
-    const callback = this.#onWritten;
-    this.#onWritten = undefined;
-    callback?.();
-  }
-
-  override _read(): void {
-    this.#isWanted = true;
-    const bytes = this.#unclaimedBytes;
-    this.#unclaimedBytes = 0;
-    if (bytes > 0) this.#port.consumed(this.#state, bytes);
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
-    if (chunk.length === 0) {
-      callback();
-      return;
-    }
-    this.#onWritten = callback;
-    this.#port.write(this.#state, chunk);
-  }
-
-  override _final(callback: Callback): void {
-    this.#onWritten = callback;
-    this.#port.end(this.#state);
-  }
-
-  override _destroy(error: Error | null, callback: Callback): void {
-    this.#port.closed(this.#state);
-    callback(error);
-  }
-}
-
-/** What a burst has room for: several turns of several streams, in one write. */
-const BURST_BYTES = 131_072;
-
-/** Below this a burst is copied, and its buffer is free at once. */
-const SMALL_BYTES = 4096;
-
 /** Room for a GOAWAY and what else was to be said about streams. */
 const LAST_BYTES = 4096;
 
-/** As much as a relay takes from a socket at once. */
-const STREAM_BUFFER_BYTES = 65_536;
-
 /** How many frames may pass before somebody looks at the clock. */
 const STEPS_BETWEEN_LOOKS = 16;
-
-/** Buffers that no link is using. */
-const bursts: Buffer[] = [];
-const MAX_SPARE_BURSTS = 8;
-
-function takeBurst(): Buffer {
-  return bursts.pop() ?? Buffer.allocUnsafeSlow(BURST_BYTES);
-}
-
-function returnBurst(burst: Buffer): void {
-  if (bursts.length < MAX_SPARE_BURSTS) bursts.push(burst);
-}
 
 function gone(cause?: Error): PosternError {
   return new PosternError('ERR_LINK_FAILED', 'the link has ended', { cause });

@@ -1,0 +1,47 @@
+import { FrameFlag, INITIAL_WINDOW_BYTES } from './messages.ts';
+import type { Scheduled } from './schedule.ts';
+
+/** One stream as the session knows it. Who uses the session reads it, and changes nothing but the owner. */
+export class MuxStreamState<Owner = unknown> implements Scheduled {
+  readonly id: number;
+  /** Whose stream it is; the session does not look at it. */
+  owner: Owner | undefined;
+  /** Bytes that came and have not been taken: `consumed` has not been told of them. */
+  heldBytes = 0;
+  /** Bytes that we may still send. */
+  sendWindow: number = INITIAL_WINDOW_BYTES;
+  /** Bytes that the peer may still send, and the size to which this is opened again. */
+  receiveWindow: number = INITIAL_WINDOW_BYTES;
+  receiveWindowSize: number = INITIAL_WINDOW_BYTES;
+  /** When it was last taken from, in bytes that the session had received by then. */
+  consumedAt = 0;
+  /** What waits to be sent: the rest of one chunk. */
+  pending: Uint8Array | undefined;
+  /** Where that is, if it was copied to a buffer of a pool. */
+  kept: Buffer | undefined;
+  localEnd: 'open' | 'asked' | 'sent' = 'open';
+  hasRemoteEnded = false;
+  isAcked: boolean;
+  /** SYN or ACK, until a frame has carried it. */
+  firstFlag: number;
+  mustAnnounce = true;
+  isQueued = false;
+  place = 0;
+  ticket = 0;
+
+  constructor(id: number, firstFlag: number) {
+    this.id = id;
+    this.firstFlag = firstFlag;
+    this.isAcked = firstFlag === FrameFlag.ack;
+  }
+
+  /** Whether the peer has not heard of it: nothing needs to be taken back. */
+  get isUnsent(): boolean {
+    return this.firstFlag === FrameFlag.syn;
+  }
+
+  /** Whether both directions have ended. */
+  get hasEnded(): boolean {
+    return this.localEnd === 'sent' && this.hasRemoteEnded;
+  }
+}

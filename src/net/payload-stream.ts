@@ -1,0 +1,140 @@
+import { Duplex } from 'node:stream';
+import { tightly } from '../bytes/tightly.ts';
+import { DeliveryQueue } from './delivery-queue.ts';
+import type { Reading } from './reading.ts';
+
+/** Where payload goes that no reader of the stream is to get: bytes that are owned. */
+export type PayloadSink = (bytes: Uint8Array) => void;
+
+/**
+ * A Duplex whose payload need not pass the streams of Node, which cost more than obfs3 does: it comes in by
+ * `send` and goes out to a sink. Ends, errors and the close are the Duplex's.
+ *
+ *     towards the far end                          when it ends
+ *     open      `send` is true: all is on its      `end` → `_final`
+ *               way
+ *     waiting   `send` was false: some waits;      `_final` behind what waits
+ *               'drain' when no more
+ *
+ *     from the far end                             when the far end ends
+ *     flowing   bytes go to the sink               `deliverEnd` → 'end'
+ *     stopped   by `pause`: bytes wait             'end' behind what waits
+ */
+export abstract class PayloadStream extends Duplex {
+  #sink: PayloadSink | undefined;
+  #isSinkStopped = false;
+  /** What was pushed and the reader has not come for. */
+  #unclaimedBytes = 0;
+  /** What came behind what the reader has not taken yet. */
+  #undelivered: DeliveryQueue | undefined;
+  /** Whether the end comes behind what waits in `#undelivered`. */
+  #endWaits = false;
+
+  /** @param writableHighWaterMark what waits at most for who writes and does not `send` */
+  constructor(writableHighWaterMark: number) {
+    super({
+      allowHalfOpen: true,
+      writableHighWaterMark,
+      // What waits for the reader waits in a queue that bounds its memory; Node counts bytes only.
+      readableHighWaterMark: 1,
+    });
+  }
+
+  /** What `send` was given and is not on its way. */
+  abstract get unsentBytes(): number;
+
+  /**
+   * Sends payload, which is lent for the call.
+   *
+   * @param onDrained called if it is false, once more is wanted
+   */
+  abstract transmit(bytes: Uint8Array, onDrained: () => void): boolean;
+
+  /** The reader has taken some; `waitingBytes` is what it has not. */
+  protected abstract taken(): void;
+
+  /** Payload goes to `sink` from now on, and no more to who reads the stream. */
+  readInto(sink: PayloadSink): Reading {
+    this.#sink = sink;
+    this.#isSinkStopped = true;
+    return this;
+  }
+
+  override pause(): this {
+    if (this.#sink === undefined) return super.pause();
+    this.#isSinkStopped = true;
+    return this;
+  }
+
+  override resume(): this {
+    if (this.#sink !== undefined && this.#isSinkStopped) {
+      // While it is stopped nothing overtakes what was pushed before there was a sink.
+      const pushed = this.read() as Buffer | null;
+      this.#isSinkStopped = false;
+      if (pushed !== null) this.#sink(pushed);
+      while (this.#undelivered !== undefined && this.#isWanted) this.#giveNext();
+      this.taken();
+    }
+    // For its 'end'.
+    return super.resume();
+  }
+
+  /**
+   * Sends payload, which is lent for the call.
+   *
+   * @returns false when no more is wanted before 'drain'
+   */
+  send(bytes: Uint8Array): boolean {
+    return this.transmit(bytes, () => this.emit('drain'));
+  }
+
+  /** The reader has taken all that it was given. */
+  override _read(): void {
+    this.#unclaimedBytes = 0;
+    if (this.#sink === undefined) this.#giveNext();
+    this.taken();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    if (this.transmit(chunk, callback)) callback();
+  }
+
+  /** Of what was delivered, what the reader has not taken. */
+  protected get waitingBytes(): number {
+    return this.#unclaimedBytes + (this.#undelivered?.length ?? 0);
+  }
+
+  /** @param bytes owned; they may be a part of a larger buffer */
+  protected deliver(bytes: Uint8Array): void {
+    if (this.#undelivered === undefined && this.#isWanted) {
+      this.#give(bytes);
+    } else {
+      this.#undelivered ??= new DeliveryQueue();
+      this.#undelivered.push(bytes);
+    }
+  }
+
+  /** The end, behind what was delivered. */
+  protected deliverEnd(): void {
+    if (this.#undelivered === undefined) this.push(null);
+    else this.#endWaits = true;
+  }
+
+  #giveNext(): void {
+    const bytes = this.#undelivered?.shift();
+    if (bytes === undefined) return;
+    if (this.#undelivered!.length === 0) this.#undelivered = undefined;
+    this.#give(bytes);
+    if (this.#endWaits && this.#undelivered === undefined) this.push(null);
+  }
+
+  /** What a reader that keeps up takes at once, or the first that one finds who comes later. */
+  get #isWanted(): boolean {
+    return this.#sink === undefined ? this.readableLength === 0 : !this.#isSinkStopped;
+  }
+
+  #give(bytes: Uint8Array): void {
+    if (this.#sink !== undefined) this.#sink(bytes);
+    else if (!this.push(tightly(bytes))) this.#unclaimedBytes = bytes.length;
+  }
+}
