@@ -399,7 +399,7 @@ const table = {
       'Many links, each within its own budget, would together fill the memory. Over it the link that holds most is closed.',
   },
   muxFrameBytes: {
-    value: 32_768,
+    value: 61_440,
     unit: 'bytes',
     guards: 'A stream with much to send would let the others wait for longer than a turn.',
   },

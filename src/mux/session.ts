@@ -1,6 +1,6 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
-import { BufferPool } from '../bytes/buffer-pool.ts';
 import { Fifo } from '../bytes/fifo.ts';
+import { giveBack } from '../bytes/give-back.ts';
 import { copyTightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -139,16 +139,9 @@ export class MuxSession<Owner = unknown> {
 
   /** What `produce` has not taken of the bytes that were lent is copied. @returns whether there is any */
   keep(stream: MuxStreamState<Owner>): boolean {
-    const { pending } = stream;
-    if (pending === undefined) return false;
-    // A few bytes are not to hold on to much memory, for as long as the peer likes.
-    if (pending.length * 2 >= KEPT_BYTES && pending.length <= KEPT_BYTES) {
-      stream.kept = kept.take();
-      stream.kept.set(pending);
-      stream.pending = stream.kept.subarray(0, pending.length);
-    } else {
-      stream.pending = copyTightly(pending);
-    }
+    if (stream.pending === undefined) return false;
+    stream.kept = copyTightly(stream.pending);
+    stream.pending = stream.kept;
     return true;
   }
 
@@ -453,7 +446,8 @@ export class MuxSession<Owner = unknown> {
 
   #dropPending(stream: MuxStreamState<Owner>): void {
     stream.pending = undefined;
-    if (stream.kept !== undefined) kept.give(stream.kept);
+    // At once: the collector would take what waits for its turn for long-lived.
+    if (stream.kept !== undefined) giveBack(stream.kept);
     stream.kept = undefined;
   }
 
@@ -464,10 +458,6 @@ export class MuxSession<Owner = unknown> {
     else this.#holding.delete(stream);
   }
 }
-
-/** What streams wait with while others have their turn: mostly what a socket gave in one piece. */
-const KEPT_BYTES = 32_768;
-const kept = new BufferPool(KEPT_BYTES, 64);
 
 /** A ping makes us answer: twenty a second are too many. */
 const PING_STRIKES = 10;

@@ -17,7 +17,7 @@ export class MuxStreamState<Owner = unknown> implements Scheduled {
   consumedAt = 0;
   /** What waits to be sent: the rest of one chunk. */
   pending: Uint8Array | undefined;
-  /** Where that is, if it was copied to a buffer of a pool. */
+  /** The copy that it is the rest of, if it was copied. */
   kept: Buffer | undefined;
   localEnd: 'open' | 'asked' | 'sent' = 'open';
   hasRemoteEnded = false;

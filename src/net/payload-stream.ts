@@ -3,8 +3,12 @@ import { tightly } from '../bytes/tightly.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import type { Reading } from './reading.ts';
 
-/** Where payload goes that no reader of the stream is to get: bytes that are owned. */
-export type PayloadSink = (bytes: Uint8Array) => void;
+/**
+ * Where payload goes that no reader of the stream is to get: bytes that are owned.
+ *
+ * @returns whether it will not read them again, so that their memory can be given back
+ */
+export type PayloadSink = (bytes: Uint8Array) => boolean;
 
 /**
  * A Duplex whose payload need not pass the streams of Node, which cost more than obfs3 does: it comes in by
@@ -104,14 +108,15 @@ export abstract class PayloadStream extends Duplex {
     return this.#unclaimedBytes + (this.#undelivered?.length ?? 0);
   }
 
-  /** @param bytes owned; they may be a part of a larger buffer */
-  protected deliver(bytes: Uint8Array): void {
-    if (this.#undelivered === undefined && this.#isWanted) {
-      this.#give(bytes);
-    } else {
-      this.#undelivered ??= new DeliveryQueue();
-      this.#undelivered.push(bytes);
-    }
+  /**
+   * @param bytes owned; they may be a part of a larger buffer
+   * @returns whether nobody will read them again
+   */
+  protected deliver(bytes: Uint8Array): boolean {
+    if (this.#undelivered === undefined && this.#isWanted) return this.#give(bytes);
+    this.#undelivered ??= new DeliveryQueue();
+    this.#undelivered.push(bytes);
+    return false;
   }
 
   /** The end, behind what was delivered. */
@@ -133,8 +138,9 @@ export abstract class PayloadStream extends Duplex {
     return this.#sink === undefined ? this.readableLength === 0 : !this.#isSinkStopped;
   }
 
-  #give(bytes: Uint8Array): void {
-    if (this.#sink !== undefined) this.#sink(bytes);
-    else if (!this.push(tightly(bytes))) this.#unclaimedBytes = bytes.length;
+  #give(bytes: Uint8Array): boolean {
+    if (this.#sink !== undefined) return this.#sink(bytes);
+    if (!this.push(tightly(bytes))) this.#unclaimedBytes = bytes.length;
+    return false;
   }
 }

@@ -6,10 +6,10 @@ import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
 import { onCleanEnd } from './clean-end.ts';
-import { PayloadStream } from './payload-stream.ts';
+import { type PayloadSink, PayloadStream } from './payload-stream.ts';
 import { type Reading, readLent, readOwned } from './reading.ts';
 import { TransportStream } from './transport-stream.ts';
-import { writeAway } from './write-away.ts';
+import { hasAllAway } from './write-away.ts';
 
 /**
  * Joins two streams until both directions have ended. The end of one direction reaches the other
@@ -63,10 +63,12 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
       from.on('error', ignore);
       const reading = read(from, to, (bytes) => {
         halfClosed?.refresh();
-        if (write(from, to, bytes)) return;
-        reading.pause();
-        backlog ??= new Backlog(to);
-        backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
+        if (!write(to, bytes)) {
+          reading.pause();
+          backlog ??= new Backlog(to);
+          backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
+        }
+        return to instanceof PayloadStream || hasAllAway(to);
       });
       to.on('drain', () => {
         halfClosed?.refresh();
@@ -85,7 +87,7 @@ export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
 }
 
 /** Hands on what comes, past the streams of Node where both sides can. */
-function read(from: Duplex, to: Duplex, onBytes: (bytes: Uint8Array) => void): Reading {
+function read(from: Duplex, to: Duplex, onBytes: PayloadSink): Reading {
   // A socket gives all that it has at one time in one piece, and so does a transport.
   const isWhole = from instanceof Socket || from instanceof TransportStream;
   const onPiece = to instanceof Socket && !isWhole ? gathering(to, onBytes) : onBytes;
@@ -94,27 +96,25 @@ function read(from: Duplex, to: Duplex, onBytes: (bytes: Uint8Array) => void): R
 }
 
 /** @returns false when no more is wanted before 'drain' */
-function write(from: Duplex, to: Duplex, bytes: Uint8Array): boolean {
+function write(to: Duplex, bytes: Uint8Array): boolean {
   if (to instanceof PayloadStream) return to.send(bytes);
-  return writeOn(from, to, bytes) || to.writableLength === 0;
-}
-
-function writeOn(from: Duplex, to: Duplex, bytes: Uint8Array): boolean {
   // Behind what waits already it would keep a whole buffer alive for a few bytes.
-  if (to.writableLength > 0) return to.write(tightly(bytes));
-  return from instanceof TransportStream ? writeAway(to, bytes) : to.write(bytes);
+  return to.write(to.writableLength === 0 ? bytes : tightly(bytes)) || to.writableLength === 0;
 }
 
-/** What comes at one time leaves in one write. */
-function gathering(to: Socket, onBytes: (bytes: Uint8Array) => void): (bytes: Uint8Array) => void {
+/** Small pieces that come at one time leave in one write. */
+function gathering(to: Socket, onBytes: PayloadSink): PayloadSink {
   return (bytes) => {
-    if (to.writableCorked === 0) {
+    if (bytes.length < WORTH_A_WRITE_BYTES && to.writableCorked === 0) {
       to.cork();
       process.nextTick(uncork, to);
     }
-    onBytes(bytes);
+    return onBytes(bytes);
   };
 }
+
+/** A piece of this size is not kept waiting for others. */
+const WORTH_A_WRITE_BYTES = 16_384;
 
 const IDLE = 'one direction had ended, and the other moved nothing any more';
 

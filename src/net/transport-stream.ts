@@ -1,6 +1,7 @@
 import { addAbortListener } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { giveBack } from '../bytes/give-back.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { countWire, totals } from '../tallies.ts';
@@ -285,12 +286,13 @@ export class TransportStream extends PayloadStream {
     this.#resumeWire();
   }
 
-  protected override deliver(bytes: Uint8Array): void {
-    super.deliver(bytes);
-    if (!this.#isFull) return;
+  protected override deliver(bytes: Uint8Array): boolean {
+    const isDone = super.deliver(bytes);
+    if (!this.#isFull) return isDone;
     this.#reading.pause();
     this.#backlog ??= new Backlog(this);
     this.#backlog.set(this.waitingBytes);
+    return isDone;
   }
 
   /** Tells the session of an event and does what it asks for. */
@@ -316,7 +318,7 @@ export class TransportStream extends PayloadStream {
           writeAway(this.#wire, action.bytes);
           break;
         case 'deliver':
-          this.deliver(action.bytes);
+          if (this.deliver(action.bytes)) giveBack(action.bytes);
           break;
         case 'deliverEnd':
           this.deliverEnd();

@@ -11,9 +11,12 @@ import { giveBack } from '../bytes/give-back.ts';
  */
 export function writeAway(stream: Duplex, bytes: Uint8Array): boolean {
   const isMoreWanted = stream.write(bytes);
-  // No descendant of `Socket`: TLS may hold on to what it has counted as written.
-  if (stream.writableLength === 0 && Object.getPrototypeOf(stream) === Socket.prototype) {
-    giveBack(bytes);
-  }
+  if (hasAllAway(stream)) giveBack(bytes);
   return isMoreWanted;
+}
+
+/** Whether the system has taken all that was written to a stream. */
+export function hasAllAway(stream: Duplex): boolean {
+  // No descendant of `Socket`: TLS may hold on to what it has counted as written.
+  return stream.writableLength === 0 && Object.getPrototypeOf(stream) === Socket.prototype;
 }

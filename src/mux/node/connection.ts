@@ -58,7 +58,9 @@ export class MuxConnection implements BudgetMember {
   #cancelHeader: (() => void) | undefined;
   /** Whether a chunk is being worked off. */
   #isWorking = false;
-  /** Whether the connection has ended behind that. */
+  /** Whether somebody still needs a part of it. */
+  #isChunkInUse = false;
+  /** Whether the connection has ended behind it. */
   #endWaits = false;
   #receivedBytes = 0;
   #heldBytes = 0;
@@ -106,7 +108,7 @@ export class MuxConnection implements BudgetMember {
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    const onBytes = (bytes: Uint8Array): void => this.#receive(bytes as Buffer);
+    const onBytes = (bytes: Uint8Array): boolean => this.#receive(bytes as Buffer);
     this.#reading =
       inner instanceof PayloadStream ? inner.readInto(onBytes) : readOwned(inner, onBytes);
     inner.on('end', () => {
@@ -192,14 +194,17 @@ export class MuxConnection implements BudgetMember {
     return state.owner;
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#isOver) return;
+  /** @returns whether nobody will read the chunk again */
+  #receive(chunk: Buffer): boolean {
+    if (this.#isOver) return true;
     this.#receivedBytes += chunk.length;
     const delayMs = this.#options.meter?.onRead(chunk.length) ?? 0;
     this.#session.push(chunk);
     this.#isWorking = true;
+    this.#isChunkInUse = false;
     if (isForLater(chunk.length)) this.#workLater(delayMs);
     else this.#work(delayMs);
+    return !this.#isWorking && !this.#isChunkInUse;
   }
 
   /**
@@ -256,7 +261,7 @@ export class MuxConnection implements BudgetMember {
         this.#admitOpeners();
         break;
       case 'deliver':
-        action.stream.owner?.deliver(action.bytes);
+        if (action.stream.owner?.deliver(action.bytes) === false) this.#isChunkInUse = true;
         break;
       case 'end':
         action.stream.owner?.deliverEnd();

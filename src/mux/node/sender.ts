@@ -1,8 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { BufferPool } from '../../bytes/buffer-pool.ts';
-import { limits } from '../../limits.ts';
 import { PayloadStream } from '../../net/payload-stream.ts';
-import { HEADER_BYTES } from '../messages.ts';
 import type { MuxSession } from '../session.ts';
 import type { MuxStreamState } from '../stream-state.ts';
 import type { MuxStream } from './stream.ts';
@@ -41,11 +38,11 @@ export class Sender {
     this.#isPumping = true;
     const { session } = this.#options;
     while (session.hasOutput && !this.#isBlocked && !this.#isOver) {
-      this.#burst ??= bursts.take();
+      this.#burst ??= takeBurst();
       const written: MuxStreamState<MuxStream>[] = [];
       this.#length += session.produce(this.#burst, this.#length, written);
       for (const { owner } of written) owner?.written();
-      if (this.#burst.length - this.#length < HEADER_BYTES + limits.muxFrameBytes) this.#flush();
+      if (this.#burst.length - this.#length < ROOM_BYTES) this.#flush();
     }
     this.#isPumping = false;
     if (this.#isFlushDue || this.#length === 0) return;
@@ -77,21 +74,21 @@ export class Sender {
   #write(burst: Buffer, bytes: Buffer, goOn: () => void): void {
     if (this.#inner instanceof PayloadStream) {
       const isReady = this.#inner.transmit(bytes, goOn);
-      bursts.give(burst);
+      returnBurst(burst);
       if (isReady) goOn();
       return;
     }
     // In another turn: a link with much to send is not to keep the others from theirs.
     if (bytes.length >= SMALL_BYTES) {
       this.#inner.write(bytes, () => {
-        bursts.give(burst);
+        returnBurst(burst);
         setImmediate(goOn);
       });
       return;
     }
     // A large buffer is not kept waiting for a few bytes.
     this.#inner.write(Buffer.from(bytes), () => setImmediate(goOn));
-    bursts.give(burst);
+    returnBurst(burst);
   }
 
   #goOn(): void {
@@ -109,11 +106,26 @@ export class Sender {
 
 const NOTHING = Buffer.alloc(0);
 
-/** What a burst has room for: several turns of several streams. */
-const BURST_BYTES: number = 4 * (HEADER_BYTES + limits.muxFrameBytes);
+/**
+ * What a burst has room for: all that a socket gives at once, its frames' headers, and a few frames without
+ * payload. Disguised it stays below the 128 KiB from which on malloc asks the system for new pages each time.
+ */
+const BURST_BYTES = 124_928;
+
+/** With less room than this a burst is full. */
+const ROOM_BYTES = 4096;
 
 /** Below this a burst is copied, and its buffer is free at once. */
 const SMALL_BYTES = 4096;
 
-/** Of all links. */
-const bursts = new BufferPool(BURST_BYTES, 8);
+/** Buffers that no link is using. */
+const bursts: Buffer[] = [];
+const MAX_SPARE_BURSTS = 8;
+
+function takeBurst(): Buffer {
+  return bursts.pop() ?? Buffer.allocUnsafeSlow(BURST_BYTES);
+}
+
+function returnBurst(burst: Buffer): void {
+  if (bursts.length < MAX_SPARE_BURSTS) bursts.push(burst);
+}

@@ -41,9 +41,10 @@ export class MuxStream extends PayloadStream {
     return false;
   }
 
-  override deliver(bytes: Uint8Array): void {
-    super.deliver(bytes);
+  override deliver(bytes: Uint8Array): boolean {
+    const isDone = super.deliver(bytes);
     this.taken();
+    return isDone;
   }
 
   override deliverEnd(): void {
