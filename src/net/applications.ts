@@ -9,9 +9,9 @@ import { createSocksServer } from '../socks/server.ts';
 import { closeGently } from './close-gently.ts';
 import type { DialOptions } from './dialer.ts';
 import { runExchange } from './exchange.ts';
-import { listenTcp, type Listener } from './listener.ts';
+import { listenTcp, type Listener, serveSocket } from './listener.ts';
 import { breakOff } from './break-off.ts';
-import { relay } from './relay.ts';
+import { join } from './relay.ts';
 import { WaitingConnections } from './waiting-connections.ts';
 
 /**
@@ -89,8 +89,10 @@ export function serveApplication(
   return relayOnce(application.socket, connectApplication(application, dial));
 }
 
-async function relayOnce(socket: Duplex, dialled: Promise<Duplex>): Promise<Error | undefined> {
-  return relay(socket, await dialled);
+function relayOnce(socket: Duplex, dialled: Promise<Duplex>): Promise<Error | undefined> {
+  return new Promise((resolve, reject) => {
+    dialled.then((stream) => join(socket, stream, resolve)).catch(reject);
+  });
 }
 
 async function connectApplication(
@@ -149,7 +151,9 @@ export function listenSocks<Accepted>(
       waiting.add(socket);
       return readRequest(socket, accept)
         .finally(() => waiting.delete(socket))
-        .then(([application, accepted]) => serve(application, accepted));
+        .then(([application, accepted]) =>
+          serveSocket(socket, () => serve(application, accepted), onFailure),
+        );
     },
     onFailure,
   );

@@ -1,11 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { askForReset } from './break-off.ts';
 
-/** Calls back at the end of what a stream has to read, unless the end is a reset, which closes it. */
-export function onCleanEnd(stream: Duplex, callback: () => void): void {
-  stream.on('end', () => confirmEnd(stream, callback));
-}
-
 /**
  * Calls back unless the end that a stream has come to is a reset, which closes it.
  *

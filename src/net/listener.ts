@@ -57,14 +57,7 @@ export async function listenTcp(
     watchForReset(socket);
     accepted.add(socket);
     socket.on('close', forget);
-    unawaited(
-      () => onConnection(socket),
-      (error) => {
-        // Unless its last words are on their way.
-        if (!socket.writableEnded) socket.destroy();
-        (onFault ?? warnOfFault)(error);
-      },
-    );
+    serveSocket(socket, () => onConnection(socket), onFault);
   });
   server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
   try {
@@ -89,6 +82,22 @@ export async function listenTcp(
     closed: new Promise((resolve) => server.once('close', resolve)),
     [Symbol.asyncDispose]: close,
   };
+}
+
+/**
+ * Starts work on a connection that nobody awaits. What it throws, or its promise rejects with, costs this
+ * connection.
+ */
+export function serveSocket(
+  socket: Socket,
+  work: () => unknown,
+  onFault: OnFault = warnOfFault,
+): void {
+  unawaited(work, (error) => {
+    // Unless its last words are on their way.
+    if (!socket.writableEnded) socket.destroy();
+    onFault(error);
+  });
 }
 
 /** As deep as the kernel allows by default; a burst of clients queues instead of being refused. */

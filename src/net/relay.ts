@@ -5,7 +5,7 @@ import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { Backlog } from './backlog.ts';
 import { breakOff } from './break-off.ts';
-import { onCleanEnd } from './clean-end.ts';
+import { confirmEnd } from './clean-end.ts';
 import { type PayloadSink, PayloadStream } from './payload-stream.ts';
 import { type Reading, readLent, readOwned } from './reading.ts';
 import { TransportStream } from './transport-stream.ts';
@@ -28,71 +28,79 @@ import { hasAllAway } from './write-away.ts';
  *   rejects
  */
 export function relay(a: Duplex, b: Duplex): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    let open = 2;
-    let failure: Error | undefined;
-    let halfClosed: NodeJS.Timeout | undefined;
-    const onIdle = (): void => {
-      failure ??= new PosternError('ERR_STREAM_TRUNCATED', IDLE);
-      for (const side of [a, b]) {
-        // What it was sent may still be on its way, as a whole: a reset would overtake it.
-        if (side.writableEnded) side.destroy();
-        else breakOff(side, failure);
-      }
-    };
-    const join = (from: Duplex, to: Duplex): Reading => {
-      let hasEnded = false;
-      const onEnd = (): void => {
+  return new Promise((resolve) => join(a, b, resolve));
+}
+
+/** The same for who has a promise of their own to settle. */
+export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) => void): void {
+  let open = 2;
+  let failure: Error | undefined;
+  let halfClosed: NodeJS.Timeout | undefined;
+  const onIdle = (): void => {
+    failure ??= new PosternError('ERR_STREAM_TRUNCATED', IDLE);
+    for (const side of [a, b]) {
+      // What it was sent may still be on its way, as a whole: a reset would overtake it.
+      if (side.writableEnded) side.destroy();
+      else breakOff(side, failure);
+    }
+  };
+  const connect = (from: Duplex, to: Duplex): Reading => {
+    let hasEnded = false;
+    const onEnd = (): void =>
+      confirmEnd(from, () => {
         hasEnded = true;
         halfClosed ??= setTimeout(onIdle, limits.halfClosedMs);
         to.end();
-      };
-      const onClose = (): void => {
-        // What the stream took for an end may have been a reset.
-        if (!hasEnded || !from.writableFinished) {
-          failure ??=
-            from.errored ?? new PosternError('ERR_STREAM_TRUNCATED', 'closed before its end');
-          breakOff(to, failure);
-        }
-        open -= 1;
-        if (open > 0) return;
-        clearTimeout(halfClosed);
-        resolve(failure);
-      };
-      let backlog: Backlog | undefined;
-      from.on('error', ignore);
-      const reading = read(from, to, (bytes) => {
-        halfClosed?.refresh();
-        if (!write(to, bytes)) {
-          reading.pause();
-          backlog ??= new Backlog(to);
-          backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
-        }
-        return to instanceof PayloadStream || hasAllAway(to);
       });
-      to.on('drain', () => {
-        halfClosed?.refresh();
-        backlog?.set(0);
-        reading.resume();
-      });
-      if (from.readableEnded) onEnd();
-      else onCleanEnd(from, onEnd);
-      if (from.closed) onClose();
-      else from.on('close', onClose);
-      return reading;
+    const onClose = (): void => {
+      // What the stream took for an end may have been a reset.
+      if (!hasEnded || !from.writableFinished) {
+        failure ??=
+          from.errored ?? new PosternError('ERR_STREAM_TRUNCATED', 'closed before its end');
+        breakOff(to, failure);
+      }
+      open -= 1;
+      if (open > 0) return;
+      clearTimeout(halfClosed);
+      onOver(failure);
     };
-    const readings = [join(a, b), join(b, a)];
-    for (const reading of readings) reading.resume();
-  });
+    let backlog: Backlog | undefined;
+    from.on('error', ignore);
+    const gathers = to instanceof Socket && comesInPieces(from);
+    const reading = read(from, to, (bytes) => {
+      halfClosed?.refresh();
+      if (gathers && bytes.length < WORTH_A_WRITE_BYTES) corkForNow(to);
+      if (!write(to, bytes)) {
+        reading.pause();
+        backlog ??= new Backlog(to);
+        backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
+      }
+      return to instanceof PayloadStream || hasAllAway(to);
+    });
+    to.on('drain', () => {
+      halfClosed?.refresh();
+      backlog?.set(0);
+      reading.resume();
+    });
+    if (from.readableEnded) onEnd();
+    else from.on('end', onEnd);
+    if (from.closed) onClose();
+    else from.on('close', onClose);
+    return reading;
+  };
+  const readings = [connect(a, b), connect(b, a)];
+  for (const reading of readings) reading.resume();
+}
+
+/** A socket gives all that it has at one time in one piece, and so does a transport. */
+function comesInPieces(from: Duplex): boolean {
+  return !(from instanceof Socket || from instanceof TransportStream);
 }
 
 /** Hands on what comes, past the streams of Node where both sides can. */
 function read(from: Duplex, to: Duplex, onBytes: PayloadSink): Reading {
-  // A socket gives all that it has at one time in one piece, and so does a transport.
-  const isWhole = from instanceof Socket || from instanceof TransportStream;
-  const onPiece = to instanceof Socket && !isWhole ? gathering(to, onBytes) : onBytes;
-  if (from instanceof PayloadStream) return from.readInto(onPiece);
-  return to instanceof PayloadStream ? readLent(from, onPiece) : readOwned(from, onPiece);
+  if (from instanceof PayloadStream) return from.readInto(onBytes);
+  return to instanceof PayloadStream ? readLent(from, onBytes) : readOwned(from, onBytes);
 }
 
 /** @returns false when no more is wanted before 'drain' */
@@ -103,14 +111,10 @@ function write(to: Duplex, bytes: Uint8Array): boolean {
 }
 
 /** Small pieces that come at one time leave in one write. */
-function gathering(to: Socket, onBytes: PayloadSink): PayloadSink {
-  return (bytes) => {
-    if (bytes.length < WORTH_A_WRITE_BYTES && to.writableCorked === 0) {
-      to.cork();
-      process.nextTick(uncork, to);
-    }
-    return onBytes(bytes);
-  };
+function corkForNow(to: Duplex): void {
+  if (to.writableCorked > 0) return;
+  to.cork();
+  process.nextTick(uncork, to);
 }
 
 /** A piece of this size is not kept waiting for others. */

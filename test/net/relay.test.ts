@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { type LimitName, limits } from '../../src/limits.ts';
-import { onCleanEnd } from '../../src/net/clean-end.ts';
+import { confirmEnd } from '../../src/net/clean-end.ts';
 import { breakOff, rememberWire } from '../../src/net/break-off.ts';
 import { relay } from '../../src/net/relay.ts';
 import { temporaryDirectory } from '../support/managed.ts';
@@ -16,7 +16,7 @@ import { readAll, readBytes, socketPair } from '../support/sockets.ts';
 function endOf(stream: Socket): Promise<string> {
   return new Promise((resolve) => {
     stream.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code!));
-    onCleanEnd(stream.resume(), () => resolve('end'));
+    stream.resume().on('end', () => confirmEnd(stream, () => resolve('end')));
   });
 }
 

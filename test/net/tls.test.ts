@@ -9,7 +9,7 @@ import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { derOfPem, hashOfChain } from '../../src/crypto/certificates.ts';
 import { type LimitName, limits } from '../../src/limits.ts';
 import { askForReset, breakOff, streamOver } from '../../src/net/break-off.ts';
-import { onCleanEnd } from '../../src/net/clean-end.ts';
+import { confirmEnd } from '../../src/net/clean-end.ts';
 import type { Dialer } from '../../src/net/dialer.ts';
 import { throughTransport } from '../../src/net/through-transport.ts';
 import { createTlsAcceptor } from '../../src/net/tls-server.ts';
@@ -255,7 +255,7 @@ test('a reset that comes together with the last bytes is told from an end', asyn
     if (isBroken) breakOff(server, new Error('cut'));
     else server.end();
     const outcome = new Promise<string>((resolve) => {
-      onCleanEnd(socket, () => resolve('end'));
+      socket.on('end', () => confirmEnd(socket, () => resolve('end')));
       socket.once('close', () => resolve('broken'));
     });
     socket.resume();
@@ -272,13 +272,13 @@ test('an end under TLS that comes behind our own is an end', async (t) => {
     const [near, far] = await socketPair(t);
     const [server, socket] = await Promise.all([acceptor.secure(far), secureClient(near, { pin })]);
     const [first, second] = isServerFirst ? [server, socket] : [socket, server];
-    const ended = new Promise<void>((resolve) => onCleanEnd(first, resolve));
+    const ended = new Promise<void>((resolve) => first.on('end', () => confirmEnd(first, resolve)));
     const closed = [once(first, 'close'), once(second, 'close')];
     first.resume().end();
     await once(first, 'finish');
     // Whoever watches the wire asks what is over it, and does not break it.
     assert.equal(askForReset(streamOver(isServerFirst ? far : near)), false);
-    onCleanEnd(second, () => second.end());
+    second.on('end', () => confirmEnd(second, () => second.end()));
     second.resume();
     await Promise.all([ended, ...closed]);
   }

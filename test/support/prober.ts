@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemRng } from '../../src/crypto/rng.ts';
-import { onCleanEnd } from '../../src/net/clean-end.ts';
+import { confirmEnd } from '../../src/net/clean-end.ts';
 import type { Clock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { rejectAfterMs } from '../../src/transports/handshake-time.ts';
@@ -69,10 +69,11 @@ export function startProber(server: PtServer, probe: Probe): Prober {
   const say = async (): Promise<void> => {
     if (isReplay) await sayAndWait(server, pieces);
     if (isStopped) return;
-    socket = connect({ ...server.endpoint, allowHalfOpen: true, noDelay: true });
+    const wire = connect({ ...server.endpoint, allowHalfOpen: true, noDelay: true });
+    socket = wire;
     socket.on('data', (chunk: Buffer) => void (bytes += chunk.length));
     const gone = new Promise((resolve) => socket!.once('close', resolve));
-    onCleanEnd(socket, () => onEnd('FIN'));
+    wire.on('end', () => confirmEnd(wire, () => onEnd('FIN')));
     socket.once('error', () => onEnd('RST'));
     await Promise.race([once(socket, 'connect'), gone]);
     for (const [index, piece] of pieces.entries()) {

@@ -6,7 +6,11 @@ import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import { type Application, serveApplication } from '../../net/applications.ts';
+import {
+  type Application,
+  type DialForApplication,
+  serveApplication,
+} from '../../net/applications.ts';
 import { countStreamFailure } from '../../tallies.ts';
 import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
@@ -40,36 +44,36 @@ export class Streams {
   /** Carries one application's connection to its end. Never rejects. */
   serve(application: Application): Promise<void> {
     const id = (this.#lastId += 1);
-    // What is captured here lives as long as the stream: not the application with all that it asked.
-    const endpoint = application.target;
-    const target = formatEndpoint(endpoint);
+    const target = formatEndpoint(application.target);
     this.#open.set(id, { target, circuit: undefined });
-    const tell = (status: EventStatus['stream']): void =>
-      this.#options.events.emit({ type: 'stream', status, id, target });
-    const served = serveApplication(application, async ({ signal }) => {
-      const stream = await this.#connect(endpoint, id, signal, () => tell('sentConnect'));
-      tell('succeeded');
-      return stream;
-    });
-    return this.#follow(served, id, tell);
+    const served = serveApplication(application, this.#dialFor(application.target, id, target));
+    // What is captured here lives as long as the stream: not the application with all that it asked.
+    return served.then(
+      (failure) => this.#ended(id, failure === undefined ? 'closed' : 'failed', failure),
+      (error: unknown) => this.#ended(id, 'failed', error),
+    );
   }
 
-  async #follow(
-    served: Promise<Error | undefined>,
-    id: number,
-    tell: (status: EventStatus['stream']) => void,
-  ): Promise<void> {
-    try {
-      const failure = await served;
-      this.#open.delete(id);
-      if (failure !== undefined) this.#logFailure(id, failure);
-      tell(failure === undefined ? 'closed' : 'failed');
-    } catch (error) {
-      this.#open.delete(id);
-      // Before the event, which has no place for a reason.
-      this.#logFailure(id, error);
-      tell('failed');
-    }
+  #dialFor(endpoint: Endpoint, id: number, target: string): DialForApplication {
+    return async ({ signal }) => {
+      const stream = await this.#connect(endpoint, id, signal, () =>
+        this.#tell('sentConnect', id, target),
+      );
+      this.#tell('succeeded', id, target);
+      return stream;
+    };
+  }
+
+  #ended(id: number, status: 'closed' | 'failed', failure: unknown): void {
+    const { target } = this.#open.get(id)!;
+    this.#open.delete(id);
+    // Before the event, which has no place for a reason.
+    if (status === 'failed') this.#logFailure(id, failure);
+    this.#tell(status, id, target);
+  }
+
+  #tell(status: EventStatus['stream'], id: number, target: string): void {
+    this.#options.events.emit({ type: 'stream', status, id, target });
   }
 
   /** An application that left is nothing that anybody must know of. */
@@ -109,7 +113,8 @@ export class Streams {
         onSent();
         try {
           const stream = await circuit.link.connect(mapped, { signal });
-          stream.once('close', detach);
+          // Not `once`, whose wrapper would be as large as all that a circuit knows of a stream.
+          stream.on('close', detach);
           return stream;
         } catch (error) {
           detach();

@@ -66,7 +66,7 @@ export class TunnelServer {
     const onConnected = (stream: Duplex): void => {
       connected += 1;
       this.#unused.delete(connection);
-      stream.once('close', () => {
+      stream.on('close', () => {
         connected -= 1;
         if (connected === 0 && this.#links.has(link)) this.#unused.add(connection);
       });
@@ -77,7 +77,7 @@ export class TunnelServer {
       meter: this.#options.meter,
       onStream: (stream) => {
         idle.begin();
-        stream.once('close', () => idle.end());
+        stream.on('close', () => idle.end());
         unawaited(
           () => this.#serve(stream, link, lookups, onConnected),
           (fault) => {
@@ -123,7 +123,7 @@ export class TunnelServer {
     onConnected: (stream: Duplex) => void,
   ): Promise<void> {
     const gone = new AbortController();
-    stream.once('close', () => gone.abort(new Error('the client gave the stream up')));
+    stream.on('close', () => gone.abort(new Error('the client gave the stream up')));
     let target: Endpoint;
     try {
       const timeoutMs = limits.socksRequestTimeoutMs;
