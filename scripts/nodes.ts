@@ -1,9 +1,9 @@
 /**
  * `.ci/parts/nodes [--short]`: Postern on every Node of .ci/nodes.
  *
- * What is too old says so; every transport carries bytes between a client on one Node and a server on
- * another, and UniformDH's vectors hold on each. Without `--short` all pairs are tried, and then every
- * test that needs no foreign program is run on each Node.
+ * What is too old says so; every transport of ours but webtunnel carries bytes between a client on one Node
+ * and a server on another, and UniformDH's vectors hold on each. Without `--short` all pairs are tried, and
+ * then every test that needs no foreign program is run on each Node.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
