@@ -190,7 +190,7 @@ for (const limit of ['pendingHandshakes', 'pendingHandshakesOfPrefix'] as const)
     assert.equal((await readAll(silent)).length, 0, 'a FIN by time');
     silent.destroy();
     assert.equal((failures[0] as PosternError).code, 'ERR_HANDSHAKE_TIMED_OUT');
-    assert.match(notices.at(-1)!, /very many connections wait/);
+    assert.match(notices.at(-1)!, /too many connections wait/);
     busy.write(encoded('1'));
     assert.deepEqual(await readBytes(busy, 2), encoded('OK'));
     await until(() => streams.length === 2);
