@@ -39,7 +39,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     } catch (error) {
       if (!context.stop.drain.aborted) return reportError(context, error, path, true);
       say(context, 'Stopped before all was verified.');
-      // Whoever asked for just that did not get it.
+      // The check was all that was asked for, and it was stopped.
       return ExitCode.failed;
     }
     say(context, `${path} is valid.`);
@@ -52,7 +52,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     daemon = await starting;
   } catch (error) {
     ignoreSignals();
-    // Nobody waits for it any more.
+    // Stopped before it was up: that is no failure.
     if (context.stop.drain.aborted) return ExitCode.ok;
     return reportError(context, error, path, true);
   }
@@ -73,17 +73,17 @@ function obeySignals({ stop, onSignal }: CommandContext, starting: Promise<Daemo
   const send = (signal: Signal) => (): void => {
     unawaited(
       async () => {
-        // Why it does not start is told by whoever starts it.
+        // Why it does not start is reported elsewhere.
         const daemon = await starting.catch(() => undefined);
         await daemon?.obey(signal);
       },
       (error) => {
-        // What went wrong is in the log already; a signal has nobody to answer to.
+        // What went wrong is in the log already; there is nobody to answer a signal to.
         if (!(error instanceof PosternError)) throw error;
       },
     );
   };
-  // Told to end now it hears of both, of this one first.
+  // SIGTERM aborts both signals, this one first.
   const shutDown = (): void =>
     queueMicrotask(() => {
       if (!stop.now.aborted) send('shutdown')();

@@ -1,9 +1,9 @@
 /**
  * `%include PATH` in a torrc, as Tor has it: the lines of other files stand in its place.
  *
- * A relative path is one of the working directory. `*` and `?` are a pattern, taken literally behind a
- * backslash; what begins with a dot is found only by a pattern that does. Of a directory all files count, in
- * the order of their names, but hidden ones and those of its directories.
+ * A relative path starts at the working directory. `*` and `?` make a pattern, and stand for themselves behind a
+ * backslash; names that begin with a dot are found only by a pattern that does. A directory means all files in
+ * it, in the order of their names, but not hidden ones and not those of its directories.
  */
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';

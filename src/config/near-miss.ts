@@ -1,4 +1,4 @@
-/** What somebody may have meant who mistyped a name. */
+/** What a mistyped name may have meant. */
 
 /**
  * The name that is nearest, letter case aside: at most two letters are missing, too many, wrong or in the

@@ -33,7 +33,7 @@ export function askForReset(stream: Duplex, onAlive: () => void = () => {}): boo
 
 const NOTHING = new Uint8Array(0);
 
-/** TLS knows an end of its own, which some ends take no note of; what lies below it knows a reset. */
+/** Some programs ignore the end of TLS itself; the TCP connection below it knows a reset. */
 export function rememberWire(stream: Duplex, wire: Duplex): void {
   wires.set(stream, wire);
   streams.set(wire, stream);

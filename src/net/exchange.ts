@@ -109,7 +109,7 @@ class Run<Result> {
     try {
       this.#perform(step());
     } catch (error) {
-      // Not what the peer did: whoever judges its words in there has a fault.
+      // Not the peer's doing: our own code has failed.
       this.#fail(error);
     }
   }

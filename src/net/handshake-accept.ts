@@ -1,4 +1,4 @@
-/** Connections of servers whose sessions are their handshake alone, with TLS under it or not. */
+/** Accepts connections for transports that are only a handshake, with TLS under it or not. */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Exchange } from '../bytes/exchange.ts';
@@ -22,7 +22,7 @@ export class TlsAcceptors {
     if (tls === undefined) return undefined;
     let acceptor = this.#acceptors.get(tls);
     if (acceptor === undefined) {
-      // What stood there before stands there no more.
+      // The certificates from before are not used any more.
       this.close();
       this.#acceptors.set(tls, (acceptor = createTlsAcceptor(tls, this.#notify)));
     }

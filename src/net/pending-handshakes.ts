@@ -1,12 +1,12 @@
 /**
- * Connections whose peer may still prove itself, of all listeners. Anybody can open them, so no number of
- * them may keep out who comes next: at the cap one that waits makes room, and is a rejected one from then on.
+ * Connections that are in their handshake, of all listeners. Anybody can open them, so they must not keep out the
+ * next one: at the cap one that waits makes room, and is a rejected one from then on.
  */
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
 import { ipToBytes } from '../pt/address.ts';
 
-/** A handshake that is not through. */
+/** A handshake that is not done. */
 export interface PendingHandshake {
   readonly wire: Socket;
   /** Makes it a rejected one. */
@@ -22,8 +22,8 @@ const pending = new Set<PendingHandshake>();
 const pendingOf = new Map<string, Set<PendingHandshake>>();
 
 /**
- * The others. As long as all together are no more than one network may have, nobody asks: it is a system
- * call and some parsing.
+ * The others. Where they come from is not asked as long as all together are no more than one network may have:
+ * it takes a system call and some parsing.
  */
 const unasked = new Set<PendingHandshake>();
 
@@ -75,7 +75,7 @@ export function endHandshake(handshake: PendingHandshake): void {
   if (neighbours.size === 0) pendingOf.delete(prefix);
 }
 
-/** Rejects the one that is least likely to come to anything. @returns whether there was one */
+/** Rejects the one that is least likely to succeed. @returns whether there was one */
 export function rejectOnePending(): boolean {
   return rejectOne(pending);
 }
@@ -88,7 +88,7 @@ function rejectOne(handshakes: ReadonlySet<PendingHandshake>): boolean {
   return true;
 }
 
-/** Among the oldest the one that has sent least: who connects to fill the cap says nothing. */
+/** Among the oldest the one that has sent least: a flood of connections sends nothing. */
 function leastPromising(handshakes: ReadonlySet<PendingHandshake>): PendingHandshake | undefined {
   let chosen: PendingHandshake | undefined;
   let looked = 0;
@@ -103,12 +103,12 @@ function leastPromising(handshakes: ReadonlySet<PendingHandshake>): PendingHands
   return chosen;
 }
 
-/** To look through all of them for each connection of a flood would be what the flood is for. */
+/** To look through all of them for each connection would let a flood cost too much. */
 const MAX_LOOKED_AT = 64;
 
 /** The network that an address is of: what one owner of addresses usually has. IPv4 /24, IPv6 /48. */
 function prefixOf(address = ''): string {
-  // By hand for what most have: it is done for each stranger.
+  // By hand for the usual form: it is done for each stranger.
   if (!address.includes(':')) return address.slice(0, address.lastIndexOf('.'));
   const v4 = /^::ffff:([\d.]+)$/i.exec(address);
   if (v4 !== null) return prefixOf(v4[1]);

@@ -34,7 +34,7 @@ export function throughTransport(
         watch(open(wire, tls), SILENT_WEB_SERVER),
       );
     }
-    // The session first: a transport makes its ephemeral keys before the clock of the wire runs.
+    // The session first: a transport makes its ephemeral keys before the connection exists, so that nobody can time it.
     const session = createSession(target);
     const wire = await dial(target, options);
     return watch(openTransportStream(wire, session, options));
@@ -42,8 +42,8 @@ export function throughTransport(
 }
 
 /**
- * Goes the ways to a bridge until one gets there. Who cannot be reached by the first is not tried by the others:
- * they lead to the same place, under other names.
+ * Tries the ways to a bridge until one gets there. If the bridge cannot even be reached by the first, the others
+ * are not tried: they lead to the same place, under other names.
  *
  * @param dial the only way out
  * @param open speaks TLS over a connection, where that is wanted, and runs a session over it

@@ -45,7 +45,7 @@ export function secureClient(
       wire.destroy();
     };
     const deadline = setTimeout(
-      () => fail(new PosternError('ERR_HANDSHAKE_TIMED_OUT', 'TLS was not agreed on in time')),
+      () => fail(new PosternError('ERR_HANDSHAKE_TIMED_OUT', 'the TLS handshake took too long')),
       limits.tlsHandshakeMs,
     );
     const abortion = signal && addAbortListener(signal, () => fail(signal.reason));
@@ -63,7 +63,7 @@ export function secureClient(
   });
 }
 
-/** The hash of the chain that came, which is in order in practice: each signed by the next. */
+/** The hash of the chain that came; in practice it is in order, each certificate signed by the next. */
 function hashOfPeer(socket: TLSSocket): Uint8Array {
   const leaf = socket.getPeerCertificate(true);
   const chain: [Uint8Array, ...Uint8Array[]] = [leaf.raw];
@@ -77,15 +77,15 @@ function hashOfPeer(socket: TLSSocket): Uint8Array {
   }
 }
 
-const UNTRUSTED = 'nobody whom we trust has signed the certificate';
+const UNTRUSTED = 'the certificate is not signed by anyone whom we trust';
 
-/** OpenSSL's names of what it holds against a certificate. */
+/** OpenSSL's names of what is wrong with a certificate. */
 const CERTIFICATE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  CERT_HAS_EXPIRED: ['ERR_TLS_EXPIRED', 'the certificate is over'],
-  CERT_NOT_YET_VALID: ['ERR_TLS_EXPIRED', 'the certificate does not hold yet'],
+  CERT_HAS_EXPIRED: ['ERR_TLS_EXPIRED', 'the certificate has expired'],
+  CERT_NOT_YET_VALID: ['ERR_TLS_EXPIRED', 'the certificate is not valid yet'],
   ERR_TLS_CERT_ALTNAME_INVALID: ['ERR_TLS_NAME', 'the certificate is for another name'],
   ERR_TLS_CERT_ALTNAME_FORMAT: ['ERR_TLS_NAME', 'the certificate’s names are malformed'],
-  DEPTH_ZERO_SELF_SIGNED_CERT: ['ERR_TLS_UNTRUSTED', 'the certificate has signed itself'],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['ERR_TLS_UNTRUSTED', 'the certificate is self-signed'],
   SELF_SIGNED_CERT_IN_CHAIN: ['ERR_TLS_UNTRUSTED', UNTRUSTED],
   UNABLE_TO_GET_ISSUER_CERT: ['ERR_TLS_UNTRUSTED', UNTRUSTED],
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['ERR_TLS_UNTRUSTED', UNTRUSTED],
@@ -98,11 +98,11 @@ function tlsError(error: NodeJS.ErrnoException): PosternError {
   if (known !== undefined) return new PosternError(known[0], known[1], { cause: error });
   // Of the wire, and not of what came on it.
   if (/^E(?!RR_)/.test(code)) return closedEarly(error);
-  return new PosternError('ERR_TLS_FAILED', `TLS came to nothing (${code})`, { cause: error });
+  return new PosternError('ERR_TLS_FAILED', `TLS failed (${code})`, { cause: error });
 }
 
 function closedEarly(cause?: Error): PosternError {
-  return new PosternError('ERR_HANDSHAKE_CLOSED', 'the connection ended before TLS was there', {
+  return new PosternError('ERR_HANDSHAKE_CLOSED', 'the connection ended during the TLS handshake', {
     cause,
   });
 }

@@ -1,4 +1,4 @@
-/** Whom we trust to sign certificates. */
+/** The roots that we trust to sign certificates. */
 import { readFileSync } from 'node:fs';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 

@@ -75,7 +75,7 @@ function secure(wire: Socket, secureContext: SecureContext): Promise<TLSSocket> 
       socket.destroy();
     };
     const deadline = setTimeout(
-      () => fail(new PosternError('ERR_HANDSHAKE_TIMED_OUT', 'TLS was not agreed on in time')),
+      () => fail(new PosternError('ERR_HANDSHAKE_TIMED_OUT', 'the TLS handshake took too long')),
       limits.tlsHandshakeMs,
     );
     const onClose = (): void => {
@@ -83,14 +83,14 @@ function secure(wire: Socket, secureContext: SecureContext): Promise<TLSSocket> 
       const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException;
       fail(
         code.startsWith('ERR_SSL')
-          ? new PosternError('ERR_TLS_FAILED', `TLS came to nothing (${code})`, { cause })
-          : new PosternError('ERR_HANDSHAKE_CLOSED', 'the client left before TLS was there', {
+          ? new PosternError('ERR_TLS_FAILED', `TLS failed (${code})`, { cause })
+          : new PosternError('ERR_HANDSHAKE_CLOSED', 'the client left during the TLS handshake', {
               cause,
             }),
       );
     };
     const onReadable = (): void => {
-      // Readable without a byte: the client has ended, and a socket that may be half open would wait.
+      // Readable without a byte: the client has ended, and a socket that allows half-close would wait for ever.
       if (socket.readableLength === 0) socket.destroy();
     };
     socket.on('error', ignore);
@@ -123,7 +123,7 @@ async function load(tls: ServerTls): Promise<Pem> {
   return { cert: await read('tls-cert', tls.certFile), key: await read('tls-key', tls.keyFile) };
 }
 
-/** What it offers and prefers is nginx's: a list of its own would be a mark. */
+/** The ciphers are nginx's, in its order: a list of our own would be a mark. */
 function contextOf({ cert, key }: Pem): SecureContext {
   try {
     // Of an empty text OpenSSL makes a context without a certificate.

@@ -1,6 +1,6 @@
 /**
- * Connections that have not asked for anything yet. Anybody who can reach their listener can open them, so no
- * number of them keeps out who comes next: where there is no room the one that has waited longest makes some.
+ * Connections that have not asked for anything yet. Anybody who can reach their listener can open them, so they
+ * must not keep out the next one: where there is no room, the one that has waited longest is closed.
  */
 import type { Duplex } from 'node:stream';
 

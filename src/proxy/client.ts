@@ -47,7 +47,7 @@ export async function startClient(
       await proxy.connections.drained();
     },
     async close() {
-      // Whatever is on its way for an application ends with the application's socket.
+      // Work that is under way for an application ends with the application's socket.
       for (const listener of listeners) listener.abort();
       for (const listener of listeners) await listener.closed;
     },
@@ -128,7 +128,7 @@ class ForwardProxy {
     }
   }
 
-  /** Each bridge line comes again with every connection; and applications may make up any number. */
+  /** Each bridge line comes with every connection, and applications may make up any number of them. */
   #warnOnce(warning: string | undefined): void {
     if (warning === undefined || this.#warnings.has(warning)) return;
     if (this.#warnings.size >= MAX_WARNINGS) return;

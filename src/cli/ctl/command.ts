@@ -24,7 +24,7 @@ export function addCtl(
 
   ctl
     .command('status')
-    .description('Show what runs: one screen.')
+    .description('Show on one screen what runs.')
     .action(() => perform({ verb: 'status' }));
   ctl
     .command('getconf')
@@ -38,7 +38,7 @@ export function addCtl(
     .action((settings: string[]) => perform({ verb: 'setconf', settings }));
   ctl
     .command('events')
-    .description('Print what happens until Ctrl-C.')
+    .description('Print events until Ctrl-C.')
     .argument('[kind...]', 'circuit, stream, or-connection, bandwidth, log (default: all)')
     .action((kinds: string[]) => perform({ verb: 'events', kinds }));
   ctl
@@ -52,7 +52,7 @@ export function addCtl(
     .action((name: string) => perform({ verb: 'signal', name }));
   ctl
     .command('mapaddress')
-    .description('Take streams for one address to another; equal addresses undo it.')
+    .description('Send streams for one address to another; to undo it, map the address to itself.')
     .argument('<from>', 'an address; 0.0.0.0, :: or . for one that the daemon picks')
     .argument('<to>', 'the address that they go to')
     .action((from: string, to: string) => perform({ verb: 'mapaddress', from, to }));
@@ -67,12 +67,12 @@ export function addControlOptions(verb: Command): Command {
   return verb
     .option(
       '--control <address>',
-      'address:port or unix:/path (default: as the torrc says, else 127.0.0.1:9051)',
+      'address:port or unix:/path (default: from the torrc, else 127.0.0.1:9051)',
     )
     .option('-f, --file <torrc>', 'find control port and cookie in the torrc of the daemon')
     .option(
       '--cookie <file>',
-      'prove it with the cookie in this file (default: the usual one, where it is)',
+      'authenticate with the cookie in this file (default: the usual file, if it exists)',
     )
-    .option('--password-file <file>', 'prove it with the passphrase in this file');
+    .option('--password-file <file>', 'authenticate with the passphrase in this file');
 }

@@ -35,14 +35,14 @@ export async function readStatus(
     throw error;
   });
   const mappings = await client.mappings({ signal });
-  // What came before these replies is to be read before they count.
+  // Reads what came before these replies first.
   await nextTurn();
   over.abort();
   await reading;
   return { lines, options, mappings };
 }
 
-/** The same for people: what stands, and of each kind the first few. */
+/** The same for people: the totals, and the first few of each kind. */
 export function formatStatus({ lines, options, mappings }: DaemonStatus): string {
   const of = <Kind extends DumpLine['kind']>(kind: Kind): Extract<DumpLine, { kind: Kind }>[] =>
     lines.filter((line): line is Extract<DumpLine, { kind: Kind }> => line.kind === kind);

@@ -7,7 +7,7 @@ import type { Timers } from '../../time.ts';
 import { type BridgeLine, formatBridgeLine } from '../../pt/bridge-line.ts';
 import type { BridgeRoute } from './client-transports.ts';
 
-/** One bridge: the way to it, and how it has fared. */
+/** One bridge: the way to it, and whether it could be reached. */
 export class Bridge {
   /**
    * What events and logs call it: its fingerprint, or for a line without one as many digits of the
@@ -44,7 +44,7 @@ export class Bridge {
     return this.#failures;
   }
 
-  /** What came of the last attempt that failed. */
+  /** Why the last failed attempt failed. */
   get lastError(): unknown {
     return this.#lastError;
   }

@@ -51,7 +51,7 @@ export class Circuits {
   /** Bridges that a circuit is being extended to, and that have not answered. */
   readonly #trying = new Set<Bridge>();
   #lastId = 0;
-  /** Those who wait for a bridge to come back. */
+  /** Streams that wait for a bridge to come back. */
   readonly #waiters = new Set<() => void>();
 
   constructor(options: CircuitsOptions) {
@@ -77,7 +77,7 @@ export class Circuits {
     this.bridgesChanged();
   }
 
-  /** A bridge was reached, has failed, has come or gone: whoever waits looks again. */
+  /** A bridge was reached, has failed, has come or gone: all that wait look again. */
   bridgesChanged(): void {
     for (const wake of [...this.#waiters]) wake();
   }
@@ -101,13 +101,13 @@ export class Circuits {
         throw new PosternError('ERR_NO_BRIDGE', 'no bridge is configured, or UseBridges is 0');
       }
       for (const circuit of this.#built) {
-        // In one go: of those who wait, each is to see what the one before took.
+        // In one turn: each of those that wait must see what the one before took.
         if (circuit.takesStreams) return { circuit, detach: circuit.attach() };
       }
       if (this.#building !== undefined || this.#choosePath() !== undefined) {
         try {
           const circuit = await orAborted(this.#build(), signal);
-          // Full already: as many as fit were quicker.
+          // Full already: others were quicker.
           if (circuit.isFull) continue;
         } catch (error) {
           signal.throwIfAborted();
@@ -140,7 +140,7 @@ export class Circuits {
     this.bridgesChanged();
   }
 
-  /** Who comes while circuits are being built takes the first that stands. */
+  /** A stream that comes while circuits are being built takes the first one that is ready. */
   #build(): Promise<BuiltCircuit> {
     this.#building ??= this.#tryPaths().finally(() => {
       this.#building = undefined;
@@ -246,7 +246,7 @@ export class Circuits {
   #choosePath(): readonly Bridge[] | undefined {
     const { bridges, hops } = this.#settings;
     const usable = bridges.filter((bridge) => bridge.isUp && !this.#trying.has(bridge));
-    // From the end: the last hops are the ones that not every bridge can be.
+    // From the end: not every bridge can be one of the last hops.
     const path: Bridge[] = [];
     while (path.length < hops) {
       const isFirst = path.length === hops - 1;
@@ -254,7 +254,7 @@ export class Circuits {
         (bridge) => !path.includes(bridge) && (isFirst || bridge.route.through !== undefined),
       );
       if (candidates.length === 0) return undefined;
-      // A program's bridge can only come first: leave the others for behind it.
+      // A bridge behind a program can only be the first hop: the others are left for the later ones.
       const direct = candidates.filter(({ route }) => route.through === undefined);
       const choice = isFirst && hops > 1 && direct.length > 0 ? direct : candidates;
       const known = choice.filter(({ wasReached }) => wasReached);

@@ -13,7 +13,7 @@ import { createTunnelRequest, NO_BODY } from './http-tunnel-request.ts';
 /** How applications are served. */
 export interface HttpTunnelOptions {
   readonly serve: (application: Application) => Promise<void>;
-  /** Hears of each application that came to nothing, and why, unless it was told by an answer. */
+  /** Hears of each application that got no connection and no answer, and why. */
   readonly onFailure: (error: unknown) => void;
   /** How long an application may take to ask. */
   readonly timeoutMs?: number;

@@ -26,7 +26,7 @@ export interface LinksOptions {
  */
 export class Links {
   readonly #options: LinksOptions;
-  /** Those that are being made, by path. */
+  /** The links that are being made, by path. */
   readonly #opening = new Map<string, Promise<Link>>();
   readonly #open = new Map<Link, OpenLink>();
   readonly #stop = new AbortController();
@@ -101,7 +101,7 @@ export class Links {
         throw error;
       }
     } catch (error) {
-      // Before anyone hears of it: whoever tries again must not find this attempt.
+      // Before anyone hears of it: a new attempt must not find this one.
       this.#opening.delete(key);
       if (path.length > 1 && before === undefined) throw error;
       // When the link that led there broke, nothing is known about this bridge.

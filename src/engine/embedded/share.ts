@@ -1,6 +1,6 @@
 import { addAbortListener } from 'node:events';
 
-/** What one peer may use of something at the same time; what is more waits for its own, and nobody else's. */
+/** Limits how much of something one peer uses at a time: what is more waits, and holds up nobody else. */
 export class Share {
   readonly #size: number;
   readonly #waiting = new Set<() => void>();

@@ -1,6 +1,6 @@
 /**
- * How much may pass: `burst` at once after a pause, `rate` a second on average. What passes is taken
- * even when it is more than there is; the debt is waited for.
+ * How much may pass: `burst` at once after a pause, `rate` a second on average. Bytes that have passed are
+ * taken even when there are not enough; the next ones wait until the debt is paid.
  */
 export class TokenBucket {
   #rate = Number.POSITIVE_INFINITY;

@@ -146,7 +146,7 @@ export class Obfs2Session implements Session {
     return actions;
   }
 
-  /** A server says nothing to a peer that it does not understand. */
+  /** A server does not answer a peer that it does not understand. */
   #failure(
     what: string,
     code: 'ERR_HANDSHAKE_REJECTED' | 'ERR_HANDSHAKE_TIMED_OUT' = 'ERR_HANDSHAKE_REJECTED',

@@ -93,7 +93,7 @@ export class Obfs3Session implements Session {
     return [this.#fail('ERR_HANDSHAKE_TIMED_OUT', 'the peer did not send its public key in time')];
   }
 
-  /** A peer that had nothing to say sends no magic either. */
+  /** A peer that sent no data sends no magic either. */
   receiveEnd(): readonly Action[] {
     if (this.#receiving !== undefined) return [{ type: 'deliverEnd' }];
     const error = new PosternError('ERR_HANDSHAKE_CLOSED', 'the peer closed during the handshake');

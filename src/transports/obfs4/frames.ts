@@ -223,8 +223,8 @@ export class FrameOpener implements Opener {
       this.#boxBytes = boxBytes;
       return;
     }
-    // Against someone who flips bits of the length: to fail at once would tell him where a frame
-    // starts, so the connection fails where some frame could have ended.
+    // Against somebody who flips bits of a length: failing at once would show where a frame starts, so the
+    // connection fails where some frame could have ended.
     this.#boxBytes = randomInteger(this.#rng, MIN_BOX_BYTES, MAX_BOX_BYTES);
     this.#doomed = true;
   }

@@ -1,4 +1,4 @@
-/** Who an obfs4 bridge is, and the arguments and options that say so. */
+/** The identity of an obfs4 bridge, and the arguments and options that carry it. */
 import { randomBytes, randomPrintable, type Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
@@ -54,7 +54,7 @@ export function parseClientArguments(args: KeyValues): {
 } {
   const values = new Map(args);
   const cert = values.get('cert');
-  // Every line of today has a cert: who has neither misses that.
+  // Every line of today has a cert: a line with neither lacks the cert.
   if (!values.has('cert') && !values.has('node-id') && !values.has('public-key')) {
     throw argumentError('`cert` is missing');
   }

@@ -15,7 +15,7 @@ abstract class Obfs4Session extends TwoPhaseSession {
 /** The client's session. */
 export class ClientSession extends Obfs4Session {
   protected readonly failure = 'failed';
-  /** Let go of with its buffer once it is done: idle connections stay small. */
+  /** Freed with its buffer once it is done: idle connections stay small. */
   #handshake: ClientHandshake | undefined;
   readonly #iatMode: IatMode;
   readonly #sources: Sources;
@@ -66,7 +66,7 @@ export interface ServerShaping {
 /** The server's session. */
 export class ServerSession extends Obfs4Session {
   protected readonly failure = 'rejected';
-  /** Let go of with its buffer once it is done: idle connections stay small. */
+  /** Freed with its buffer once it is done: idle connections stay small. */
   #handshake: ServerHandshake | undefined;
   readonly #shaping: ServerShaping;
   readonly #rng: Rng;

@@ -44,7 +44,7 @@ export async function loadServerState(
   const values = new Map(options);
   const chosenIatMode = values.has('iat-mode') ? parseIatMode(values.get('iat-mode')) : undefined;
   const given = stateFromOptions(values, chosenIatMode);
-  // An identity that the options give is the options' to keep: the file may hold another one.
+  // An identity given by options is not saved: the file may hold another one.
   const state = given ?? (await loadOrCreate(context, chosenIatMode));
   await keepBridgeLine(context, state);
   return state;
@@ -143,7 +143,7 @@ function createState(rng: Rng, iatMode: IatMode): ServerState {
   };
 }
 
-/** For the operator's convenience: a disk that takes it not keeps no bridge from starting. */
+/** For the operator's convenience: if the disk is full the bridge starts all the same. */
 async function keepBridgeLine(
   { state: store, notify }: ServerContext,
   state: ServerState,
@@ -153,7 +153,7 @@ async function keepBridgeLine(
     const kept = await store.read(BRIDGE_LINE_FILE);
     if (kept === undefined || !content.equals(kept)) await store.write(BRIDGE_LINE_FILE, content);
   } catch (error) {
-    notify(`obfs4: the bridge line is not written down: ${reasonOf(error)}`);
+    notify(`obfs4: the bridge line cannot be saved: ${reasonOf(error)}`);
   }
 }
 

@@ -125,7 +125,7 @@ export class ServerSession extends ScramblesuitSession {
   protected readonly failure = 'rejected';
   readonly #secrets: ServerSecrets;
   readonly #shaping: ServerShaping;
-  /** Let go of with its buffer once it is done: idle connections stay small. */
+  /** Freed with its buffer once it is done: idle connections stay small. */
   #handshake: ServerHandshake | undefined;
 
   constructor(secrets: ServerSecrets, shaping: ServerShaping, sources: Sources) {

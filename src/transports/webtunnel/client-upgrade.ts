@@ -1,6 +1,6 @@
 /**
- * The client's side: one request to be a WebSocket, as a browser makes it, and bytes as they are behind the
- * answer. Whoever ends the TLS may want any of its fields: HAProxy lets nothing through without a key.
+ * The client's side: one request to become a WebSocket, as a browser makes it, and bytes as they are after the
+ * answer. The web server may want any of its fields: HAProxy lets nothing through without a key.
  */
 import type { Exchange, ExchangeAction } from '../../bytes/exchange.ts';
 import { ByteQueue } from '../../bytes/queue.ts';

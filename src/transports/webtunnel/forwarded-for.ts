@@ -1,4 +1,4 @@
-/** `X-Forwarded-For`: whom a web server in front says that it connects for. */
+/** `X-Forwarded-For`: for whom a web server in front connects. */
 import {
   bytesToIp,
   type Endpoint,

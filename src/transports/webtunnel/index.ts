@@ -1,6 +1,6 @@
 /**
- * webtunnel: TLS to a web server, one request to be a WebSocket, and bytes as they are behind it. For whoever looks
- * on it is a visit to a web site. Compatible with webtunnel's own client and server and with lyrebird.
+ * webtunnel: TLS to a web server, one request to become a WebSocket, and then bytes as they are. To an observer it is
+ * a visit to a web site. Compatible with webtunnel's own client and server and with lyrebird.
  */
 import { derOfPem, hashOfChain } from '../../crypto/certificates.ts';
 import { PosternError } from '../../errors.ts';
@@ -61,7 +61,7 @@ export const webtunnel: Transport = {
         new HandshakeOnlySession(
           new ServerConversation({
             ...settings,
-            // With TLS of our own there is nobody in front.
+            // With TLS of our own there is no web server in front.
             clientOf: ({ fields }) =>
               tls === undefined ? clientBehind(peer, fields, trustedFronts) : undefined,
           }),

@@ -1,6 +1,6 @@
 /**
- * Reads the heads of requests, as strictly as nginx does and with its answers: whoever probes is to find a web
- * server like millions of others.
+ * Reads the heads of requests, as strictly as nginx does and with its answers: a prober must find a web server
+ * like millions of others.
  */
 import { NEED_MORE, type Decoded } from '../../bytes/decoded.ts';
 import { limits } from '../../limits.ts';

@@ -20,7 +20,7 @@ export interface ServerOptions {
   readonly urlText: string;
   readonly url: BridgeUrl;
   readonly checksPath: boolean;
-  /** Who may say whom a connection is for, besides this machine itself. */
+  /** The web servers that may say for whom they connect, besides those on this machine. */
   readonly trustedFronts: ReadonlySet<string>;
   /** Undefined behind a web server. */
   readonly tls: 'self-signed' | { readonly certFile: string; readonly keyFile: string } | undefined;

@@ -6,7 +6,7 @@ import { parseRanges } from './ranges.ts';
 import type { RequestHead } from './request-head.ts';
 import { bodyLength, formatDate, pageOf, type Slice, type WebAnswer } from './web-answer.ts';
 
-/** Who answers for all that is no bridge. */
+/** Answers all requests that are not for the bridge. */
 export class Site {
   readonly #folder: Folder | undefined;
   readonly #url: BridgeUrl;

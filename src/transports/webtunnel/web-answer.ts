@@ -1,7 +1,6 @@
 /**
- * Answers, as nginx writes them that does not tell its version: the order of the fields, the words and the pages. A
- * bridge that stands alone is to look like one web server among millions, and that is the one that there is
- * most of.
+ * Answers, as an nginx without `server_tokens` writes them: the order of the fields, the words and the pages. A
+ * bridge that stands alone must look like one web server among millions, and nginx is the most common one.
  */
 import { PosternBug } from '../../errors.ts';
 import { dateOf } from '../../time.ts';
