@@ -1,5 +1,5 @@
 import { Fifo } from './fifo.ts';
-import { abortable, type Settler } from './settler.ts';
+import { rejectOnAbort, type Settler } from './settler.ts';
 
 /**
  * Items that have come and that nobody has taken yet, in order. `take` waits while there are none.
@@ -61,7 +61,7 @@ export class AsyncQueue<T> {
       } else if (this.#end !== undefined) {
         settleEnd({ resolve, reject }, this.#end.error);
       } else {
-        const taker: Settler<IteratorResult<T, undefined>> = abortable(
+        const taker: Settler<IteratorResult<T, undefined>> = rejectOnAbort(
           { resolve, reject },
           signal,
           () => this.#takers.delete(taker),

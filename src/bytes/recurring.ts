@@ -1,4 +1,4 @@
-import { abortable, type Settler } from './settler.ts';
+import { rejectOnAbort, type Settler } from './settler.ts';
 
 /** Something that comes, goes and comes again, such as a connection. A call in between waits for the next one. */
 export class Recurring<T> {
@@ -18,7 +18,7 @@ export class Recurring<T> {
       if (this.#current !== undefined) resolve(this.#current);
       else if (this.#end !== undefined) reject(this.#end.reason);
       else {
-        const waiting: Settler<T> = abortable({ resolve, reject }, signal, () =>
+        const waiting: Settler<T> = rejectOnAbort({ resolve, reject }, signal, () =>
           this.#waiting.delete(waiting),
         );
         this.#waiting.add(waiting);

@@ -5,7 +5,7 @@ export interface Settler<T> {
 }
 
 /** The same promise, which an abort rejects as well, unless it has been settled. */
-export function abortable<T>(
+export function rejectOnAbort<T>(
   { resolve, reject }: Settler<T>,
   signal: AbortSignal | undefined,
   onAbort?: () => void,

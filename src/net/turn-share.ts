@@ -1,7 +1,7 @@
 import { workInTurn } from '../turns.ts';
 
 /**
- * How much of the event loop one connection takes before the others have their turn.
+ * How much of the event loop one connection may take before the others have their turn.
  *
  * A peer chooses how much work its bytes are: the frames of one read may be a few or thousands. So a read
  * is worked off in slices, whose length follows what the last ones cost, and a connection that has used

@@ -122,8 +122,8 @@ class ReverseProxy implements RunningProxy {
   /**
    * Connects to where this client's payload goes; undefined when that failed.
    *
-   * It is called off when the proxy ends, and not when the client leaves: the parent is near, and what
-   * would watch the client costs a twentieth of a handshake.
+   * It is given up when the proxy ends, not when the client leaves: the parent is near, and watching the client
+   * would cost a twentieth of a handshake.
    */
   async #connectOnward(
     transport: string,
@@ -135,7 +135,7 @@ class ReverseProxy implements RunningProxy {
     try {
       return await destination?.(transport, wire, client, { signal });
     } catch (error) {
-      // Said in full, or users take a dead ORPort for a fault of the transport.
+      // Said in full: otherwise users take a dead ORPort for a fault of the transport.
       if (!signal.aborted) {
         // Another reason is news.
         const text = `${transport}: cannot forward to the parent: ${describeError(error)}`;

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/time.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 import { measureSettledMemory } from '../support/memory.ts';
-import { Link } from '../../src/transports/compliance/link.ts';
+import { SessionPair } from '../../src/transports/compliance/session-pair.ts';
 import type { Session } from '../../src/transports/contract.ts';
 
 const COUNT = 200;
@@ -25,7 +25,7 @@ for (const transport of builtinTransports) {
     });
     const createSession = transport.client(server.clientArguments, context);
     const connect = (): Session[] => {
-      const pair = new Link(createSession(), server.createSession()).open();
+      const pair = new SessionPair(createSession(), server.createSession()).open();
       pair.write(pair.client, Buffer.from('?'));
       pair.write(pair.server, Buffer.from('!'));
       assert.equal(pair.client.deliveredBytes.toString(), '!');

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { AsyncQueue } from '../../bytes/async-queue.ts';
 import { Fifo } from '../../bytes/fifo.ts';
-import { abortable, type Settler } from '../../bytes/settler.ts';
+import { rejectOnAbort, type Settler } from '../../bytes/settler.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import {
@@ -45,7 +45,7 @@ export class ClientConnection {
       }
       const bytes = this.#machine.request(request);
       // An aborted request keeps its place in the order; its result is dropped.
-      this.#waiting.push(abortable({ resolve, reject }, signal));
+      this.#waiting.push(rejectOnAbort({ resolve, reject }, signal));
       this.#stream.write(bytes);
       this.#steer();
     });

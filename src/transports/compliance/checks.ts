@@ -5,7 +5,7 @@ import { PosternError } from '../../errors.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import { isTransportName } from '../../pt/names.ts';
 import type { Transport } from '../contract.ts';
-import { Bridge, type BridgeSetup } from './bridge.ts';
+import { TestedBridge, type BridgeSetup } from './tested-bridge.ts';
 import {
   byteByByte,
   coalesced,
@@ -13,14 +13,14 @@ import {
   splitAt,
   Violation,
   type Chunking,
-  type LinkEnd,
-} from './link.ts';
+  type SessionEnd,
+} from './session-pair.ts';
 
 /** What a check has to work with. */
 export interface CheckContext {
   readonly transport: Transport;
   readonly setup: BridgeSetup;
-  readonly bridge: Bridge;
+  readonly bridge: TestedBridge;
   readonly wrongArguments: readonly KeyValues[];
   readonly wrongOptions: readonly KeyValues[];
   readonly transferBytes: number;
@@ -42,7 +42,7 @@ export function demand(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Violation(what);
 }
 
-function demandDelivered(end: LinkEnd, expected: Uint8Array, when: string): void {
+function demandDelivered(end: SessionEnd, expected: Uint8Array, when: string): void {
   const { name, failure } = end;
   if (failure !== undefined) {
     throw new Violation(`${when}, the ${name} failed: ${failure.error.message}`);
@@ -55,13 +55,13 @@ function demandDelivered(end: LinkEnd, expected: Uint8Array, when: string): void
   throw new Violation(`${when}, the ${name} delivered ${was}, instead of ${expected.length}`);
 }
 
-/** Payload both ways over a link that is made with this cut. */
-function exchange(bridge: Bridge, chunking: Chunking, when: string): void {
-  const link = bridge.connect({ chunking }).establish();
-  link.write(link.client, QUESTION);
-  link.write(link.server, ANSWER);
-  demandDelivered(link.server, QUESTION, when);
-  demandDelivered(link.client, ANSWER, when);
+/** Payload both ways over a pair that is made with this cut. */
+function exchange(bridge: TestedBridge, chunking: Chunking, when: string): void {
+  const pair = bridge.connect({ chunking }).establish();
+  pair.write(pair.client, QUESTION);
+  pair.write(pair.server, ANSWER);
+  demandDelivered(pair.server, QUESTION, when);
+  demandDelivered(pair.client, ANSWER, when);
 }
 
 /** A handshake and payload, cut at every boundary. */
@@ -81,26 +81,26 @@ export function checkFragmentation({ bridge }: CheckContext): void {
 
 /** Payload that follows the handshake in the same chunk. */
 export function checkLeftover({ bridge }: CheckContext): void {
-  const link = bridge.connect({ writeWhenEstablished: QUESTION }).establish();
-  demandDelivered(link.server, QUESTION, 'with payload right behind the handshake');
-  demandDelivered(link.client, QUESTION, 'with payload right behind the handshake');
+  const pair = bridge.connect({ writeWhenEstablished: QUESTION }).establish();
+  demandDelivered(pair.server, QUESTION, 'with payload right behind the handshake');
+  demandDelivered(pair.client, QUESTION, 'with payload right behind the handshake');
 }
 
 /** Each direction ends by itself. */
 export function checkHalfClose({ bridge }: CheckContext): void {
   for (const first of ['client', 'server'] as const) {
-    const link = bridge.connect().establish();
+    const pair = bridge.connect().establish();
     const [ending, other] =
-      first === 'client' ? [link.client, link.server] : [link.server, link.client];
-    link.write(ending, QUESTION);
-    link.writeEnd(ending);
+      first === 'client' ? [pair.client, pair.server] : [pair.server, pair.client];
+    pair.write(ending, QUESTION);
+    pair.writeEnd(ending);
     demand(ending.sentEnd, `the ${ending.name} did not end its direction`);
     demandDelivered(other, QUESTION, `before the end of the ${ending.name}’s direction`);
     demand(other.deliveredEnd, `the ${other.name} did not pass the end on`);
     demand(!other.sentEnd, `the ${other.name} ended its own direction as well`);
-    link.write(other, ANSWER);
+    pair.write(other, ANSWER);
     demandDelivered(ending, ANSWER, `after the end of the ${ending.name}’s direction`);
-    link.writeEnd(other);
+    pair.writeEnd(other);
     demand(ending.deliveredEnd, `the ${ending.name} did not pass the second end on`);
   }
 }
@@ -109,9 +109,9 @@ export function checkHalfClose({ bridge }: CheckContext): void {
 export function checkBackPressure({ bridge, setup }: CheckContext): void {
   const chunk = randomBytes(setup.rng, 65_536);
   for (const name of ['client', 'server'] as const) {
-    const link = bridge.connect().establish();
-    const from = link[name];
-    const to = name === 'client' ? link.server : link.client;
+    const pair = bridge.connect().establish();
+    const from = pair[name];
+    const to = name === 'client' ? pair.server : pair.client;
     for (let count = 0; count < 4; count += 1) {
       const sentBefore = from.sentBytes.length;
       from.write(chunk);
@@ -127,7 +127,7 @@ export function checkBackPressure({ bridge, setup }: CheckContext): void {
         queuedBytes === 0 || from.timerMs !== undefined,
         `the ${name} holds bytes back without a timer to send them`,
       );
-      link.settle();
+      pair.settle();
       demand(from.session.queuedBytes === 0, `the ${name} never sends all that it holds`);
     }
     const all = Buffer.concat(Array.from({ length: 4 }, () => chunk));
@@ -150,12 +150,12 @@ export function checkAbort({ bridge }: CheckContext): void {
 }
 
 /** The wire ends after so many bytes of the handshake, or in the middle of payload. */
-function checkCuts(bridge: Bridge, name: 'client' | 'server'): void {
+function checkCuts(bridge: TestedBridge, name: 'client' | 'server'): void {
   const peerName = name === 'client' ? 'server' : 'client';
   for (let point = 0; point < 2000; point += point < 100 ? 1 : 47) {
-    const link = bridge.connect();
-    const end = link[name];
-    const peer = link[peerName];
+    const pair = bridge.connect();
+    const end = pair[name];
+    const peer = pair[peerName];
     peer.start();
     end.start();
     // Without the other's answer a side sends its first flight, and no more.
@@ -171,8 +171,8 @@ function checkCuts(bridge: Bridge, name: 'client' | 'server'): void {
     }
     if (bytes.length === peer.sentBytes.length) break;
   }
-  const link = bridge.connect().establish();
-  const [from, to] = [link[peerName], link[name]];
+  const pair = bridge.connect().establish();
+  const [from, to] = [pair[peerName], pair[name]];
   const sentBefore = from.sentBytes.length;
   from.write(QUESTION);
   const frame = from.sentBytes.subarray(sentBefore);
@@ -249,7 +249,7 @@ export function checkReplay({ bridge }: CheckContext): void {
 }
 
 /** What the client sends before the server has said anything. */
-function clientHello(bridge: Bridge): Buffer {
+function clientHello(bridge: TestedBridge): Buffer {
   const { client } = bridge.connect();
   client.start();
   const hello = client.sentBytes;
@@ -275,7 +275,7 @@ export async function checkArguments(context: CheckContext): Promise<void> {
   for (const options of wrongOptions) {
     let error: unknown;
     try {
-      await Bridge.start(transport, { ...setup, serverOptions: options });
+      await TestedBridge.start(transport, { ...setup, serverOptions: options });
     } catch (thrown) {
       error = thrown;
     }
@@ -296,13 +296,13 @@ function demandArgumentError(error: unknown, pairs: KeyValues, side: string): vo
 
 /** What is lent is not kept, and what is handed over is not used again. */
 export function checkOwnership({ bridge, setup }: CheckContext): void {
-  const link = bridge.connect({
+  const pair = bridge.connect({
     overwriteLent: true,
     chunking: (waiting) => Math.min(waiting, 700),
   });
   const snapshots: (readonly [string, Uint8Array, Buffer])[] = [];
   const remember = (): void => {
-    for (const { name, sent, delivered } of [link.client, link.server]) {
+    for (const { name, sent, delivered } of [pair.client, pair.server]) {
       for (const [what, list] of [
         ['sent', sent],
         ['delivered', delivered],
@@ -318,14 +318,14 @@ export function checkOwnership({ bridge, setup }: CheckContext): void {
       }
     }
   };
-  link.establish();
+  pair.establish();
   remember();
   const written: Buffer[] = [];
   for (let count = 0; count < 5; count += 1) {
     const bytes = randomBytes(setup.rng, 5000);
     written.push(bytes);
-    for (const end of [link.client, link.server]) {
-      link.write(end, bytes);
+    for (const end of [pair.client, pair.server]) {
+      pair.write(end, bytes);
       remember();
     }
   }
@@ -333,24 +333,24 @@ export function checkOwnership({ bridge, setup }: CheckContext): void {
     demand(copy.equals(bytes), `bytes that the ${what} were changed afterwards`);
   }
   const all = Buffer.concat(written);
-  demandDelivered(link.server, all, 'with lent chunks overwritten after each call');
-  demandDelivered(link.client, all, 'with lent chunks overwritten after each call');
+  demandDelivered(pair.server, all, 'with lent chunks overwritten after each call');
+  demandDelivered(pair.client, all, 'with lent chunks overwritten after each call');
 }
 
 /** Random bytes both ways at once, in writes and chunks of random length. */
 export function checkTransfer({ bridge, setup, transferBytes }: CheckContext): void {
   const { rng } = setup;
-  const link = bridge.connect({ chunking: randomChunks(rng, 65_536) }).establish();
+  const pair = bridge.connect({ chunking: randomChunks(rng, 65_536) }).establish();
   const moved = { client: 0, server: 0 };
   while (moved.client < transferBytes || moved.server < transferBytes) {
     for (const [from, to] of [
-      [link.client, link.server],
-      [link.server, link.client],
+      [pair.client, pair.server],
+      [pair.server, pair.client],
     ] as const) {
       const count = Math.min(randomInteger(rng, 1, 65_536), transferBytes - moved[from.name]);
       if (count === 0) continue;
       const bytes = randomBytes(rng, count);
-      link.write(from, bytes);
+      pair.write(from, bytes);
       demandDelivered(to, bytes, `behind byte ${moved[from.name]}`);
       moved[from.name] += count;
       // Compared and dropped: a large transfer would otherwise stay in memory.

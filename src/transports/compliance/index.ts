@@ -23,8 +23,8 @@ import {
   type CheckContext,
 } from './checks.ts';
 import { checkMemory } from './memory-check.ts';
-import { Bridge } from './bridge.ts';
-import { Violation } from './link.ts';
+import { TestedBridge } from './tested-bridge.ts';
+import { Violation } from './session-pair.ts';
 
 /** The names of the checks; docs/write-a-transport.md says what each demands. */
 export type CheckName =
@@ -150,7 +150,7 @@ async function createContext(
   return {
     transport,
     setup,
-    bridge: await Bridge.start(transport, setup),
+    bridge: await TestedBridge.start(transport, setup),
     wrongArguments: options.wrongArguments ?? [],
     wrongOptions: options.wrongOptions ?? [],
     transferBytes: options.transferBytes ?? 10_000_000,

@@ -33,11 +33,11 @@ function checkKeptBytes(
     );
   };
   const idle = (): unknown => {
-    const link = bridge.connect().establish();
-    link.write(link.client, randomBytes(setup.rng, 20_000));
-    link.write(link.server, randomBytes(setup.rng, 20_000));
+    const pair = bridge.connect().establish();
+    pair.write(pair.client, randomBytes(setup.rng, 20_000));
+    pair.write(pair.server, randomBytes(setup.rng, 20_000));
     // The sessions alone: what they sent is not theirs.
-    return [link.client.session, link.server.session];
+    return [pair.client.session, pair.server.session];
   };
   measure('a pair of sessions that carried payload and is idle', 200, idle);
   const flood = randomBytes(setup.rng, 500_000);

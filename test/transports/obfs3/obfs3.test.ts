@@ -11,11 +11,11 @@ import {
   byteByByte,
   coalesced,
   randomChunks,
-  LinkEnd,
-  Link,
+  SessionEnd,
+  SessionPair,
   splitAt,
   type Chunking,
-} from '../../../src/transports/compliance/link.ts';
+} from '../../../src/transports/compliance/session-pair.ts';
 import { fromHex, readVectors, toHex } from '../../support/vectors.ts';
 
 const HELLO_BYTES = 192;
@@ -43,8 +43,8 @@ async function createServer(rng: Rng = seededRng('server')): Promise<Session> {
   return (await obfs3.server([], context)).createSession();
 }
 
-async function createPair(chunking: Chunking = coalesced): Promise<Link> {
-  return new Link(createClient(), await createServer(), { chunking });
+async function createPair(chunking: Chunking = coalesced): Promise<SessionPair> {
+  return new SessionPair(createClient(), await createServer(), { chunking });
 }
 
 /** Randomness in the order in which a session draws it: the key, then each padding's length and bytes. */
@@ -59,7 +59,7 @@ function scriptOf({ drawn, firstPadding, secondPadding }: Side): Rng {
 
 test('both ends send the known bytes, whatever the coins of UniformDH', async () => {
   for (const { initiator, responder } of connections) {
-    const pair = new Link(
+    const pair = new SessionPair(
       createClient(scriptOf(initiator)),
       await createServer(scriptOf(responder)),
     );
@@ -108,16 +108,16 @@ test('a stream split at any point around its seams arrives unchanged', async () 
   for (let point = 1; point < total; point += 1) {
     const client = createClient(scriptOf(initiator));
     const server = await createServer(scriptOf(responder));
-    const pair = new Link(client, server, { chunking: splitAt(point) });
+    const pair = new SessionPair(client, server, { chunking: splitAt(point) });
     pair.open().write(pair.client, fromHex(initiator.data));
     assert.equal(toHex(pair.server.deliveredBytes), initiator.data, `split at ${point}`);
   }
 });
 
 test('all that a client sends may come in one chunk: handshake, magic and data', async () => {
-  const server = new LinkEnd('server', await createServer());
+  const server = new SessionEnd('server', await createServer());
   server.start();
-  const client = new LinkEnd('client', createClient());
+  const client = new SessionEnd('client', createClient());
   client.start();
   client.receive(server.sentBytes);
   client.write(Buffer.from('early'));
@@ -145,8 +145,8 @@ test('one side may end while the other goes on', async () => {
 
 test('a peer that closes during the handshake ends the session', async () => {
   for (const end of [
-    new LinkEnd('client', createClient()),
-    new LinkEnd('server', await createServer()),
+    new SessionEnd('client', createClient()),
+    new SessionEnd('server', await createServer()),
   ]) {
     end.start();
     end.receive(Buffer.alloc(HELLO_BYTES - 1, 1));
@@ -162,7 +162,7 @@ const sides: readonly ['client' | 'server', () => Promise<Session>, 'failed' | '
 
 for (const [name, create, type] of sides) {
   test(`a ${name} gives up on a silent peer after 30 seconds`, async () => {
-    const end = new LinkEnd(name, await create());
+    const end = new SessionEnd(name, await create());
     end.start();
     assert.equal(end.timerMs, 30_000);
     end.receive(Buffer.alloc(HELLO_BYTES - 1, 1));
@@ -173,7 +173,7 @@ for (const [name, create, type] of sides) {
 
   test(`a ${name} refuses a degenerate public key`, async () => {
     for (const publicKey of [Buffer.alloc(HELLO_BYTES), Buffer.alloc(HELLO_BYTES, 0xff)]) {
-      const end = new LinkEnd(name, await create());
+      const end = new SessionEnd(name, await create());
       end.start();
       end.receive(publicKey);
       assert.equal(end.established, false);
@@ -185,7 +185,7 @@ for (const [name, create, type] of sides) {
   test(`a ${name} looks for the magic in 8194 + 32 bytes and no more`, async () => {
     const limit = 2 * MAX_PADDING_BYTES + MAGIC_BYTES;
     for (const chunkBytes of [1, 1000, limit, limit + 1000]) {
-      const end = new LinkEnd(name, await create());
+      const end = new SessionEnd(name, await create());
       end.start();
       end.receive(Buffer.alloc(HELLO_BYTES, 1));
       assert.equal(end.established, true);
@@ -205,7 +205,7 @@ for (const [name, create, type] of sides) {
     const chunkLists = fc.array(fc.uint8Array({ maxLength: 600 }), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(chunkLists, async (chunks) => {
-        const end = new LinkEnd(name, await create());
+        const end = new SessionEnd(name, await create());
         end.start();
         for (const chunk of chunks) {
           end.receive(chunk);
@@ -223,7 +223,7 @@ test('the magic is found behind the longest paddings', async () => {
   const script = [fromHex(connections[0]!.initiator.drawn)];
   for (let count = 0; count < 2; count += 1) script.push(word, Buffer.alloc(MAX_PADDING_BYTES, 7));
   const client = createClient(scriptedRng(Buffer.concat(script)));
-  const pair = new Link(client, await createServer(), {
+  const pair = new SessionPair(client, await createServer(), {
     chunking: randomChunks(seededRng('longest'), 900),
   });
   pair.open().write(pair.client, Buffer.from('data'));

@@ -6,7 +6,7 @@ import type { KeyValues } from '../../../src/pt/key-value.ts';
 import { systemClock } from '../../../src/time.ts';
 import { obfs4 } from '../../../src/transports/obfs4/index.ts';
 import { MemoryState } from '../../../src/transports/memory-state.ts';
-import { Link } from '../../../src/transports/compliance/link.ts';
+import { SessionPair } from '../../../src/transports/compliance/session-pair.ts';
 
 const sources = { rng: systemRng, clock: systemClock };
 const SEGMENT_BYTES = 1448;
@@ -36,7 +36,7 @@ async function exemptTries(...more: KeyValues): Promise<number> {
   const createSession = obfs4.client([...server.clientArguments, ...more], sources);
   let exempt = 0;
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const pair = new Link(createSession(), server.createSession()).open();
+    const pair = new SessionPair(createSession(), server.createSession()).open();
     assert.ok(pair.client.established && pair.server.established);
     if (isExempt(pair.client.sent[0]!.subarray(0, SEGMENT_BYTES))) exempt += 1;
   }

@@ -14,11 +14,11 @@ import {
   byteByByte,
   coalesced,
   randomChunks,
-  LinkEnd,
-  Link,
+  SessionEnd,
+  SessionPair,
   splitAt,
   type Chunking,
-} from '../../../src/transports/compliance/link.ts';
+} from '../../../src/transports/compliance/session-pair.ts';
 
 const HOUR_MS = 3_600_000;
 const NOON_MS = 500_000 * HOUR_MS;
@@ -48,20 +48,26 @@ function clientOf(server: TransportServer, iatMode = '0', hands: Clock = clock):
 
 /** The bytes of a client's handshake. */
 function hello(server: TransportServer, hands: Clock = clock): Buffer {
-  const client = new LinkEnd('client', clientOf(server, '0', hands));
+  const client = new SessionEnd('client', clientOf(server, '0', hands));
   client.start();
   return client.sentBytes;
 }
 
-function connect(server: TransportServer, chunking: Chunking = coalesced, iatMode = '0'): Link {
-  const pair = new Link(clientOf(server, iatMode), server.createSession(), { chunking }).open();
+function connect(
+  server: TransportServer,
+  chunking: Chunking = coalesced,
+  iatMode = '0',
+): SessionPair {
+  const pair = new SessionPair(clientOf(server, iatMode), server.createSession(), {
+    chunking,
+  }).open();
   assert.ok(pair.client.established && pair.server.established);
   return pair;
 }
 
 /** Feeds a fresh server session and tells how it took it. */
-function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): LinkEnd {
-  const end = new LinkEnd('server', server.createSession());
+function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): SessionEnd {
+  const end = new SessionEnd('server', server.createSession());
   end.start();
   for (const chunk of chunks) {
     end.receive(chunk);
@@ -70,7 +76,7 @@ function probe(server: TransportServer, ...chunks: readonly Uint8Array[]): LinkE
 }
 
 function assertRejected(
-  end: LinkEnd,
+  end: SessionEnd,
   why: RegExp,
   code: ErrorCode = 'ERR_HANDSHAKE_REJECTED',
 ): void {
@@ -104,8 +110,8 @@ test('a handshake cut at any place is still a handshake', async () => {
 
 test('the last byte of a handshake may come with the first payload behind it', async () => {
   const server = await startServer();
-  const client = new LinkEnd('client', clientOf(server));
-  const accepted = new LinkEnd('server', server.createSession());
+  const client = new SessionEnd('client', clientOf(server));
+  const accepted = new SessionEnd('server', server.createSession());
   client.start();
   accepted.receive(client.sent[0]!);
   accepted.write(Buffer.from('early'));
@@ -187,7 +193,7 @@ test('a server accepts the hour before and after its own, and answers in the cli
     const hands = new HandClock();
     hands.nowMs = NOON_MS + offset * HOUR_MS;
     const client = clientOf(server, '0', hands);
-    const pair = new Link(client, server.createSession()).open();
+    const pair = new SessionPair(client, server.createSession()).open();
     assert.equal(pair.client.established, accepted, `offset ${offset}`);
     if (!accepted) assertRejected(pair.server, /clock/);
   }
@@ -287,8 +293,8 @@ test('the time of closing is fixed by the bridge’s seed: 30 to 89 seconds', as
 
 test('a client refuses whoever is not the bridge of its line', async () => {
   const server = await startServer();
-  const hellos = (): LinkEnd => {
-    const end = new LinkEnd('client', clientOf(server));
+  const hellos = (): SessionEnd => {
+    const end = new SessionEnd('client', clientOf(server));
     end.start();
     return end;
   };
@@ -336,7 +342,7 @@ test('a wrong public key with the right MAC key would still fail the authenticat
     () => false,
     sources,
   );
-  const client = new LinkEnd('client', clientOf(server));
+  const client = new SessionEnd('client', clientOf(server));
   client.start();
   const { response } = impostor.receive(client.sent[0]!)!;
   client.receive(response);

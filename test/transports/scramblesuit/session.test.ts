@@ -11,10 +11,10 @@ import { seededRng } from '../../support/rng.ts';
 import {
   byteByByte,
   coalesced,
-  Link,
+  SessionPair,
   splitAt,
   type Chunking,
-} from '../../../src/transports/compliance/link.ts';
+} from '../../../src/transports/compliance/session-pair.ts';
 
 const bridge = { host: '192.0.2.3', port: 443 };
 const HOUR_MS = 3_600_000;
@@ -68,7 +68,7 @@ class World {
   /** A connection, its handshake run as far as it goes, and whether it was by ticket. */
   async connect(
     options: { chunking?: Chunking; args?: Args } = {},
-  ): Promise<{ pair: Link; byTicket: boolean }> {
+  ): Promise<{ pair: SessionPair; byTicket: boolean }> {
     const session = await this.clientSession(options.args);
     const start = session.start.bind(session);
     let byTicket = false;
@@ -78,12 +78,12 @@ class World {
       byTicket = actions.some((action) => action.type === 'setTimer' && action.delayMs < 60_000);
       return actions;
     };
-    const pair = new Link(session, this.server.createSession(), options);
+    const pair = new SessionPair(session, this.server.createSession(), options);
     return { pair: pair.open(), byTicket };
   }
 }
 
-function exchange({ pair }: { pair: Link }): void {
+function exchange({ pair }: { pair: SessionPair }): void {
   assert.equal(pair.client.failure, undefined);
   assert.equal(pair.server.failure, undefined);
   pair.write(pair.client, Buffer.from('question'));
@@ -93,7 +93,7 @@ function exchange({ pair }: { pair: Link }): void {
 }
 
 /** Whether the server has rejected the client, and said nothing. */
-function isRejected({ pair }: { pair: Link }): boolean {
+function isRejected({ pair }: { pair: SessionPair }): boolean {
   const { failure, sent, established } = pair.server;
   return failure?.type === 'rejected' && sent.length === 0 && !established;
 }
@@ -249,7 +249,7 @@ describe('ScrambleSuit’s handshakes', () => {
       (): Session => scramblesuit.client(args, world.client)(),
     ]) {
       for (let count = 0; count < 2; count += 1) {
-        const pair = new Link(createSession(), world.server.createSession()).open();
+        const pair = new SessionPair(createSession(), world.server.createSession()).open();
         assert.ok(pair.client.established);
         exchange({ pair });
       }

@@ -23,8 +23,8 @@ export function randomChunks(rng: Rng, maximum: number): Chunking {
   return (waiting) => randomInteger(rng, 1, Math.min(waiting, maximum));
 }
 
-/** How a link treats its sessions. */
-export interface LinkOptions {
+/** How a pair treats its sessions. */
+export interface PairOptions {
   readonly chunking?: Chunking;
   /** What each end's application writes at the moment when its handshake is done. */
   readonly writeWhenEstablished?: Uint8Array;
@@ -32,8 +32,8 @@ export interface LinkOptions {
   readonly overwriteLent?: boolean;
 }
 
-/** One end of a link. */
-export class LinkEnd {
+/** One end of a pair. */
+export class SessionEnd {
   readonly name: 'client' | 'server';
   readonly session: Session;
   established = false;
@@ -46,9 +46,9 @@ export class LinkEnd {
   /** What the application was given, and what was put on the wire, in order. */
   readonly delivered: Uint8Array[] = [];
   readonly sent: Uint8Array[] = [];
-  readonly #options: LinkOptions;
+  readonly #options: PairOptions;
 
-  constructor(name: 'client' | 'server', session: Session, options: LinkOptions = {}) {
+  constructor(name: 'client' | 'server', session: Session, options: PairOptions = {}) {
     this.name = name;
     this.session = session;
     this.#options = options;
@@ -169,19 +169,19 @@ export class LinkEnd {
 }
 
 /** A client's session, a server's, and the bytes between them. */
-export class Link {
-  readonly client: LinkEnd;
-  readonly server: LinkEnd;
+export class SessionPair {
+  readonly client: SessionEnd;
+  readonly server: SessionEnd;
   readonly #chunking: Chunking;
   /** For each end, how much of what it sent has come to the other: writes, bytes of the next one. */
   readonly #carried = new Map<
-    LinkEnd,
+    SessionEnd,
     { index: number; offset: number; passed: number; ended: boolean }
   >();
 
-  constructor(client: Session, server: Session, options: LinkOptions = {}) {
-    this.client = new LinkEnd('client', client, options);
-    this.server = new LinkEnd('server', server, options);
+  constructor(client: Session, server: Session, options: PairOptions = {}) {
+    this.client = new SessionEnd('client', client, options);
+    this.server = new SessionEnd('server', server, options);
     this.#chunking = options.chunking ?? coalesced;
   }
 
@@ -207,13 +207,13 @@ export class Link {
   }
 
   /** One end's application writes; then until all is quiet. */
-  write(from: LinkEnd, bytes: Uint8Array): this {
+  write(from: SessionEnd, bytes: Uint8Array): this {
     from.write(bytes);
     return this.settle();
   }
 
   /** One end's application will write no more; then until all is quiet. */
-  writeEnd(from: LinkEnd): this {
+  writeEnd(from: SessionEnd): this {
     from.writeEnd();
     return this.settle();
   }
@@ -230,7 +230,7 @@ export class Link {
   }
 
   /** Whether something has moved. */
-  #carry(from: LinkEnd, to: LinkEnd): boolean {
+  #carry(from: SessionEnd, to: SessionEnd): boolean {
     const at = this.#carried.get(from) ?? { index: 0, offset: 0, passed: 0, ended: false };
     this.#carried.set(from, at);
     if (!to.isLive) return false;
@@ -261,7 +261,7 @@ export class Link {
     return true;
   }
 
-  #release(end: LinkEnd): boolean {
+  #release(end: SessionEnd): boolean {
     if (!end.isLive || end.session.queuedBytes === 0 || end.timerMs === undefined) return false;
     end.fireTimer();
     return true;

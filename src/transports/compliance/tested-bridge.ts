@@ -4,10 +4,10 @@ import type { Rng } from '../../crypto/rng.ts';
 import type { KeyValues } from '../../pt/key-value.ts';
 import type { Session, Transport, TransportServer } from '../contract.ts';
 import { MemoryState } from '../memory-state.ts';
-import { Link, type LinkOptions } from './link.ts';
+import { SessionPair, type PairOptions } from './session-pair.ts';
 
 /** One server of the transport under test, and what makes clients of it. */
-export class Bridge {
+export class TestedBridge {
   readonly server: TransportServer;
   readonly #createSession: () => Session;
 
@@ -17,7 +17,7 @@ export class Bridge {
   }
 
   /** Starts a server with empty state, and reads the arguments that it publishes as its client. */
-  static async start(transport: Transport, setup: BridgeSetup): Promise<Bridge> {
+  static async start(transport: Transport, setup: BridgeSetup): Promise<TestedBridge> {
     const { rng, clock, serverOptions = [], clientArguments = [] } = setup;
     const server = await transport.server(serverOptions, {
       rng,
@@ -29,7 +29,7 @@ export class Bridge {
       ([key]) => !clientArguments.some(([own]) => own === key),
     );
     const createSession = transport.client([...published, ...clientArguments], { rng, clock });
-    return new Bridge(server, () => createSession());
+    return new TestedBridge(server, () => createSession());
   }
 
   clientSession(): Session {
@@ -41,8 +41,8 @@ export class Bridge {
   }
 
   /** A new connection, on which nothing has happened yet. */
-  connect(options: LinkOptions = {}): Link {
-    return new Link(this.clientSession(), this.serverSession(), {
+  connect(options: PairOptions = {}): SessionPair {
+    return new SessionPair(this.clientSession(), this.serverSession(), {
       overwriteLent: false, // for the one check that is about it
       ...options,
     });
