@@ -3,20 +3,26 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import { GoodClient } from '../support/good-client.ts';
 import { startProbedServer } from '../support/probed-server.ts';
+import { echo } from '../support/sockets.ts';
 
-/** Echoes one byte, then neither reads nor ends. */
+/** Echoes one byte, then neither reads nor ends; but for a good client, whose byte it is. */
 function hold(socket: Socket): void {
   socket.once('data', (bytes: Buffer) => {
     socket.pause().write(bytes.subarray(0, 1));
+    if (bytes.toString() === GOOD) echo(socket);
   });
 }
+
+/** What a good client says first. */
+const GOOD = 'g';
 
 const COUNT = 50;
 
 test('resets that nobody reads of are noticed: behind an end, and behind bytes that nobody takes', async (t) => {
   const { process, connect } = await startProbedServer(t, hold);
-  (await connect()).wire.resetAndDestroy();
+  const good = await GoodClient.start(async () => (await connect(GOOD)).stream);
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: COUNT }, connect));
   for (const [index, { stream, wire }] of clients.entries()) {
@@ -33,19 +39,20 @@ test('resets that nobody reads of are noticed: behind an end, and behind bytes t
   t.diagnostic(JSON.stringify({ before, during }));
   assert.ok(during.files >= before.files + 2 * COUNT, 'all stand');
   for (const { wire } of clients) wire.resetAndDestroy();
-  const good = await connect();
-  good.wire.resetAndDestroy();
-  t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
+  const back = process.comesBackTo(before, 8e6);
+  await good.serve();
+  t.diagnostic(`${good.report()}; ${JSON.stringify({ after: await back })}`);
 });
 
 test('connections that are half closed and move nothing end, however long the target stays', async (t) => {
   const { process, connect } = await startProbedServer(t, hold, { halfClosedMs: 2_000 });
-  (await connect()).wire.resetAndDestroy();
+  const good = await GoodClient.start(async () => (await connect(GOOD)).stream);
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: COUNT }, connect));
   const closed = clients.map(({ wire }) => once(wire, 'close'));
   for (const { stream } of clients) stream.resume().end();
-  await Promise.all(closed);
+  await good.serveDuring(Promise.all(closed));
+  t.diagnostic(good.report());
   t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
 });
 

@@ -10,6 +10,7 @@ import { formatEndpoint } from '../../src/pt/address.ts';
 import type { BridgeLine } from '../../src/pt/bridge-line.ts';
 import { systemClock } from '../../src/time.ts';
 import { obfs4 } from '../../src/transports/obfs4/index.ts';
+import { GoodClient } from '../support/good-client.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
@@ -82,10 +83,11 @@ test('no stream fails with one good bridge among silent, dripping and refusing o
   // All at once, before any circuit stands; then one behind the other.
   const first = await Promise.all(Array.from({ length: 8 }, serveOne));
   const before = await daemon.holdings();
-  const later: number[] = [];
-  for (let count = 0; count < 20; count += 1) later.push(await serveOne());
+  const client = await GoodClient.start(() => socksConnect(socks, good.targets.echo));
+  for (let count = 0; count < 20; count += 1) await client.serve();
+  client.close();
   const after = await daemon.holdings();
-  t.diagnostic(`first streams ${first.join(', ')} ms; later ones ${later.join(', ')} ms`);
+  t.diagnostic(`first streams ${first.join(', ')} ms; later, ${client.report()}`);
   t.diagnostic(JSON.stringify({ before, after }));
   assert.ok(daemon.log.length < 60, daemon.log.join('\n'));
   // A dial to one that is hostile may stand or not.

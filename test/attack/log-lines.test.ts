@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatEndpoint } from '../../src/pt/address.ts';
+import { GoodClient } from '../support/good-client.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { ProbedBridge } from '../support/probed-bridge.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
@@ -32,13 +33,16 @@ test('10,000 connections of strangers to each listener of a daemon write fewer t
     [bridge.process, bridge.extOrPort],
     [bridge.process, bridge.bridgeLine('obfs2').endpoint],
   ] as const;
-  await bridge.serveOne('obfs4');
+  const good = await GoodClient.start(() => bridge.openEcho('obfs4'));
   for (const [process, endpoint] of attacked) {
+    const before = await process.holdings();
     const logLength = process.log.length;
-    const strangers = await letStrangersCome(t, endpoint, 10_000, 600);
-    await bridge.serveOne('obfs4');
-    await strangers.kill();
-    await process.holdings();
+    const coming = letStrangersCome(t, endpoint, 10_000, 600);
+    await good.serveDuring(coming);
+    const during = await process.holdings();
+    await (await coming).kill();
+    const after = await process.comesBackTo(before, 12e6);
+    t.diagnostic(`${good.report()}; ${JSON.stringify({ before, during, after })}`);
     const written = process.log.slice(logLength);
     assert.ok(written.length < MOST_LINES, `${written.length}: ${written.slice(0, 30).join('\n')}`);
   }

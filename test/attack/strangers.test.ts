@@ -6,9 +6,10 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatEndpoint } from '../../src/pt/address.ts';
+import { GoodClient } from '../support/good-client.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { letStrangersCome } from '../support/strangers-process.ts';
-import { checkStream, ProbedBridge } from '../support/probed-bridge.ts';
+import { ProbedBridge } from '../support/probed-bridge.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
 import { dial, readBytes, socksConnect } from '../support/sockets.ts';
 
@@ -16,36 +17,21 @@ const COUNT = 20_000;
 
 test('20,000 silent connections keep no client out, fill no log, and leave nothing behind', async (t) => {
   const bridge = await ProbedBridge.start(t);
-  await bridge.serveOne('obfs4');
+  const good = await GoodClient.start(() => bridge.openEcho('obfs4'));
   const before = await bridge.process.holdings();
   const logLength = bridge.process.log.length;
 
   // Two processes, for each may open as many files as the bridge.
-  let isOver = false;
   const endpoint = bridge.bridgeLine('obfs4').endpoint;
   const coming = Promise.all([
     letStrangersCome(t, endpoint, COUNT / 2),
     letStrangersCome(t, endpoint, COUNT / 2),
-  ]).finally(() => (isOver = true));
-  let served = 0;
-  const longestMs = [0];
-  do {
-    const startMs = performance.now();
-    await bridge.serveOne('obfs4');
-    longestMs.push(performance.now() - startMs);
-    served += 1;
-  } while (!isOver);
+  ]);
+  await good.serveDuring(coming);
   const strangers = await coming;
-  const standingMs: number[] = [];
-  for (let time = 0; time < 5; time += 1) {
-    const startMs = performance.now();
-    await bridge.serveOne('obfs4');
-    standingMs.push(Math.round(performance.now() - startMs));
-  }
-  t.diagnostic(
-    `${served} good clients, the slowest in ${Math.round(Math.max(...longestMs))} ms; ` +
-      `five beside all that stand in ${standingMs.join(', ')} ms`,
-  );
+  t.diagnostic(`while they come, ${good.report()}`);
+  for (let time = 0; time < 5; time += 1) await good.serve();
+  t.diagnostic(`beside all that stand, ${good.report()}`);
 
   const during = await bridge.process.holdings();
   t.diagnostic(JSON.stringify({ before, during }));
@@ -63,11 +49,20 @@ test('20,000 silent connections keep no client out, fill no log, and leave nothi
 for (const way of ['ORPort', 'ExtORPort']) {
   test(`10,000 silent connections at a bridge's ${way} keep no client out, whichever way it comes`, async (t) => {
     const bridge = await ProbedBridge.start(t);
-    for (const other of [way, 'obfs4']) await bridge.serveOne(other);
+    const ways = [way, 'obfs4'];
+    const goods = await Promise.all(
+      ways.map((other) => GoodClient.start(() => bridge.openEcho(other))),
+    );
     const before = await bridge.process.holdings();
     const endpoint = way === 'ORPort' ? bridge.orPort : bridge.extOrPort;
-    const strangers = await letStrangersCome(t, endpoint, COUNT / 2);
-    for (const other of [way, 'obfs4']) await bridge.serveOne(other);
+    const coming = letStrangersCome(t, endpoint, COUNT / 2);
+    await Promise.all(goods.map((good) => good.serveDuring(coming)));
+    const strangers = await coming;
+    for (const [index, good] of goods.entries()) {
+      t.diagnostic(`while they come, by ${ways[index]}, ${good.report()}`);
+      await good.serve();
+      t.diagnostic(`beside all that stand, by ${ways[index]}, ${good.report()}`);
+    }
     t.diagnostic(JSON.stringify({ before, during: await bridge.process.holdings() }));
     await strangers.kill();
     t.diagnostic(JSON.stringify({ after: await bridge.process.comesBackTo(before, 12e6) }));
@@ -87,18 +82,24 @@ test('10,000 silent applications at a SocksPort or an HTTPTunnelPort keep no oth
   const socks = await daemon.address(/SocksPort (\S+) is open/);
   const tunnel = await daemon.address(/HTTPTunnelPort (\S+) is open/);
   const target = bridge.targets.echo;
-  const serveBoth = async (): Promise<void> => {
-    await checkStream(await socksConnect(socks, target));
-    const stream = await dial(tunnel);
-    stream.write(`CONNECT ${formatEndpoint(target)} HTTP/1.1\r\n\r\n`);
-    assert.match((await readBytes(stream, 39)).toString(), /^HTTP\/1.1 200 /);
-    await checkStream(stream);
-  };
-  await serveBoth();
+  const goods = [
+    await GoodClient.start(() => socksConnect(socks, target)),
+    await GoodClient.start(async () => {
+      const stream = await dial(tunnel);
+      stream.write(`CONNECT ${formatEndpoint(target)} HTTP/1.1\r\n\r\n`);
+      assert.match((await readBytes(stream, 39)).toString(), /^HTTP\/1.1 200 /);
+      return stream;
+    }),
+  ];
   const before = await daemon.holdings();
   for (const endpoint of [socks, tunnel]) {
-    const strangers = await letStrangersCome(t, endpoint, COUNT / 2);
-    await serveBoth();
+    const coming = letStrangersCome(t, endpoint, COUNT / 2);
+    await Promise.all(goods.map((good) => good.serveDuring(coming)));
+    const strangers = await coming;
+    for (const good of goods) {
+      await good.serve();
+      t.diagnostic(good.report());
+    }
     t.diagnostic(JSON.stringify({ before, during: await daemon.holdings() }));
     await strangers.kill();
     t.diagnostic(JSON.stringify({ after: await daemon.comesBackTo(before, 12e6) }));
@@ -109,7 +110,7 @@ const POURED_BYTES = 100e6;
 
 test('strangers who pour what nobody reads keep no client out, and cost no memory', async (t) => {
   const bridge = await ProbedBridge.start(t);
-  await bridge.serveOne('obfs4');
+  const good = await GoodClient.start(() => bridge.openEcho('obfs4'));
   const before = await bridge.process.holdings();
   let isOver = false;
   const pour = async (): Promise<void> => {
@@ -123,15 +124,13 @@ test('strangers who pour what nobody reads keep no client out, and cost no memor
     await once(socket, 'close');
   };
   const pouring = Promise.all([pour(), pour(), pour()]).finally(() => (isOver = true));
-  let served = 0;
   let mostMemory = 0;
   do {
-    await bridge.serveOne('obfs4');
-    served += 1;
+    await good.serve();
     mostMemory = Math.max(mostMemory, (await bridge.process.holdings()).memoryBytes);
   } while (!isOver);
   await pouring;
-  t.diagnostic(`${served} served; ${JSON.stringify({ before, mostMemory })}`);
+  t.diagnostic(`${good.report()}; ${JSON.stringify({ before, mostMemory })}`);
   assert.ok(mostMemory < before.memoryBytes + 8e6);
   t.diagnostic(JSON.stringify({ after: await bridge.process.comesBackTo(before, 8e6) }));
 });

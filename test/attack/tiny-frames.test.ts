@@ -12,11 +12,12 @@ import { encodeSocksArguments } from '../../src/pt/socks-arguments.ts';
 import { systemClock } from '../../src/time.ts';
 import type { Transport } from '../../src/transports/contract.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
+import { GoodClient } from '../support/good-client.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { MemoryState } from '../../src/transports/memory-state.ts';
 import { ProbedProcess } from '../support/probed-process.ts';
 import { startProbedServer } from '../support/probed-server.ts';
-import { readBytes, socksConnect } from '../support/sockets.ts';
+import { echo, socksConnect } from '../support/sockets.ts';
 
 const HOSTILE = 10;
 const FRAMES = 8_000;
@@ -28,7 +29,7 @@ const MOST_BYTES = 1 << 20;
 function serve(socket: Socket): void {
   socket.once('data', (first: Buffer) => {
     socket.write(first.subarray(0, 1));
-    if (first[0] === 0x65) socket.on('data', (bytes: Buffer) => void socket.write(bytes));
+    if (first[0] === 0x65) echo(socket);
     else socket.pause();
   });
 }
@@ -49,7 +50,7 @@ for (const [transport, what, firstByte] of [
 ] as const) {
   test(`${HOSTILE} ${transport} clients send ${FRAMES} frames of one byte each to ${what}: others are served, and it holds little`, async (t) => {
     const { process, connect } = await startProbedServer(t, serve, {}, transport);
-    const good = await connect('e');
+    const good = await GoodClient.start(async () => (await connect('e')).stream);
     const before = await process.holdings();
     const hostile = await Promise.all(Array.from({ length: HOSTILE }, () => connect(firstByte)));
     let isOver = false;
@@ -62,8 +63,7 @@ for (const [transport, what, firstByte] of [
     let served = 0;
     let mostMemory = 0;
     while (!isOver) {
-      good.stream.write('ping');
-      assert.equal((await readBytes(good.stream, 4)).toString(), 'ping');
+      await good.serve();
       served += 1;
       if (served % 20 === 0) {
         mostMemory = Math.max(mostMemory, (await process.holdings()).memoryBytes);
@@ -72,7 +72,7 @@ for (const [transport, what, firstByte] of [
     await attack;
     const during = await process.holdings();
     mostMemory = Math.max(mostMemory, during.memoryBytes);
-    t.diagnostic(`${served} round trips; ${JSON.stringify({ before, during, mostMemory })}`);
+    t.diagnostic(`${good.report()}; ${JSON.stringify({ before, during, mostMemory })}`);
     assert.ok(mostMemory < before.memoryBytes + HOSTILE * MOST_BYTES);
     for (const { wire } of hostile) wire.resetAndDestroy();
     t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 4e6) }));
@@ -103,21 +103,16 @@ for (const transport of ['obfs4', 'scramblesuit']) {
         bridge.endpoint,
         Buffer.from(encodeSocksArguments(bridge.clientArguments)).toString(),
       );
-    const good = await connectTo(friendly);
-    const pingGood = async (): Promise<void> => {
-      good.write('ping');
-      assert.equal((await readBytes(good, 4)).toString(), 'ping');
-    };
-    await pingGood();
+    const good = await GoodClient.start(() => connectTo(friendly));
     const before = await process.holdings();
     const stuck = await Promise.all(Array.from({ length: HOSTILE }, () => connectTo(hostile)));
     let mostMemory = 0;
     for (let served = 0; served < 60; served += 1) {
-      await pingGood();
+      await good.serve();
       if (served % 20 !== 0) continue;
       mostMemory = Math.max(mostMemory, (await process.holdings()).memoryBytes);
     }
-    t.diagnostic(JSON.stringify({ before, mostMemory }));
+    t.diagnostic(`${good.report()}; ${JSON.stringify({ before, mostMemory })}`);
     assert.ok(mostMemory < before.memoryBytes + HOSTILE * MOST_BYTES);
     isOver = true;
     for (const stream of stuck) stream.destroy();

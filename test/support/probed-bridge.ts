@@ -152,12 +152,16 @@ export class ProbedBridge {
     return { stream: await client!.open(await client!.secure(socket)), socket };
   }
 
-  /** @throws Error unless an ordinary client is served on a link of its own */
-  async serveOne(way = 'ORPort'): Promise<void> {
+  /** A stream to the echo, on a link of its own that ends with it. */
+  async openEcho(way = 'ORPort'): Promise<Duplex> {
     const { stream } = await this.connect(way);
     const link = await Link.open(stream, { timers: systemTimers });
-    await checkStream(await link.connect(this.targets.echo));
-    link.close();
+    return (await link.connect(this.targets.echo)).once('close', () => link.close());
+  }
+
+  /** @throws Error unless an ordinary client is served on a link of its own */
+  async serveOne(way = 'ORPort'): Promise<void> {
+    await checkStream(await this.openEcho(way));
   }
 }
 

@@ -21,6 +21,8 @@ export interface Holdings {
   readonly memoryBytes: number;
   /** Open files, sockets among them. */
   readonly files: number;
+  /** What it has written into its log. */
+  readonly logBytes: number;
 }
 
 /** Our program as a process of its own, until the test has ended, that can be asked what it holds. */
@@ -60,7 +62,11 @@ export class ProbedProcess extends LoggedProcess {
     const answer = once(this.process, 'message') as Promise<[number]>;
     const [memoryBytes] = await Promise.race([answer, this.ended.then(() => [Number.NaN])]);
     this.assertAlive();
-    return { memoryBytes: memoryBytes!, files: readdirSync(`/proc/${this.process.pid}/fd`).length };
+    return {
+      memoryBytes: memoryBytes!,
+      files: readdirSync(`/proc/${this.process.pid}/fd`).length,
+      logBytes: this.log.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0),
+    };
   }
 
   /**

@@ -5,10 +5,14 @@ import type { Endpoint } from '../../src/pt/address.ts';
 import { LoggedProcess } from './logged-process.ts';
 import type { Cleanup } from './pt-programs.ts';
 
-/** Starts so many, who send so many bytes each, and resolves when all have connected. They stay. */
+/**
+ * Starts so many, who send so many bytes each, and resolves when all have connected. They stay.
+ *
+ * @param listener an address, or the path of a socket
+ */
 export async function letStrangersCome(
   t: Cleanup,
-  { port }: Endpoint,
+  listener: Endpoint | string,
   count: number,
   byteCount = 0,
 ): Promise<LoggedProcess> {
@@ -16,7 +20,7 @@ export async function letStrangersCome(
   const strangers = new LoggedProcess('strangers', [
     process.execPath,
     script,
-    ...[port, count, byteCount].map(String),
+    ...[typeof listener === 'string' ? listener : listener.port, count, byteCount].map(String),
   ]);
   t.after(() => strangers.kill());
   await strangers.line(/^all came$/);

@@ -1,10 +1,10 @@
 /** Peers that abuse a link, each at a running bridge: it loses its link, and nobody else anything. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { INITIAL_WINDOW_BYTES, FrameFlag, FrameType } from '../../src/mux/messages.ts';
 import { encodeRequest5 } from '../../src/socks/encode.ts';
 import { frame } from '../fuzz/frames.ts';
+import { GoodClient } from '../support/good-client.ts';
 import { ProbedBridge, type Targets, type Wire } from '../support/probed-bridge.ts';
 import type { ProbedOptions } from '../support/probed-process.ts';
 
@@ -121,24 +121,25 @@ describe('a peer loses its link, and a good client beside it is served the whole
   let patient: Promise<ProbedBridge> | undefined;
 
   for (const [name, { send, isDeaf = false, limits }] of Object.entries(attacks)) {
-    test(name, async () => {
+    test(name, async (t) => {
       const bridge = await (limits === undefined ? (patient ??= start({})) : start({ limits }));
-      await bridge.serveOne();
+      const good = await GoodClient.start(() => bridge.openEcho());
       const before = await bridge.process.holdings();
       const attack = launch(await bridge.connect('ORPort'), send(bridge.targets), isDeaf);
-      let isOver = false;
-      const over = attack.then(() => (isOver = true));
-      do await bridge.serveOne();
-      while (!isOver && (await Promise.race([over, delay(20)])) !== true);
-      await over;
-      await bridge.serveOne();
-      await bridge.process.comesBackTo(before, SLACK_BYTES);
+      await good.serveDuring(attack);
+      const during = await bridge.process.holdings();
+      await good.serve();
+      const after = await bridge.process.comesBackTo(before, SLACK_BYTES);
+      t.diagnostic(`${good.report()}; ${JSON.stringify({ before, during, after })}`);
+      assert.ok(after.logBytes - before.logBytes < LOG_BYTES);
+      good.close();
     });
   }
 });
 
 test('a peer that reads nothing makes a bridge hold no more than its budget', async (t) => {
   const bridge = await ProbedBridge.start(t);
+  const good = await GoodClient.start(() => bridge.openEcho());
   const before = await bridge.process.holdings();
   const { stream } = await bridge.connect('ORPort');
   stream.on('error', () => {}).pause();
@@ -147,15 +148,46 @@ test('a peer that reads nothing makes a bridge hold no more than its budget', as
     // However much it says that it would take.
     stream.write(frame(windowUpdate, 0, id, EMPTY, 1 << 30));
   }
+  let during = before;
   for (let round = 0; round < 10; round += 1) {
-    await bridge.serveOne();
-    const { memoryBytes } = await bridge.process.holdings();
+    await good.serve();
+    during = await bridge.process.holdings();
+    const { memoryBytes } = during;
     assert.ok(memoryBytes - before.memoryBytes < UNREAD_BYTES, `${memoryBytes} bytes held`);
   }
   stream.destroy();
-  await bridge.process.comesBackTo(before, SLACK_BYTES);
+  const after = await bridge.process.comesBackTo(before, SLACK_BYTES);
+  t.diagnostic(`${good.report()}; ${JSON.stringify({ before, during, after })}`);
 });
 
+for (const way of ['ORPort', 'obfs4']) {
+  test(`ten links on ${way} whose frames carry a byte each cost a good client little, and leave nothing`, async (t) => {
+    const bridge = await ProbedBridge.start(t);
+    const good = await GoodClient.start(() => bridge.openEcho(way));
+    const before = await bridge.process.holdings();
+    const request = encodeRequest5(bridge.targets.echo);
+    const tiny = frame(data, 0, 1, Buffer.of(0));
+    const attack = async (): Promise<void> => {
+      const { stream } = await bridge.connect(way);
+      // All at once: it is the bridge that has the work.
+      stream.write(Buffer.concat([frame(data, syn, 1, request), ...Array(MANY).fill(tiny)]));
+      // The echo has sent back as much: all has been worked off.
+      let bytes = 0;
+      for await (const chunk of stream) {
+        bytes += (chunk as Buffer).length;
+        if (bytes >= MANY) break;
+      }
+      stream.destroy();
+    };
+    await good.serveDuring(Promise.all(Array.from({ length: 10 }, attack)));
+    const during = await bridge.process.holdings();
+    const after = await bridge.process.comesBackTo(before, SLACK_BYTES);
+    t.diagnostic(`${good.report()}; ${JSON.stringify({ before, during, after })}`);
+  });
+}
+
 const SLACK_BYTES = 8 * 1024 * 1024;
+/** A few lines. */
+const LOG_BYTES = 4096;
 /** A hundred streams, each with as much as a relay takes at once and a buffer on its way. */
 const UNREAD_BYTES = 64 * 1024 * 1024;
