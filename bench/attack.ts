@@ -5,18 +5,23 @@
  * Nothing passes or fails. `--quick` attacks with a tenth, `--write` writes its section of
  * docs/BENCHMARKS.md.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { buildRoot } from '../scripts/paths.ts';
+import { connectControl } from '../src/control/node/client.ts';
 import { systemRng } from '../src/crypto/rng.ts';
 import { createDirectDialer } from '../src/net/direct-dialer.ts';
 import { openTransportStream } from '../src/net/transport-stream.ts';
+import { formatEndpoint, type Endpoint } from '../src/pt/address.ts';
 import { formatSmethodArgs } from '../src/pt/smethod-args.ts';
 import { systemClock } from '../src/time.ts';
 import { builtinTransports } from '../src/transports/registry.ts';
+import { startDaemons } from './daemons.ts';
 import { askForEcho, roundTrip, startTarget } from './load.ts';
 import { options, progress, share } from './options.ts';
 import { environment, environmentList, writeSection } from './page.ts';
@@ -29,6 +34,7 @@ const SILENT: number = 18_000 * share;
 const NOISY: number = 5000 * share;
 const POURED_BYTES: number = 1e9 * share;
 const BARE: number = 5000 * share;
+const IDLE: number = 10_000 * share;
 const GONE = 50;
 const FLOODING = 10;
 const FLOOD_MS = 10_000;
@@ -73,7 +79,7 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
   },
 
   async 'a rejected stranger who pours'(pair, tell) {
-    const socket = await connectTo(pair);
+    const socket = await connectTo(pair.server.endpoint);
     socket.write(NOISE);
     await delay(200);
     const before = cpuSeconds(pair.serverPid);
@@ -118,7 +124,7 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
   async 'a connection and no more'(pair, tell) {
     const before = cpuSeconds(pair.serverPid);
     for (let count = 0; count < BARE; count += 1) {
-      const socket = await connectTo(pair);
+      const socket = await connectTo(pair.server.endpoint);
       socket.resume().end();
       await once(socket, 'close');
     }
@@ -142,16 +148,56 @@ const attacks: Readonly<Record<string, (pair: Pair, tell: Tell) => Promise<void>
   },
 };
 
+/** What no transport has: idle connections to a control port, and the operator beside them. */
+async function attackControlPort(): Promise<Figures> {
+  const figures: Figures = new Map();
+  progress(`${postern.name}: idle controllers`);
+  const daemons = await startDaemons(postern);
+  try {
+    const { endpoint, cookie } = daemons.controlPort;
+    const idle: Socket[] = [];
+    for (let come = 0; come < IDLE; come += 1) idle.push((await connectTo(endpoint)).resume());
+    const tell = async (figure: string, ask: () => Promise<unknown>): Promise<void> => {
+      const startMs = performance.now();
+      await ask();
+      const value = performance.now() - startMs;
+      figures.set(`idle controllers: ${figure}`, { unit: 'ms', value });
+    };
+    await tell('round trip of one that stands', () => daemons.control.getConf(['SocksPort']));
+    await tell('answer to one that connects and has the cookie', async () => {
+      const control = await connectControl(endpoint, { secret: readFileSync(cookie) });
+      await control.getConf(['SocksPort']);
+      await control.close();
+    });
+    await tell('postern ctl, Node’s start included', () => {
+      const [file, ...args] = postern.command;
+      const control = ['--control', formatEndpoint(endpoint), '--cookie', cookie];
+      return promisify(execFile)(file, [...args, 'ctl', ...control, 'getconf', 'SocksPort']);
+    });
+    for (const socket of idle) socket.destroy();
+  } finally {
+    daemons.stop();
+  }
+  return figures;
+}
+
 const target = await startTarget();
 const measured = new Map<string, Figures>();
 try {
   for (const program of programs) measured.set(program.name, await attackAll(program));
+  measured.set(
+    postern.name,
+    new Map([...measured.get(postern.name)!, ...(await attackControlPort())]),
+  );
 } finally {
   target.stop();
 }
 const rows = [...measured.get(postern.name)!].map(([key, { unit }]): Row => {
   const [subject, figure] = key.split(': ') as [string, string];
-  const values = [...measured].map(([name, figures]) => [name, figures.get(key)!.value] as const);
+  const values = [...measured].flatMap(([name, figures]) => {
+    const value = figures.get(key)?.value;
+    return value === undefined ? [] : [[name, value] as const];
+  });
   return { subject, figure, unit, values: Object.fromEntries(values) };
 });
 const table = formatTable(rows, names, names.slice(1));
@@ -168,7 +214,7 @@ async function withStrangers(pair: Pair, count: number, says: Buffer, tell: Tell
   let isOver = false;
   const coming = (async () => {
     for (let come = 0; come < count; come += 1) {
-      const socket = await connectTo(pair);
+      const socket = await connectTo(pair.server.endpoint);
       if (says.length > 0) socket.write(says);
       strangers.push(socket.resume());
     }
@@ -187,8 +233,9 @@ async function withStrangers(pair: Pair, count: number, says: Buffer, tell: Tell
   await coming;
   tell('good client that comes meanwhile, slowest', 'ms', Math.max(...servedMs));
   tell('good clients that failed', '', failed);
-  tell('CPU for each stranger', 'ms', (1000 * (cpuSeconds(pid) - cpu)) / count);
+  // Not all who are connected have been accepted.
   await delay(1000);
+  tell('CPU for each stranger', 'ms', (1000 * (cpuSeconds(pid) - cpu)) / count);
   tell('memory for each stranger', 'KiB', (memoryBytes(pid) - memory) / count / 1024);
   tell('descriptors for each stranger', '', (openFiles(pid) - files) / count);
   tell('good client beside those that stand', 'ms', await serve(pair));
@@ -205,7 +252,7 @@ async function serve(pair: Pair): Promise<number> {
   return performance.now() - startMs;
 }
 
-async function connectTo({ server: { endpoint } }: Pair): Promise<Socket> {
+async function connectTo(endpoint: Endpoint): Promise<Socket> {
   const socket = connect(endpoint.port, endpoint.host).on('error', () => {});
   await once(socket, 'connect');
   return socket;
@@ -227,6 +274,7 @@ ${table}
 - *silent connections*: ${SILENT} that say nothing; *noise*: ${NOISY} that send ${NOISE.length} bytes without a secret.
 - *frames of one byte*: ${FLOODING} clients send them, padded, as fast as they can, to an echo; the good client's trips
   are a byte each way, and one of the machine's processors is the attackers'.
+- *idle controllers*: ${IDLE} connections to the control port of a daemon, which say nothing.
 - *good client*: a SOCKS request, the handshake, one byte each way; again and again while strangers come one after
   another, and once when all stand.
 - *memory* is the proportional set size; *descriptors for each stranger* are fewer than one where the oldest

@@ -18,6 +18,8 @@ export interface Daemons {
   readonly bridgePid: number;
   /** Of the client daemon. */
   readonly control: ControlClient;
+  /** Where that listens, and the file of its cookie. */
+  readonly controlPort: { readonly endpoint: Endpoint; readonly cookie: string };
   /** A new stream through both to a target. */
   connect(target: Endpoint): Promise<Duplex>;
   /** Changes the client's torrc. */
@@ -47,6 +49,7 @@ ExitPolicyRejectPrivate 0
       `DataDirectory ${directory}/client
 SocksPort auto
 ControlPort auto
+CookieAuthentication 1
 UseBridges 1
 ClientTransportPlugin obfs4 builtin
 ${readFileSync(linesFile!, 'utf8')}${extraLines}`,
@@ -55,12 +58,18 @@ ${readFileSync(linesFile!, 'utf8')}${extraLines}`,
   const client = run(program, clientTorrc);
   const [, socks] = await line(client, /SocksPort (\S+) is open/);
   const [, controlAddress] = await line(client, /Controllers connect to (\S+)/);
-  const control = await connectControl(parseIpEndpoint(controlAddress!)!);
+  const controlPort = {
+    endpoint: parseIpEndpoint(controlAddress!)!,
+    cookie: join(directory, 'client', 'control_auth_cookie'),
+  };
+  const secret = readFileSync(controlPort.cookie);
+  const control = await connectControl(controlPort.endpoint, { secret });
   const dial = createDirectDialer();
   return {
     clientPid: client.child.pid!,
     bridgePid: bridge.child.pid!,
     control,
+    controlPort,
     async connect(target) {
       const stream = await dial(parseIpEndpoint(socks!)!);
       await runExchange(stream, createSocksClient({ version: 'socks5', target }));
