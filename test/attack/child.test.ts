@@ -80,11 +80,14 @@ for (const [name, flood] of Object.entries(floods)) {
     assert.ok(after.memoryBytes < 40e6);
   });
 
-  test(`a daemon ends as ever while a child writes ${name} without end`, async (t) => {
-    const { daemon, pid, good } = await startDaemon(t, flood);
-    await good.serve();
-    daemon.process.kill('SIGTERM');
-    assert.deepEqual(await daemon.ended, { exitCode: 0, signal: null });
-    assert.ok(!existsSync(`/proc/${pid}`));
-  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`a daemon ends at ${signal} as ever while a child writes ${name} without end`, async (t) => {
+      const { daemon, pid, good } = await startDaemon(t, flood);
+      await good.serve();
+      good.close();
+      daemon.process.kill(signal);
+      assert.deepEqual(await daemon.ended, { exitCode: 0, signal: null });
+      assert.ok(!existsSync(`/proc/${pid}`));
+    });
+  }
 }
