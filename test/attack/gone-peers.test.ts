@@ -68,9 +68,12 @@ test('an application that resets behind bytes that its client does not read is n
   const served: Socket[] = [];
   const { process, connect } = await startProbedServer(t, (socket) => {
     served.push(socket);
-    socket.once('data', (bytes: Buffer) => void socket.write(bytes.subarray(0, 1)));
+    socket.once('data', (bytes: Buffer) => {
+      socket.write(bytes.subarray(0, 1));
+      if (bytes.toString() === GOOD) echo(socket);
+    });
   });
-  (await connect()).wire.resetAndDestroy();
+  const good = await GoodClient.start(async () => (await connect(GOOD)).stream);
   const before = await process.holdings();
   const clients = await Promise.all(Array.from({ length: 10 }, () => connect()));
   for (const { wire } of clients) wire.pause();
@@ -82,5 +85,7 @@ test('an application that resets behind bytes that its client does not read is n
       socket.resetAndDestroy();
     }),
   );
-  t.diagnostic(JSON.stringify({ after: await process.comesBackTo(before, 8e6) }));
+  const back = process.comesBackTo(before, 8e6);
+  await good.serve();
+  t.diagnostic(`${good.report()}; ${JSON.stringify({ before, after: await back })}`);
 });
