@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ErrorCode } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/time.ts';
 import { generateElligatorKeyPair } from '../../../src/crypto/elligator2.ts';
-import { randomBytes, systemRng } from '../../../src/crypto/rng.ts';
+import { randomBytes, systemRng, type Rng } from '../../../src/crypto/rng.ts';
 import type { KeyValues } from '../../../src/pt/key-value.ts';
 import type { Session, TransportServer } from '../../../src/transports/contract.ts';
 import { ServerHandshake } from '../../../src/transports/obfs4/handshake.ts';
@@ -321,6 +321,30 @@ test('a client refuses whoever is not the bridge of its line', async () => {
   assert.equal(waiting.timerMs, 60_000);
   waiting.fireTimer();
   assert.equal(waiting.failure?.error.code, 'ERR_HANDSHAKE_TIMED_OUT');
+});
+
+test('strangers leave their key pairs to those who come behind them, and no two clients get the same', async () => {
+  let drawn = 0;
+  const rng: Rng = {
+    fill(bytes) {
+      drawn += 1;
+      systemRng.fill(bytes);
+    },
+  };
+  const state = new FailingState();
+  const server = await obfs4.server([], { rng, clock, state, notify: assert.fail });
+  for (let stranger = 0; stranger < 16; stranger += 1) server.createSession();
+  const drawnByFew = drawn;
+  for (let stranger = 0; stranger < 1000; stranger += 1) server.createSession();
+  assert.equal(drawn, drawnByFew);
+  const representatives = new Set<string>();
+  for (let client = 0; client < 40; client += 1) {
+    const end = new LinkEnd('server', server.createSession());
+    end.start();
+    end.receive(hello(server));
+    representatives.add(end.sentBytes.toString('hex', 0, 32));
+  }
+  assert.equal(representatives.size, 40);
 });
 
 test('a wrong public key with the right MAC key would still fail the authentication', async () => {
