@@ -1,10 +1,11 @@
 /**
- * `npm run docs:others`: examines the programs of other people that are installed here, and writes
- * docs/conformance-of-others.md. It fails when a verdict of "broken" has no explanation in departures.ts, or
+ * `npm run docs:others`, behind scripts/debian-peers.sh: examines the programs of other people that are installed
+ * or fetched here, and writes docs/conformance-of-others.md. It fails when a verdict of "broken" has no explanation in departures.ts, or
  * an explanation no verdict.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { ClauseReport, Verdict } from '../src/findings.ts';
 import { examineParent } from '../src/parent/index.ts';
 import { recipes } from '../src/parent/recipes.ts';
@@ -13,6 +14,10 @@ import { distinct } from '../src/report.ts';
 import { type Departures, departures, occasional } from './departures.ts';
 
 const signal = new AbortController().signal;
+
+/** Where scripts/debian-peers.sh puts what Debian's stable release has not. */
+const fetched = new URL('../../../.build/peers/', import.meta.url);
+const lyrebird = fileURLToPath(new URL('usr/bin/lyrebird', fetched));
 
 const subjects: readonly {
   readonly name: string;
@@ -25,6 +30,12 @@ const subjects: readonly {
     role: 'a pluggable transport, both sides',
     command: 'postern-conform pt -- obfs4proxy',
     examine: () => examinePt({ command: ['obfs4proxy'], signal }),
+  },
+  {
+    name: 'lyrebird',
+    role: 'a pluggable transport, both sides',
+    command: 'postern-conform pt -- lyrebird',
+    examine: () => examinePt({ command: [lyrebird], signal }),
   },
   {
     name: 'snowflake-client',
@@ -63,6 +74,9 @@ for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 function versionOf(program: string): string {
+  const versions = readFileSync(new URL('versions', fetched), 'utf8');
+  const line = new RegExp(`^${program} (.*)$`, 'm').exec(versions);
+  if (line !== null) return line[1]!;
   return execFileSync('dpkg-query', ['-W', '-f', '${Version}', program], { encoding: 'utf8' });
 }
 
@@ -136,6 +150,7 @@ function idsOf(reports: readonly ClauseReport[], verdict: Verdict): string {
 /** What differs from run to run does not belong into a document. */
 function code(text: string): string {
   const stable = text
+    .replaceAll(lyrebird, 'lyrebird')
     .replace(/127(?:\.\d+){3}:[1-9]\d{4}/g, '127.0.0.1:…')
     .replace(/0\.0\.0\.0:[1-9]\d{4}/g, '0.0.0.0:…')
     .replace(/cert=[A-Za-z0-9+/]+/g, 'cert=…')

@@ -27,6 +27,29 @@ const goptlib: Departures = {
     'When all names are unknown, a CMETHOD-ERROR for each stands before CMETHODS DONE.',
 };
 
+/** What obfs4proxy does, and lyrebird, its successor, as well. */
+const obfs4proxy: Departures = {
+  ...goptlib,
+  'PT-3-02':
+    'The role is decided before the version: with an empty list of transports it ends with “must be run as a managed transport” on stderr and no line on stdout, whatever the versions.',
+  'PT-3-06':
+    'Without any list of transports it ends with a word on stderr and no ENV-ERROR, because it takes itself for a program started by hand.',
+  'PT-3.2.2-05':
+    'A value without a scheme or without a port ends it without PROXY-ERROR, an empty one counts as none, port 0 passes, and SOCKS5 with a user but no password is refused.',
+  'PT-3.2.1-10':
+    'When the state directory cannot be made, it says so on stderr and ends without a line on stdout.',
+  'PT-3.2.3-01': 'As for clients: an empty list ends it without ENV-ERROR, an empty name passes.',
+  'PT-3.2.3-04': 'Options are accepted for names that are no identifiers.',
+  'PT-3.2.3-06': 'A second, unescaped colon is taken as part of the value.',
+  'PT-3.3.3-06':
+    'Without `TOR_PT_SERVER_BINDADDR` it refuses to start; goptlib 1.x requires the variable.',
+  'PT-3.3.3-08': 'Transports without arguments are announced with an empty `ARGS:`.',
+  'PT-3.4-08':
+    'With `TOR_PT_EXIT_ON_STDIN_CLOSE=1` it trusts stdin alone and no longer looks at its parent (`newTermMonitor`), so that it stays when somebody else holds the pipe open.',
+  'PT-B-01':
+    'The session of Appendix B sets no destination, and goptlib 1.x refuses to start a server without one.',
+};
+
 /** What shows in some runs only, being a race. */
 export const occasional: Readonly<Record<string, Departures>> = {
   obfs4proxy: {
@@ -44,27 +67,14 @@ export const occasional: Readonly<Record<string, Departures>> = {
 /** Each program's own. */
 export const departures: Readonly<Record<string, Departures>> = {
   obfs4proxy: {
-    ...goptlib,
-    'PT-3-02':
-      'The role is decided before the version: with an empty list of transports it ends with “must be run as a managed transport” on stderr and no line on stdout, whatever the versions.',
-    'PT-3-06':
-      'Without any list of transports it ends with a word on stderr and no ENV-ERROR, because it takes itself for a program started by hand.',
+    ...obfs4proxy,
     'PT-3-11':
       'When one direction of a connection ends, both are closed (`copyLoop` in obfs4proxy.go), so that an answer to what was sent before a half-close is lost.',
-    'PT-3.2.2-05':
-      'A value without a scheme or without a port ends it without PROXY-ERROR, an empty one counts as none, port 0 passes, and SOCKS5 with a user but no password is refused.',
-    'PT-3.2.1-10':
-      'When the state directory cannot be made, it says so on stderr and ends without a line on stdout.',
-    'PT-3.2.3-01': 'As for clients: an empty list ends it without ENV-ERROR, an empty name passes.',
-    'PT-3.2.3-04': 'Options are accepted for names that are no identifiers.',
-    'PT-3.2.3-06': 'A second, unescaped colon is taken as part of the value.',
-    'PT-3.3.3-06':
-      'Without `TOR_PT_SERVER_BINDADDR` it refuses to start; goptlib 1.x requires the variable.',
-    'PT-3.3.3-08': 'Transports without arguments are announced with an empty `ARGS:`.',
-    'PT-3.4-08':
-      'With `TOR_PT_EXIT_ON_STDIN_CLOSE=1` it trusts stdin alone and no longer looks at its parent (`newTermMonitor`), so that it stays when somebody else holds the pipe open.',
-    'PT-B-01':
-      'The session of Appendix B sets no destination, and goptlib 1.x refuses to start a server without one.',
+  },
+  lyrebird: {
+    ...obfs4proxy,
+    'PT-3-11':
+      'It passes the close of neither side on (0.8.1): the application goes, its connection to the bridge and that to the ORPort stay, and so do those of the client. When 100 applications have come and gone, each of the two processes holds 200 descriptors that it did not hold before, and keeps them.',
   },
   'snowflake-client': {
     ...goptlib,

@@ -2,7 +2,7 @@
 import { encodeSocksArguments } from 'postern/pt';
 import { type Findings, Unjudged } from '../findings.ts';
 import { describeOutcome } from '../socks.ts';
-import { dialWire } from '../wire.ts';
+import { dialWire, type Wire } from '../wire.ts';
 import { Pair } from './pair.ts';
 import type { PtCheck } from './check.ts';
 
@@ -133,6 +133,33 @@ const ends = pairCheck(
     reset?.close();
   },
 );
+
+const comingAndGoing = pairCheck(
+  'PT-3-11',
+  'applications that come and go, and leave nothing behind',
+  async (pair, findings) => {
+    const { patience } = pair.lab;
+    const left: (Wire | undefined)[] = [];
+    // One after another: a connection at the ORPort tells nothing of whose it is.
+    while (left.length < VISITS) {
+      const { app } = await pair.connect();
+      app.write('x');
+      const service = await pair.orPort.accept(patience);
+      await service?.take(1, patience);
+      app.close();
+      left.push(service);
+    }
+    const endings = await Promise.all(left.map((service) => service?.ending(patience)));
+    const ended = endings.filter((ending) => ending === 'closed' || ending === 'reset').length;
+    findings.judge('PT-3-11', ended === VISITS, {
+      sent: `${VISITS} applications, of which each sent a byte and closed its connection`,
+      came: `at the ORPort ${ended} connections ended`,
+      expected: 'the end of each of them',
+    });
+  },
+);
+
+const VISITS = 100;
 
 const strangers: PtCheck = {
   clauses: 'PT-2-03 PT-3.2.3-17',
@@ -282,6 +309,7 @@ const options: PtCheck = {
 export const trafficChecks: readonly PtCheck[] = [
   carrying,
   ends,
+  comingAndGoing,
   strangers,
   wrongVersion,
   lengths,
