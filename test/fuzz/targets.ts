@@ -2,13 +2,16 @@
 import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { encodeFrame, encodeRequest } from '../../src/control/encode.ts';
 import { MessageType } from '../../src/control/messages.ts';
 import { connectControl } from '../../src/control/node/client.ts';
+import { derOfPem, hashOfChain } from '../../src/crypto/certificates.ts';
 import { TunnelServer } from '../../src/engine/embedded/tunnel-server.ts';
 import { FrameFlag, FrameType, HEADER_BYTES } from '../../src/mux/messages.ts';
 import { runExchange } from '../../src/net/exchange.ts';
-import type { Endpoint } from '../../src/pt/address.ts';
+import { type Endpoint, formatEndpoint } from '../../src/pt/address.ts';
 import { encodeSocksArguments, splitForUserPass } from '../../src/pt/socks-arguments.ts';
 import { buildEnvironment } from '../../src/pt/launch-environment.ts';
 import {
@@ -21,7 +24,9 @@ import {
 import { SocksMethod } from '../../src/socks/messages.ts';
 import { obfs4 } from '../../src/transports/obfs4/index.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
+import { webtunnel } from '../../src/transports/webtunnel/index.ts';
 import { unawaited } from '../../src/unawaited.ts';
+import { makeTestCertificate } from '../support/certificates.ts';
 import { startOwnServer } from '../support/interop.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { checkStream, ProbedBridge, type Wire } from '../support/probed-bridge.ts';
@@ -54,6 +59,7 @@ export const targets: Readonly<Record<string, (t: Cleanup) => Promise<Attacked>>
     [...builtinTransports].map(({ name }) => [name, (t: Cleanup) => attackTransport(t, name)]),
   ),
   'web-site': attackWebSite,
+  'webtunnel-client': attackWebtunnelClient,
   control: attackControl,
   socks: (t) => attackApplications(t, SOCKS_PORT, socksMessages),
   'http-tunnel': (t) => attackApplications(t, /HTTPTunnelPort (\S+) is open/, httpMessages),
@@ -142,6 +148,77 @@ function webRequest(dice: Dice): Buffer {
   const head = [`${method} ${path} HTTP/1.${dice.below(3)}`, ...fields, '', ''].join('\r\n');
   const request = Buffer.concat([Buffer.from(head), dice.bytes(dice.below(30))]);
   return dice.percent(60) ? mutate(dice, request) : request;
+}
+
+/** A client of webtunnel whose web server lies, in TLS and in HTTP. */
+async function attackWebtunnelClient(t: Cleanup): Promise<Attacked> {
+  const good = await startOwnServer(t, webtunnel, echo, [
+    ['url', 'https://bridge.example/secret'],
+    ['tls-cert', 'self-signed'],
+  ]);
+  const certificate = makeTestCertificate({ names: ['bridge.example'] });
+  const secureContext = createSecureContext(certificate);
+  let liar = new Dice('a web server');
+  let said = 0;
+  const lie = async (socket: Socket, dice: Dice): Promise<void> => {
+    const wire = new MutatingSocket(socket, dice);
+    const stream = new TLSSocket(wire, { isServer: true, secureContext });
+    stream.on('error', () => {});
+    stream.once('data', () => void stream.write(webAnswer(dice)));
+    await delay(1 + dice.below(EXCHANGE_MS));
+    await leave(dice, { stream, socket });
+    said += wire.messages;
+  };
+  const bad = await listen(t, (socket) => unawaited(() => lie(socket, liar)));
+  const process = new ProbedProcess(t, [], {
+    env: {
+      ...buildEnvironment({
+        role: 'client',
+        stateLocation: temporaryDirectory(t),
+        transports: [webtunnel.name],
+      }),
+      TOR_PT_EXIT_ON_STDIN_CLOSE: '0',
+    },
+  });
+  const socks = await process.address(/^CMETHOD webtunnel socks5 (\S+)$/);
+  const known = {
+    ...Object.fromEntries(good.clientArguments),
+    addr: formatEndpoint(good.listening),
+  };
+  const argsOf = (values: Readonly<Record<string, string>>): string =>
+    Buffer.from(encodeSocksArguments(Object.entries(values))).toString();
+  const pin = hashOfChain([derOfPem(certificate.cert)]).toString('base64');
+  const led = argsOf({ ...known, cert: pin, addr: formatEndpoint(bad.endpoint) });
+  return {
+    process,
+    serveOne: async () => checkStream(await socksConnect(socks, good.endpoint, argsOf(known))),
+    async attack(dice) {
+      liar = dice;
+      const stream = socksConnect(socks, good.endpoint, led);
+      const socket = (await stream.catch(() => undefined)) as Socket | undefined;
+      if (socket !== undefined) {
+        await play(dice, { stream: socket, socket }, [dice.bytes(dice.below(2000))]);
+      }
+      const count = said;
+      said = 0;
+      return count;
+    },
+  };
+}
+
+/** What a web server may say to a request for an upgrade, and bytes behind it. */
+function webAnswer(dice: Dice): Buffer {
+  const fields = [
+    'Connection: upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
+    'Content-Length: 5',
+    `X: ${'a'.repeat(dice.below(dice.pick([10, 20_000])))}`,
+  ].filter((_, index) => dice.percent(index < 2 ? 85 : 30));
+  const status = dice.pick(['101', '101', '101', '100', '200', '302', '502', '99999']);
+  const head = [`HTTP/1.${dice.below(2)} ${status} Some reason`, ...fields, '', ''].join('\r\n');
+  const answer = Buffer.concat([Buffer.from(head), dice.bytes(dice.below(2000))]);
+  return dice.percent(50) ? mutate(dice, answer) : answer;
 }
 
 async function attackExtOrPort(t: Cleanup): Promise<Attacked> {

@@ -45,6 +45,8 @@ export async function startObfs4proxyServer(
 /** One of our servers, which hands its streams to `onConnection`. */
 export interface OwnServer {
   readonly endpoint: Endpoint;
+  /** Where it really listens. */
+  readonly listening: Endpoint;
   readonly clientArguments: KeyValues;
 }
 

@@ -26,6 +26,8 @@ export async function askForTor(
     'Host: bridge.example',
     'Connection: upgrade',
     'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
     ...(forwardedFor === undefined ? [] : [`X-Forwarded-For: ${forwardedFor}`]),
   ];
   wire.write(`${lines.join('\r\n')}\r\n\r\n`);
