@@ -1,10 +1,10 @@
 /**
- * `npm run test:interop [-- --mb N] [--handshakes N] [--write]`: every pairing with Debian's obfs4proxy
- * at full size, all at the same time, since `iat-mode` makes most of them wait. `--write` writes
- * docs/INTEROP.md.
+ * `npm run test:interop [-- --mb N] [--handshakes N] [--write]`: every pairing with Debian's obfs4proxy and with
+ * lyrebird at full size, all at the same time, since `iat-mode` makes most of them wait; then those of webtunnel, one
+ * after another, in the network of scripts/webtunnel-network.sh. `--write` writes docs/INTEROP.md.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,18 @@ import {
   type PairingLoad,
   type PairingResult,
 } from '../test/support/pairings.ts';
-import { obfs4proxy } from '../test/support/pt-programs.ts';
+import { type Cleanup, obfs4proxy } from '../test/support/pt-programs.ts';
+import {
+  makeAuthority,
+  nameOfPair,
+  pairMissing,
+  placeMissing,
+  runWebtunnelPair,
+  type WebtunnelPair,
+  webtunnelPairs,
+  whereOf,
+} from '../test/support/webtunnel.ts';
+import { temporaryDirectory } from '../test/support/managed.ts';
 import { packageRoot } from './paths.ts';
 
 const { values: options } = parseArgs({
@@ -35,60 +46,78 @@ const load: PairingLoad = {
 
 /** What unstable no longer gives, or nobody has fetched, is left out. */
 const tried = pairings.filter((pairing) => pairingMissing(pairing) === false);
-const cleanups: (() => void | Promise<void>)[] = [];
-const results = new Map<Pairing, PairingResult>();
-try {
-  const cleanup = { after: (callback: () => void | Promise<void>) => void cleanups.push(callback) };
-  await Promise.all(tried.map((pairing) => run(pairing)));
-
-  async function run(pairing: Pairing): Promise<void> {
-    const result = await runPairing(cleanup, pairing, load);
-    results.set(pairing, result);
-    const outcome = result.failures.length === 0 ? 'ok' : result.failures.join('; ');
-    process.stdout.write(`${nameOf(pairing)}: ${result.seconds.toFixed(0)} s, ${outcome}\n`);
+const triedWebtunnel =
+  placeMissing === false ? webtunnelPairs.filter((pair) => pairMissing(pair) === false) : [];
+const results = new Map<Pairing | WebtunnelPair, PairingResult>();
+await Promise.all(
+  tried.map((pairing) => run(pairing, nameOf(pairing), (t) => runPairing(t, pairing, load))),
+);
+await cleaningUp(async (t) => {
+  if (triedWebtunnel.length === 0) return;
+  const authority = makeAuthority(temporaryDirectory(t));
+  for (const pair of triedWebtunnel) {
+    await run(pair, nameOfPair(pair), (own) => runWebtunnelPair(own, pair, authority, load));
   }
-} finally {
-  await Promise.all(cleanups.map(async (callback) => callback()));
-}
+});
 if ([...results.values()].some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+
+async function run(
+  pairing: Pairing | WebtunnelPair,
+  name: string,
+  work: (t: Cleanup) => Promise<PairingResult>,
+): Promise<void> {
+  const result = await cleaningUp(work);
+  results.set(pairing, result);
+  const outcome = result.failures.length === 0 ? 'ok' : result.failures.join('; ');
+  process.stdout.write(`${name}: ${result.seconds.toFixed(0)} s, ${outcome}\n`);
+}
+
+async function cleaningUp<T>(work: (t: Cleanup) => Promise<T>): Promise<T> {
+  const cleanups: (() => void | Promise<void>)[] = [];
+  try {
+    return await work({ after: (callback) => void cleanups.push(callback) });
+  } finally {
+    await Promise.all(cleanups.map(async (callback) => callback()));
+  }
+}
 if (options.write) writeFileSync(join(packageRoot, 'docs', 'INTEROP.md'), document());
 
 function document(): string {
-  const rows = tried.map((pairing) => {
+  const done = (pairing: Pairing | WebtunnelPair): readonly string[] => {
     const { seconds, failures } = results.get(pairing)!;
-    return [
+    return [options.mb, options.handshakes, String(failures.length), seconds.toFixed(0)];
+  };
+  const doneHead = ['MB each way', 'handshakes', 'failures', 'seconds'];
+  const table = formatTable(
+    ['client', 'server', 'transport', 'iat-mode', 'padding', ...doneHead],
+    tried.map((pairing) => [
       pairing.client.name,
       pairing.server.name,
       pairing.transport,
       String(pairing.iatMode ?? ''),
-      options.mb,
-      options.handshakes,
-      String(failures.length),
-      seconds.toFixed(0),
-    ];
-  });
-  const table = formatTable(
-    [
-      'client',
-      'server',
-      'transport',
-      'iat-mode',
-      'MB each way',
-      'handshakes',
-      'failures',
-      'seconds',
-    ],
-    rows,
+      pairing.isPrintable ? 'printable' : '',
+      ...done(pairing),
+    ]),
+  );
+  const webtunnelTable = formatTable(
+    ['client', 'server', 'where', ...doneHead],
+    triedWebtunnel.map((pair) => [
+      pair.client.name,
+      pair.server.name,
+      whereOf(pair),
+      ...done(pair),
+    ]),
   );
   return `# Interoperability
 
-Postern and Debian's obfs4proxy, both ways round, as managed processes over loopback. Made by
+Postern, Debian's obfs4proxy, lyrebird and webtunnel's own programs, both ways round, as managed processes. Made by
 
 \`\`\`sh
-npm run test:interop -- --write
+scripts/debian-peers.sh
+scripts/webtunnel-network.sh npm run test:interop -- --write
 \`\`\`
 
-on ${new Date().toISOString().slice(0, 10)} with Postern ${version}, ${firstLine(obfs4proxy.command[0], '--version')}, Node ${process.version}
+on ${new Date().toISOString().slice(0, 10)} with Postern ${version}, ${firstLine(obfs4proxy.command[0], '--version')}, ${fetchedVersions()}, Node ${process.version}
 and Linux ${release()}.
 
 ${table}
@@ -99,17 +128,27 @@ ${table}
 - Every bridge has the same identity, whose length distribution holds no 0: obfs4proxy 0.0.14 panics
   on that with \`iat-mode\` 2. Its client draws from a distribution of its own until it has read the
   bridge's, so there the server's side speaks first. Postern draws again when it has drawn a 0.
-- obfs4proxy has no server of scramblesuit, so both clients are before Postern's.
+- obfs4proxy and lyrebird have no server of scramblesuit, so all clients are before Postern's.
 - obfs4proxy's client does not look at what comes together with a bridge's handshake, its own bridge's
   included, until more comes. A server that speaks first may so wait for ever; Postern's client has no such
   fault.
 
-webtunnel, with its own programs and lyrebird: [what was tried](webtunnel.md#what-was-tried).
+## webtunnel
+
+${webtunnelTable}
+- _where_: the web server that ends the TLS; _alone_ is Postern's own, _pinned_ with a certificate of its own.
+- What lacks: webtunnel-server alone, which speaks no TLS; and other clients than Postern's behind HAProxy in mode http,
+  which lets none of them through.
 
 \`npm test\` does the same at a smaller size, and more: tor as the parent of both sides, state
 directories that change hands, ssh and curl through the command, and what an observer of the wire can
 tell apart.
 `;
+}
+
+function fetchedVersions(): string {
+  const file = join(packageRoot, '.build', 'peers', 'versions');
+  return readFileSync(file, 'utf8').trim().replaceAll('\n', ', ');
 }
 
 function firstLine(file: string, ...args: string[]): string {

@@ -31,8 +31,8 @@ function program(name: string): PtProgram {
 }
 
 /** The official programs. */
-export const officialClient: PtProgram = program('webtunnel-client');
-export const officialServer: PtProgram = program('webtunnel-server');
+const officialClient: PtProgram = program('webtunnel-client');
+const officialServer: PtProgram = program('webtunnel-server');
 
 /** For `skip` of a test: why there is no pairing of two programs, or false. */
 export function pairMissing({ client, server, front }: WebtunnelPair): string | false {
@@ -80,9 +80,13 @@ export const webtunnelPairs: readonly WebtunnelPair[] = [
 ];
 
 /** For titles and tables. */
-export function nameOfPair({ client, server, front, isAlone, isPinned }: WebtunnelPair): string {
-  const where = isAlone ? `alone${isPinned ? ', pinned' : ''}` : (front?.name ?? 'plain HTTP');
-  return `${client.name} to ${server.name}, ${where}`;
+export function nameOfPair(pair: WebtunnelPair): string {
+  return `${pair.client.name} to ${pair.server.name}, ${whereOf(pair)}`;
+}
+
+/** What ends the TLS of a pair, if anything does. */
+export function whereOf({ front, isAlone, isPinned }: WebtunnelPair): string {
+  return isAlone ? `alone${isPinned ? ', pinned' : ''}` : (front?.name ?? 'plain HTTP');
 }
 
 const SECRET = '/tea-and-biscuits';
