@@ -1,9 +1,8 @@
 import { NEED_MORE } from '../bytes/decoded.ts';
 import { Fifo } from '../bytes/fifo.ts';
-import { giveBack } from '../bytes/give-back.ts';
-import { copyTightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { MuxAction, MuxSessionOptions } from './actions.ts';
 import { FrameDecoder, protocolError, type Frame } from './decode.ts';
 import { encodeHeader } from './encode.ts';
 import {
@@ -14,43 +13,11 @@ import {
   HEADER_BYTES,
   INITIAL_WINDOW_BYTES,
 } from './messages.ts';
+import { Holdings } from './holdings.ts';
 import { Schedule } from './schedule.ts';
 import { MuxStreamState } from './stream-state.ts';
 import { StreamNumbers } from './stream-numbers.ts';
 import { Strikes } from './strikes.ts';
-
-/** What a session asks its driver to do, in order. */
-export type MuxAction<Owner = unknown> =
-  /** The peer opened a stream. */
-  | { readonly type: 'opened'; readonly stream: MuxStreamState<Owner> }
-  /** The peer took a stream of ours. */
-  | { readonly type: 'acked' }
-  /** Payload for a stream's reader, a part of what was pushed; `consumed` takes it off the books. */
-  | { readonly type: 'deliver'; readonly stream: MuxStreamState<Owner>; readonly bytes: Buffer }
-  /** The peer will send no more on a stream. */
-  | { readonly type: 'end'; readonly stream: MuxStreamState<Owner> }
-  /** A stream broke; the session has forgotten it. */
-  | {
-      readonly type: 'broken';
-      readonly stream: MuxStreamState<Owner>;
-      readonly error: PosternError;
-    }
-  /** The peer answered our ping. */
-  | { readonly type: 'pong' }
-  /** The peer takes no new streams. */
-  | { readonly type: 'draining' }
-  /** The peer broke the rules: send what `produce` still gives, and close. */
-  | { readonly type: 'failed'; readonly error: PosternError };
-
-/** What a session is given. */
-export interface MuxSessionOptions {
-  /** The client opens odd streams, the server even ones. */
-  readonly role: 'client' | 'server';
-  /** Milliseconds that only ever grow. */
-  readonly now: () => number;
-  /** Whether the process holds so much that windows are not to grow. */
-  readonly isTight?: () => boolean;
-}
 
 /**
  * One side of a yamux session over one connection. Bytes in by `push` and `step`, bytes out by `produce`.
@@ -70,11 +37,9 @@ export class MuxSession<Owner = unknown> {
   readonly #announcing = new Fifo<MuxStreamState<Owner>>();
   /** Frames of no stream, and resets. */
   readonly #control = new Fifo<FrameHeader>();
-  /** Streams of which something is held, also such as have ended otherwise. */
-  readonly #holding = new Set<MuxStreamState<Owner>>();
+  readonly #holdings = new Holdings<Owner>();
   readonly #numbers: StreamNumbers;
   #unacked = 0;
-  #heldBytes = 0;
   #receivedBytes = 0;
   #pings = 0;
   #isDraining = false;
@@ -94,12 +59,12 @@ export class MuxSession<Owner = unknown> {
 
   /** Those streams, and such as have ended and of which something is held. */
   get streams(): ReadonlySet<MuxStreamState<Owner>> {
-    return new Set([...this.#streams.values(), ...this.#holding]);
+    return new Set([...this.#streams.values(), ...this.#holdings.streams]);
   }
 
   /** Bytes that came and have not been taken. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#holdings.bytes;
   }
 
   /** Whether the peer, or we, want no new streams. */
@@ -130,19 +95,11 @@ export class MuxSession<Owner = unknown> {
     return stream;
   }
 
-  /** A stream's next bytes, lent until `keep`; only when none wait. */
+  /** A stream's next bytes, lent until its `keep`; only when none wait. */
   write(stream: MuxStreamState<Owner>, chunk: Uint8Array): void {
     if (chunk.length === 0 || !this.#streams.has(stream.id)) return;
     stream.pending = chunk;
     this.#offer(stream);
-  }
-
-  /** What `produce` has not taken of the bytes that were lent is copied. @returns whether there is any */
-  keep(stream: MuxStreamState<Owner>): boolean {
-    if (stream.pending === undefined) return false;
-    stream.kept = copyTightly(stream.pending);
-    stream.pending = stream.kept;
-    return true;
   }
 
   /** The stream ends behind what was written. */
@@ -154,18 +111,18 @@ export class MuxSession<Owner = unknown> {
   /** The reader took so many bytes. */
   consumed(stream: MuxStreamState<Owner>, bytes: number): void {
     // Of a stream that broke nothing is on the books any more.
-    this.#hold(stream, -Math.min(bytes, stream.heldBytes));
+    this.#holdings.add(stream, -Math.min(bytes, stream.heldBytes));
     stream.consumedAt = this.#receivedBytes;
     if (!this.#streams.has(stream.id)) return;
     const owed = stream.receiveWindowSize - stream.receiveWindow - stream.heldBytes;
     if (owed * 2 < stream.receiveWindowSize || stream.hasRemoteEnded) return;
-    const isTight = this.#heldBytes * 2 > limits.linkBudgetBytes || this.#isTight();
+    const isTight = this.#holdings.bytes * 2 > limits.linkBudgetBytes || this.#isTight();
     if (!(isTight && stream.heldBytes > 0)) this.#announce(stream);
   }
 
   /** The reader is gone: what it held is let go, and what has not ended in both directions is broken. */
   close(stream: MuxStreamState<Owner>): void {
-    this.#hold(stream, -stream.heldBytes);
+    this.#holdings.add(stream, -stream.heldBytes);
     if (!this.#streams.has(stream.id)) return;
     if (!stream.isUnsent) this.#sendReset(stream.id);
     this.#forget(stream);
@@ -249,7 +206,7 @@ export class MuxSession<Owner = unknown> {
       stream.localEnd = 'sent';
       written.push(stream);
       const end = this.#windowUpdate(id, FrameFlag.fin, 0);
-      this.#forgetEnded(stream);
+      if (stream.hasEnded) this.#forget(stream);
       return encodeHeader(end, into, offset);
     }
     const length = Math.min(
@@ -259,14 +216,8 @@ export class MuxSession<Owner = unknown> {
       into.length - offset - HEADER_BYTES,
     );
     offset = encodeHeader({ type: FrameType.data, flags: 0, streamId: id, length }, into, offset);
-    const isAll = length === pending.length;
-    into.set(isAll ? pending : pending.subarray(0, length), offset);
-    if (isAll) {
-      this.#dropPending(stream);
-      written.push(stream);
-    } else {
-      stream.pending = pending.subarray(length);
-    }
+    stream.takePending(length, into, offset);
+    if (stream.pending === undefined) written.push(stream);
     stream.sendWindow -= length;
     this.#schedule.sent(stream, length);
     this.#offer(stream);
@@ -305,7 +256,7 @@ export class MuxSession<Owner = unknown> {
     }
     if (frame.isStart) this.#receiveHeader(stream, frame, actions);
     if (frame.body.length > 0 && !stream.hasRemoteEnded) {
-      this.#hold(stream, frame.body.length);
+      this.#holdings.add(stream, frame.body.length);
       actions.push({ type: 'deliver', stream, bytes: frame.body });
     }
     if (!frame.isEnd) return actions;
@@ -316,9 +267,9 @@ export class MuxSession<Owner = unknown> {
     } else if ((frame.flags & FrameFlag.fin) !== 0 && !stream.hasRemoteEnded) {
       stream.hasRemoteEnded = true;
       actions.push({ type: 'end', stream });
-      this.#forgetEnded(stream);
+      if (stream.hasEnded) this.#forget(stream);
     }
-    if (this.#heldBytes > limits.linkBudgetBytes) actions.push(this.#resetStalest());
+    if (this.#holdings.bytes > limits.linkBudgetBytes) actions.push(this.#resetStalest());
     return actions;
   }
 
@@ -417,45 +368,24 @@ export class MuxSession<Owner = unknown> {
   }
 
   #resetStalest(): MuxAction<Owner> {
-    let stalest: MuxStreamState<Owner> | undefined;
-    for (const stream of this.#holding) {
-      if (stalest === undefined || stream.consumedAt < stalest.consumedAt) stalest = stream;
-    }
-    if (this.#streams.has(stalest!.id)) this.#sendReset(stalest!.id);
-    return this.#breakOff(stalest!, 'nobody took what came, and the link held too much');
+    const { stalest } = this.#holdings;
+    if (this.#streams.has(stalest.id)) this.#sendReset(stalest.id);
+    return this.#breakOff(stalest, 'nobody took what came, and the link held too much');
   }
 
   #breakOff(stream: MuxStreamState<Owner>, why: string): MuxAction<Owner> {
     const error = stream.isAcked
       ? new PosternError('ERR_STREAM_TRUNCATED', why)
       : new PosternError('ERR_LINK_FAILED', 'the far end of the link refused the stream');
-    this.#hold(stream, -stream.heldBytes);
+    this.#holdings.add(stream, -stream.heldBytes);
     this.#forget(stream);
     return { type: 'broken', stream, error };
-  }
-
-  #forgetEnded(stream: MuxStreamState<Owner>): void {
-    if (stream.hasEnded) this.#forget(stream);
   }
 
   #forget(stream: MuxStreamState<Owner>): void {
     if (!this.#streams.delete(stream.id)) return;
     if (!stream.isAcked) this.#unacked -= 1;
-    this.#dropPending(stream);
-  }
-
-  #dropPending(stream: MuxStreamState<Owner>): void {
-    stream.pending = undefined;
-    // At once: the collector would take what waits for its turn for long-lived.
-    if (stream.kept !== undefined) giveBack(stream.kept);
-    stream.kept = undefined;
-  }
-
-  #hold(stream: MuxStreamState<Owner>, bytes: number): void {
-    stream.heldBytes += bytes;
-    this.#heldBytes += bytes;
-    if (stream.heldBytes > 0) this.#holding.add(stream);
-    else this.#holding.delete(stream);
+    stream.dropPending();
   }
 }
 

@@ -1,3 +1,5 @@
+import { giveBack } from '../bytes/give-back.ts';
+import { copyTightly } from '../bytes/tightly.ts';
 import { FrameFlag, INITIAL_WINDOW_BYTES } from './messages.ts';
 import type { Scheduled } from './schedule.ts';
 
@@ -18,7 +20,7 @@ export class MuxStreamState<Owner = unknown> implements Scheduled {
   /** What waits to be sent: the rest of one chunk. */
   pending: Uint8Array | undefined;
   /** The copy that it is the rest of, if it was copied. */
-  kept: Buffer | undefined;
+  #kept: Buffer | undefined;
   localEnd: 'open' | 'asked' | 'sent' = 'open';
   hasRemoteEnded = false;
   isAcked: boolean;
@@ -43,5 +45,29 @@ export class MuxStreamState<Owner = unknown> implements Scheduled {
   /** Whether both directions have ended. */
   get hasEnded(): boolean {
     return this.localEnd === 'sent' && this.hasRemoteEnded;
+  }
+
+  /** What is left of the bytes that were lent is copied. @returns whether there is any */
+  keep(): boolean {
+    if (this.pending === undefined) return false;
+    this.#kept = copyTightly(this.pending);
+    this.pending = this.#kept;
+    return true;
+  }
+
+  /** Moves so many of the bytes that wait to be sent. */
+  takePending(count: number, into: Buffer, offset: number): void {
+    const { pending } = this;
+    const rest = pending!.subarray(count);
+    into.set(rest.length === 0 ? pending! : pending!.subarray(0, count), offset);
+    if (rest.length === 0) this.dropPending();
+    else this.pending = rest;
+  }
+
+  dropPending(): void {
+    this.pending = undefined;
+    // At once: the collector would take what waits for its turn for long-lived.
+    if (this.#kept !== undefined) giveBack(this.#kept);
+    this.#kept = undefined;
   }
 }

@@ -44,6 +44,7 @@ export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) 
       else breakOff(side, failure);
     }
   };
+  const onMoved = (): void => void halfClosed?.refresh();
   const connect = (from: Duplex, to: Duplex): Reading => {
     let hasEnded = false;
     const onEnd = (): void =>
@@ -64,24 +65,8 @@ export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) 
       clearTimeout(halfClosed);
       onOver(failure);
     };
-    let backlog: Backlog | undefined;
     from.on('error', ignore);
-    const gathers = to instanceof Socket && comesInPieces(from);
-    const reading = read(from, to, (bytes) => {
-      halfClosed?.refresh();
-      if (gathers && bytes.length < WORTH_A_WRITE_BYTES) corkForNow(to);
-      if (!write(to, bytes)) {
-        reading.pause();
-        backlog ??= new Backlog(to);
-        backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
-      }
-      return to instanceof PayloadStream || hasAllAway(to);
-    });
-    to.on('drain', () => {
-      halfClosed?.refresh();
-      backlog?.set(0);
-      reading.resume();
-    });
+    const reading = pass(from, to, onMoved);
     if (from.readableEnded) onEnd();
     else from.on('end', onEnd);
     if (from.closed) onClose();
@@ -92,12 +77,34 @@ export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) 
   for (const reading of readings) reading.resume();
 }
 
+/** Hands on what comes, and waits where the other side does not keep up. */
+function pass(from: Duplex, to: Duplex, onMoved: () => void): Reading {
+  let backlog: Backlog | undefined;
+  const gathers = to instanceof Socket && comesInPieces(from);
+  const reading = read(from, to, (bytes) => {
+    onMoved();
+    if (gathers && bytes.length < WORTH_A_WRITE_BYTES) corkForNow(to);
+    if (!write(to, bytes)) {
+      reading.pause();
+      backlog ??= new Backlog(to);
+      backlog.set(to instanceof PayloadStream ? to.unsentBytes : to.writableLength);
+    }
+    return to instanceof PayloadStream || hasAllAway(to);
+  });
+  to.on('drain', () => {
+    onMoved();
+    backlog?.set(0);
+    reading.resume();
+  });
+  return reading;
+}
+
 /** A socket gives all that it has at one time in one piece, and so does a transport. */
 function comesInPieces(from: Duplex): boolean {
   return !(from instanceof Socket || from instanceof TransportStream);
 }
 
-/** Hands on what comes, past the streams of Node where both sides can. */
+/** Reads past the streams of Node where both sides can. */
 function read(from: Duplex, to: Duplex, onBytes: PayloadSink): Reading {
   if (from instanceof PayloadStream) return from.readInto(onBytes);
   return to instanceof PayloadStream ? readLent(from, onBytes) : readOwned(from, onBytes);

@@ -8,6 +8,7 @@ import { ByteBudget } from '../../src/bytes/budget.ts';
 import type { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { MuxConnection, type MuxConnectionOptions } from '../../src/mux/node/connection.ts';
+import { PayloadStream } from '../../src/net/payload-stream.ts';
 import { HandTimers } from '../support/hand-timers.ts';
 import { frame, framesOf, wirePair } from '../support/mux.ts';
 import { echo, readAll, readBytes } from '../support/sockets.ts';
@@ -327,6 +328,91 @@ describe('a connection', () => {
     }
     assert.ok(longestMs <= 20, `${longestMs} ms in one turn`);
     for (const { server } of links) server.close();
+  });
+});
+
+/** A connection below, by hand. */
+class Below extends PayloadStream {
+  readonly unsentBytes = 0;
+  readonly sent: Buffer[] = [];
+
+  constructor() {
+    super(1);
+  }
+
+  override transmit(bytes: Uint8Array): boolean {
+    this.sent.push(Buffer.from(bytes));
+    return true;
+  }
+
+  override taken(): void {}
+
+  /** @returns whether nobody needs the chunk any more */
+  bring(...frames: readonly Buffer[]): boolean {
+    return this.deliver(Buffer.concat(frames));
+  }
+
+  bringEnd(): void {
+    this.deliverEnd();
+  }
+}
+
+describe('over a connection whose payload passes by Node’s streams, what comes', () => {
+  const data = (id: number, bytes: number): Buffer =>
+    frame(0, 0, id, { body: Buffer.alloc(bytes) });
+
+  test('is not needed any more once each stream’s sink is done with its part', async () => {
+    const below = new Below();
+    const streams: PayloadStream[] = [];
+    const onStream = (stream: Duplex): void => void streams.push(stream as PayloadStream);
+    new MuxConnection(below, { role: 'server', budget: new ByteBudget(1e9), onStream });
+    below.bring(frame(1, 1, 1), frame(1, 1, 3));
+    let isDone = true;
+    const got: number[] = [];
+    for (const [index, stream] of streams.entries()) {
+      const sink = (bytes: Uint8Array): boolean => {
+        got.push(bytes.length);
+        return index === 0 || isDone;
+      };
+      stream.readInto(sink).resume();
+    }
+    assert.equal(below.bring(data(1, 10), data(3, 20)), true);
+    isDone = false;
+    assert.equal(below.bring(data(1, 10), data(3, 20)), false);
+    streams[1]!.pause();
+    isDone = true;
+    assert.equal(below.bring(data(3, 30), data(1, 10)), false);
+    streams[1]!.resume();
+    assert.deepEqual(got, [10, 20, 10, 20, 10, 30]);
+    below.destroy();
+  });
+
+  test('is worked off before the connection’s end is heard', async () => {
+    const below = new Below();
+    let received = 0;
+    const server = new MuxConnection(below, {
+      role: 'server',
+      budget: new ByteBudget(1e9),
+      onStream: (stream) => stream.on('data', (bytes: Buffer) => (received += bytes.length)),
+    });
+    const tiny = Buffer.concat(Array.from({ length: 50_000 }, () => data(1, 1)));
+    below.bring(frame(1, 1, 1), tiny);
+    below.bringEnd();
+    assert.ok(received < 50_000);
+    await server.closed;
+    assert.equal(received, 50_000);
+  });
+
+  test('goes out in one piece where many streams speak in one turn', async () => {
+    const below = new Below();
+    const client = new MuxConnection(below, { role: 'client', budget: new ByteBudget(1e9) });
+    for (let count = 0; count < 3; count += 1) (await client.open()).write('x');
+    while (below.sent.length === 0) await nextTurn();
+    assert.deepEqual(
+      below.sent.map((bytes) => framesOf(bytes).map(({ head }) => head)),
+      [['1 1 1 0', '0 0 1 1', '1 1 3 0', '0 0 3 1', '1 1 5 0', '0 0 5 1']],
+    );
+    client.close();
   });
 });
 

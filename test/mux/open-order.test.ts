@@ -5,7 +5,8 @@ import { NEED_MORE } from '../../src/bytes/decoded.ts';
 import { limits } from '../../src/limits.ts';
 import { encodeHeader } from '../../src/mux/encode.ts';
 import { FrameFlag, FrameType, HEADER_BYTES } from '../../src/mux/messages.ts';
-import { type MuxAction, MuxSession } from '../../src/mux/session.ts';
+import { MuxSession } from '../../src/mux/session.ts';
+import type { MuxAction } from '../../src/mux/actions.ts';
 
 /** What a server does with window updates for these streams, in this order. */
 function receive(frames: readonly (readonly [streamId: number, flags: number])[]): MuxAction[] {

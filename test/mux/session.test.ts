@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { limits } from '../../src/limits.ts';
-import type { MuxAction } from '../../src/mux/session.ts';
+import type { MuxAction } from '../../src/mux/actions.ts';
 import type { MuxStreamState } from '../../src/mux/stream-state.ts';
 import { frame, framesOf, SessionUnderTest } from '../support/mux.ts';
 

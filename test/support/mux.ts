@@ -3,7 +3,8 @@ import { Duplex } from 'node:stream';
 import { NEED_MORE } from '../../src/bytes/decoded.ts';
 import { encodeHeader } from '../../src/mux/encode.ts';
 import { HEADER_BYTES } from '../../src/mux/messages.ts';
-import { type MuxAction, MuxSession } from '../../src/mux/session.ts';
+import { MuxSession } from '../../src/mux/session.ts';
+import type { MuxAction } from '../../src/mux/actions.ts';
 import type { MuxStreamState } from '../../src/mux/stream-state.ts';
 
 /** A frame; a data frame's length is that of its body unless another one is given. */

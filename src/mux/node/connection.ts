@@ -8,7 +8,8 @@ import { PayloadStream } from '../../net/payload-stream.ts';
 import { type Reading, readOwned } from '../../net/reading.ts';
 import { systemTimers, type Timers } from '../../time.ts';
 import { isForLater, waitInLine, workInTurn } from '../../turns.ts';
-import { type MuxAction, MuxSession } from '../session.ts';
+import type { MuxAction } from '../actions.ts';
+import { MuxSession } from '../session.ts';
 import type { MuxStreamState } from '../stream-state.ts';
 import { Openers } from './openers.ts';
 import { Sender } from './sender.ts';
@@ -71,7 +72,7 @@ export class MuxConnection implements BudgetMember {
     write: (state, chunk) => {
       this.#session.write(state, chunk);
       this.#sender.pump();
-      return !this.#session.keep(state);
+      return !state.keep();
     },
     end: (state) => {
       this.#session.end(state);
