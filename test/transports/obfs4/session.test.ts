@@ -339,7 +339,7 @@ test('strangers leave their key pairs to those who come behind them, and no two 
   assert.equal(drawn, drawnByFew);
   const representatives = new Set<string>();
   for (let client = 0; client < 40; client += 1) {
-    const end = new LinkEnd('server', server.createSession());
+    const end = new SessionEnd('server', server.createSession());
     end.start();
     end.receive(hello(server));
     representatives.add(end.sentBytes.toString('hex', 0, 32));
