@@ -37,13 +37,15 @@ const require = createRequire(import.meta.url);
  * libsodium through sodium-native's prebuilt binary; undefined where there is none for this
  * platform, and then @noble/* does the same work many times slower.
  */
-export const sodium: Sodium | undefined = load('sodium-native');
+export const sodium: Sodium | undefined = load(() => require('sodium-native') as Sodium);
 /** As `sodium`. */
-export const sodiumBoxes: SodiumBoxes | undefined = load('sodium-native/binding');
+export const sodiumBoxes: SodiumBoxes | undefined = load(
+  () => require('sodium-native/binding') as SodiumBoxes,
+);
 
-function load<Library>(name: string): Library | undefined {
+function load<Library>(find: () => Library): Library | undefined {
   try {
-    return require(name) as Library;
+    return find();
   } catch {
     return undefined;
   }

@@ -44,7 +44,9 @@ export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) 
       else breakOff(side, failure);
     }
   };
-  const onMoved = (): void => void halfClosed?.refresh();
+  const onMoved = (): void => {
+    halfClosed?.refresh();
+  };
   const connect = (from: Duplex, to: Duplex): Reading => {
     let hasEnded = false;
     const onEnd = (): void =>
