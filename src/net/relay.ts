@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { giveBack } from '../bytes/give-back.ts';
 import { tightly } from '../bytes/tightly.ts';
 import { PosternError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -109,7 +110,11 @@ function comesInPieces(from: Duplex): boolean {
 /** Reads past the streams of Node where both sides can. */
 function read(from: Duplex, to: Duplex, onBytes: PayloadSink): Reading {
   if (from instanceof PayloadStream) return from.readInto(onBytes);
-  return to instanceof PayloadStream ? readLent(from, onBytes) : readOwned(from, onBytes);
+  if (to instanceof PayloadStream) return readLent(from, onBytes);
+  if (!(from instanceof Socket)) return readOwned(from, onBytes);
+  return readOwned(from, (bytes) => {
+    if (onBytes(bytes)) giveBack(bytes);
+  });
 }
 
 /** @returns false when no more is wanted before 'drain' */
