@@ -182,8 +182,9 @@ const table = {
   ERR_TUNNEL_FAILED: {
     side: 'remote',
     retry: 'later',
-    summary: 'The proxy on the way could not connect and gave no precise reason.',
-    remedy: 'Read the proxy’s log.',
+    summary: 'The proxy or the program on the way could not connect and gave no precise reason.',
+    remedy:
+      'Read its log. A transport’s program says the same when an argument of the bridge line is wrong, and when nobody answers there.',
   },
 
   // src/extor
@@ -650,11 +651,12 @@ const table = {
     summary: 'A control port would be open to other machines without authentication.',
     remedy: 'Listen on 127.0.0.1, or set CookieAuthentication or HashedControlPassword.',
   },
-  ERR_CONTROL_SOCKET: {
+  ERR_UNIX_SOCKET: {
     side: 'local',
     retry: 'never',
-    summary: 'The directory of a control socket is missing, or open to other users.',
-    remedy: 'Make a directory of its own for the socket, with `mkdir -m 700`.',
+    summary: 'The directory of a Unix-domain socket is missing, or open to other users.',
+    remedy:
+      'Make a directory of its own for the socket, with `mkdir -m 700`; who else may come is said by GroupWritable, WorldWritable or RelaxDirModeCheck behind its path.',
   },
   ERR_ADDRESS_MAP: {
     side: 'remote',
@@ -688,6 +690,14 @@ const table = {
     retry: 'never',
     summary: 'A stream has nowhere to go: no bridge is configured, or bridges are switched off.',
     remedy: 'Set UseBridges 1 and at least one Bridge line.',
+    socksReply: 0x02,
+  },
+  ERR_PORT_TRAFFIC: {
+    side: 'local',
+    retry: 'never',
+    summary: 'The flags of the port that an application came to do not let its target through.',
+    remedy:
+      'Let the application use another SocksPort, or take NoIPv4Traffic, NoIPv6Traffic, NoDNSRequest, NoOnionTraffic or OnionTrafficOnly from this one.',
     socksReply: 0x02,
   },
   ERR_LINK_FAILED: {

@@ -1,6 +1,7 @@
 /** `postern client --pt`: another program's transport, as a child that is kept running. */
 import { resolve } from 'node:path';
 import { PosternError } from '../errors.ts';
+import { abortable } from '../net/abortable.ts';
 import { createPtDialer } from '../parent/dial.ts';
 import { startTransports } from '../parent/start.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
@@ -10,16 +11,12 @@ import { type CommandContext, say } from './context.ts';
 import type { Outlet, OutletOptions } from './outlet.ts';
 import { makeTemporaryDirectory } from '../state/temporary-directory.ts';
 
-/**
- * Starts the program and waits until it is ready.
- *
- * @throws PosternError `ERR_PARENT_*` when it is given up
- */
+/** Starts the program, and does not wait for it: who dials does, and `lost` tells when it is given up. */
 export async function openChildOutlet(
   context: CommandContext,
   bridge: BridgeLine,
   commandText: string,
-  { upstream, state: directory }: Pick<OutletOptions, 'upstream' | 'state'>,
+  { upstream, state: directory, onNotice }: Omit<OutletOptions, 'pt'>,
 ): Promise<Outlet> {
   const command = parseCommand('--pt', commandText);
   const { transport } = bridge;
@@ -30,10 +27,8 @@ export async function openChildOutlet(
   const temporary =
     directory === undefined ? await makeTemporaryDirectory('postern-client-') : undefined;
 
-  const disposeTemporary = async (): Promise<void> => {
-    await temporary?.[Symbol.asyncDispose]();
-  };
-  const supervisor = await startTransports({
+  const closing = new AbortController();
+  const starting = startTransports({
     command,
     configuration: {
       role: 'client',
@@ -43,25 +38,35 @@ export async function openChildOutlet(
       ...(upstreamProxy !== undefined && { upstreamProxy }),
     },
     env: context.env,
-    signal: context.stop.drain,
+    signal: AbortSignal.any([context.stop.drain, closing.signal]),
     onLog: (_severity, text) => say(context, text),
-  }).catch(async (error: unknown) => {
-    await disposeTemporary();
-    throw error;
   });
   return {
     async dial(signal) {
-      const child = await supervisor.child();
-      const dial = createPtDialer(child.methods.get(transport)!, bridge.args);
+      const supervisor = await abortable(starting, signal);
+      const child = await abortable(supervisor.child(), signal);
+      const options = onNotice === undefined ? {} : { onSilence: onNotice };
+      const dial = createPtDialer(child.methods.get(transport)!, bridge.args, options);
       return dial(bridge.endpoint, { signal });
     },
-    lost: supervisor.closed.then((error) =>
-      // Closed by us: nothing was lost.
-      error === undefined ? new Promise<never>(() => {}) : (error as Error),
+    lost: starting.then(
+      async (supervisor) => {
+        const reason = await supervisor.closed;
+        // Closed by us: nothing was lost.
+        return reason === undefined ? never : { what: 'the transport is gone', reason };
+      },
+      (reason: unknown) =>
+        context.stop.drain.aborted || closing.signal.aborted
+          ? never
+          : { what: 'the transport’s program does not start', reason },
     ),
     async close() {
-      await supervisor.close();
-      await disposeTemporary();
+      closing.abort(new PosternError('ERR_PARENT_CLOSED', 'nobody needs the program any more'));
+      const supervisor = await starting.catch(() => undefined);
+      await supervisor?.close();
+      await temporary?.[Symbol.asyncDispose]();
     },
   };
 }
+
+const never = new Promise<never>(() => {});

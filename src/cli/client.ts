@@ -99,7 +99,7 @@ async function serveBridge(
   context.stop.endNow(new Error('the last connection ended'));
   listener.abort();
   await outlet.close();
-  return lost === undefined ? ExitCode.ok : reportError(context, lost, 'the transport is gone');
+  return lost === undefined ? ExitCode.ok : reportError(context, lost.reason, lost.what);
 }
 
 /** Listens for applications, and takes each of them through the outlet. */

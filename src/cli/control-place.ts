@@ -73,7 +73,7 @@ async function readPlaces(
   const pieces = await readTorrc(torrcFile(resolve(file)));
   const vocabulary = readEngine(pieces) === 'tor' ? torVocabulary(undefined) : embeddedVocabulary;
   const { values } = Configuration.parse(pieces, localDefaults(env, home), vocabulary);
-  const places = [...values.ControlPort, ...[values.ControlSocket ?? []].flat()];
+  const places = [...values.ControlPort, ...values.ControlSocket];
   const known = places.find((place) => !('host' in place) || place.port !== 0);
   if (known === undefined) {
     throw new UsageError(

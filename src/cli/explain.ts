@@ -1,5 +1,6 @@
 /** `postern explain`: what an error code, an option or a limit means, out of the tables that the code uses. */
 import { optionGroups, type OptionRow, optionTable } from '../config/options.ts';
+import { torOptions } from '../config/tor-options.ts';
 import { nearestName } from '../config/near-miss.ts';
 import { type ErrorEntry, errorTable } from '../errors.ts';
 import { limitTable } from '../limits.ts';
@@ -16,6 +17,11 @@ export async function run(context: CommandContext, names: readonly string[]): Pr
   const found = names.map((name) => {
     const page = [...pages].find(([known]) => known.toLowerCase() === name.toLowerCase());
     if (page !== undefined) return page[1];
+    if (torOptions.some((option) => option.toLowerCase() === name.toLowerCase())) {
+      throw new UsageError(
+        `${name} is Tor’s: \`Engine tor\` takes it, and \`man tor\` explains it`,
+      );
+    }
     const near = nearestName(name, [...pages.keys()]);
     const hint =
       near === undefined ? '`postern explain` lists what there is' : `did you mean ${near}?`;

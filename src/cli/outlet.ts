@@ -9,9 +9,16 @@ import { type CommandContext, say } from './context.ts';
 export interface Outlet {
   /** @throws PosternError why the bridge could not be reached */
   dial(signal: AbortSignal): Promise<Duplex>;
-  /** Resolves, with the reason, when no connection will be possible any more. */
-  readonly lost: Promise<Error>;
+  /** Resolves when no connection will be possible any more. */
+  readonly lost: Promise<Loss>;
   close(): Promise<void>;
+}
+
+/** How the way to a bridge was lost. */
+interface Loss {
+  /** As a clause. */
+  readonly what: string;
+  readonly reason: unknown;
 }
 
 /** What a command line may say about it. */
@@ -21,14 +28,13 @@ export interface OutletOptions {
   /** The directory for what is kept between connections; without it nothing outlives the outlet. */
   readonly state?: string | undefined;
   /** Hears what a silent bridge may mean. */
-  readonly onNotice?: (text: string) => void;
+  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /**
  * Opens the way to a bridge.
  *
- * @throws PosternError for a bridge line or an upstream proxy that cannot be used, and for a program
- *   that cannot be started
+ * @throws PosternError for a bridge line or an upstream proxy that cannot be used
  */
 export async function openOutlet(
   context: CommandContext,
@@ -37,7 +43,7 @@ export async function openOutlet(
 ): Promise<Outlet> {
   if (pt !== undefined) {
     const { openChildOutlet } = await import('./child-outlet.ts');
-    return openChildOutlet(context, bridge, pt, { upstream, state });
+    return openChildOutlet(context, bridge, pt, { upstream, state, onNotice });
   }
   const dial = bridgeDialer(bridge, {
     ...(upstream !== undefined && { upstreamProxy: upstream }),

@@ -18,8 +18,22 @@ export interface Network {
 
 /** `MapAddress`: whoever asks for `from` is taken to `to`. Names are in lower case. */
 export interface Mapping {
+  /** `*.` before it stands for all names below it, and itself. */
   readonly from: string;
+  /** `*.` before it puts it in the place of `from`, behind what stood before that. */
   readonly to: string;
+}
+
+/** A line that Tor warns of and does not use. */
+export interface UnusedLine {
+  readonly text: string;
+  /** Why, as a clause. */
+  readonly unused: string;
+}
+
+/** Where to listen, and what Tor says of its ports beside that. */
+export interface ListenPlace extends Endpoint {
+  readonly flags?: readonly string[];
 }
 
 /**
@@ -27,81 +41,98 @@ export interface Mapping {
  * loopback, for `ORPort` too, where Tor takes 0.0.0.0: behind Tor's port every peer must prove
  * itself, behind ours stands a plain proxy.
  */
-export const listenType: ValueType<Endpoint | undefined> = {
+export const listenType: ValueType<ListenPlace | undefined> = {
   syntax: '[IP:]PORT, [IP:]auto, or 0 for none',
   parse(text) {
-    if (text === '0') return undefined;
-    if (/^unix:/i.test(text)) {
-      throw valueFault('takes no Unix socket; ControlPort does, and a Tor (`Engine tor`)');
-    }
-    const flag = /[ \t]+(\S{1,40})/.exec(text)?.[1];
-    if (flag !== undefined) throw valueFault(`takes no flags: ${flag}`);
-    const isPort = /^(?:auto|0*[1-9][0-9]*)$/i.test(text);
-    const full = (isPort ? `${loopback}:${text.replace(/^0+/, '')}` : text)
-      .replace(/:auto$/i, ':0')
-      .replace(/^localhost:/i, `${loopback}:`);
-    const endpoint = parseIpEndpoint(full);
-    if (endpoint === undefined || (endpoint.port === 0 && full === text)) {
+    if (/^unix:/i.test(text))
+      throw valueFault('takes no Unix socket; SocksPort and ControlPort do');
+    const [place, ...flags] = text.split(/[ \t]+/);
+    if (place === '0') return undefined;
+    const socketFlag = flags.find((flag) => socketFlags.test(flag));
+    if (socketFlag !== undefined) throw valueFault(`${socketFlag} is for Unix sockets alone`);
+    const endpoint = parsePort(place!, loopback);
+    if (endpoint === undefined) {
       throw valueFault('must be a port, ip:port or auto (IPv6 in brackets), or 0 for none');
     }
-    return endpoint;
+    return flags.length === 0 ? endpoint : { ...endpoint, flags };
   },
-  format(endpoint) {
-    if (endpoint === undefined) return '0';
-    const port = endpoint.port === 0 ? 'auto' : String(endpoint.port);
-    if (endpoint.host === loopback) return port;
-    return formatEndpoint(endpoint).replace(/[0-9]+$/, port);
+  format(place) {
+    if (place === undefined) return '0';
+    const port = place.port === 0 ? 'auto' : String(place.port);
+    const text = place.host === loopback ? port : formatEndpoint(place).replace(/[0-9]+$/, port);
+    return [text, ...(place.flags ?? [])].join(' ');
   },
+};
+
+/** Port, or address and port; `auto` is a port. */
+function parsePort(text: string, host: string): Endpoint | undefined {
+  const isPort = /^(?:auto|0*[1-9][0-9]*)$/i.test(text);
+  const full = (
+    isPort ? formatEndpoint({ host, port: 0 }).replace(/0$/, text.replace(/^0+/, '')) : text
+  )
+    .replace(/:auto$/i, ':0')
+    .replace(/^localhost:/i, `${loopback}:`);
+  const endpoint = parseIpEndpoint(full);
+  return endpoint?.port === 0 && full === text ? undefined : endpoint;
+}
+
+/** What only a file can have. */
+export const socketFlags: RegExp = /^(?:GroupWritable|WorldWritable|RelaxDirModeCheck)$/i;
+
+/** A port that has no flags, for Tor neither. */
+export const plainPortType: ValueType<Endpoint | undefined> = {
+  syntax: listenType.syntax,
+  parse(text) {
+    const place = listenType.parse(text);
+    if (place?.flags !== undefined) throw valueFault('takes no flags');
+    return place;
+  },
+  format: (place) => listenType.format(place),
 };
 
 /** `MetricsPort`: where to listen, and the format, of which there is one. */
 export const metricsPortType: ValueType<Endpoint | undefined> = {
-  syntax: `${listenType.syntax}; then prometheus or nothing`,
-  parse: (text) => listenType.parse(text.replace(/[ \t]+prometheus$/i, '')),
-  format: (endpoint) => listenType.format(endpoint),
+  syntax: `${plainPortType.syntax}; then prometheus or nothing`,
+  parse: (text) => plainPortType.parse(text.replace(/[ \t]+prometheus$/i, '')),
+  format: (place) => plainPortType.format(place),
+};
+
+/** `ORPort`, with what Tor says of the addresses that it tells others. */
+export const orPortType: ValueType<ListenPlace | undefined> = {
+  syntax: `${listenType.syntax}; then NoListen, NoAdvertise, IPv4Only, IPv6Only or nothing`,
+  parse(text) {
+    const place = listenType.parse(text);
+    if (place === undefined) return undefined;
+    const [isIpv4Only, isIpv6Only] = [hasFlag(place, 'IPv4Only'), hasFlag(place, 'IPv6Only')];
+    if (isIpv4Only && isIpv6Only) throw valueFault('IPv4Only and IPv6Only contradict each other');
+    if (hasFlag(place, 'NoListen') && hasFlag(place, 'NoAdvertise')) {
+      throw valueFault('a port with NoListen and NoAdvertise would be for nothing');
+    }
+    const found = isIpv6Only && !/[:.]/.test(text) ? { ...place, host: '::1' } : place;
+    const isIpv6 = found.host.includes(':');
+    if (isIpv6 ? isIpv4Only : isIpv6Only) throw valueFault('the address is of the other family');
+    return found;
+  },
+  format: (place) => listenType.format(place),
 };
 
 const loopback = '127.0.0.1';
 
-/** Where applications connect. */
-export interface ApplicationPlace extends Endpoint {
-  /** What Tor makes of its streams, and what makes no difference to a tunnel. */
-  readonly flags?: readonly string[];
+/** Whether a port has a flag, in any letter case. */
+export function hasFlag({ flags = [] }: ListenPlace, name: string): boolean {
+  return flags.some((flag) => flag.toLowerCase() === name.toLowerCase());
 }
 
-/** The same with Tor's flags, as far as they forbid nothing that the tunnel would then do. */
-export const applicationPortType: ValueType<ApplicationPlace | undefined> = {
-  syntax: `${listenType.syntax}; Tor’s flags are taken and change nothing`,
-  parse(text) {
-    const [place, ...flags] = /^unix:/i.test(text) ? [text] : text.split(/[ \t]+/);
-    const other = flags.find((flag) => !idleFlags.test(flag));
-    if (other !== undefined && forbiddingFlags.test(other)) {
-      throw valueFault(
-        `${other.slice(0, 40)} is Tor’s: a tunnel cannot tell traffic apart that way`,
-      );
-    }
-    if (other !== undefined) throw valueFault(`there is no flag ${other.slice(0, 40)}`);
-    const endpoint = listenType.parse(place!);
-    return endpoint === undefined || flags.length === 0 ? endpoint : { ...endpoint, flags };
-  },
-  format: (place) => [listenType.format(place), ...(place?.flags ?? [])].join(' '),
-};
-
-/** Which streams may share a circuit, what is kept of names, and other things that a tunnel has none of. */
-const idleFlags =
-  /^(?:(?:No)?(?:Isolate(?:ClientAddr|SOCKSAuth|ClientProtocol|DestPort|DestAddr)|KeepAliveIsolateSOCKSAuth|(?:Cache|Use)IPv[46](?:DNS|Cache)|(?:Cache|Use)DNS(?:Cache)?|PreferIPv6|PreferIPv6Automap|PreferSOCKSNoAuth|ExtendedErrors)|IPv4Traffic|IPv6Traffic|DNSRequest|OnionTraffic|SessionGroup=[0-9]+)$/i;
-
-/** What says that some traffic is not to pass. */
-const forbiddingFlags =
-  /^(?:OnionTrafficOnly|No(?:IPv4Traffic|IPv6Traffic|DNSRequest|OnionTraffic))$/i;
-
-/** An address without a port, at which somebody else reaches this machine. */
+/** An address without a port, at which somebody else reaches this machine; a name is in lower case. */
 export const addressType: ValueType<string> = {
-  syntax: 'IP',
+  syntax: 'IP or NAME',
   parse(text) {
     const address = parseReachableIp(text);
     if (address !== undefined) return address;
-    throw valueFault('must be an IP address without a port (no host names)');
+    if (/^[0-9.:[\]]*$/.test(text)) {
+      throw valueFault('must be an IP address without a port, or a host name');
+    }
+    return text.toLowerCase();
   },
   format: (address) => address,
 };
@@ -138,23 +169,21 @@ export function poolType(addressBytes: 4 | 16, maximumBits: number): ValueType<N
   };
 }
 
-/** Two addresses or host names. */
-export const mappingType: ValueType<Mapping> = {
-  syntax: 'ADDRESS NEW-ADDRESS',
+/** Two addresses or host names, of which the first may stand for all below it. */
+export const mappingType: ValueType<Mapping | UnusedLine> = {
+  syntax: '[*.]ADDRESS [*.]NEW-ADDRESS',
   parse(text) {
-    if (text.includes('*')) {
-      throw valueFault(
-        'takes no wildcards: whole names alone are mapped, but by a Tor (`Engine tor`)',
-      );
-    }
-    const words = text.split(/[ \t]+/).map(parseHost);
-    const [from, to] = words;
+    const unused = (why: string): UnusedLine => ({ text, unused: why });
+    const words = text.split(/[ \t]+/);
+    const [from, to] = words.map(parsePattern);
     if (words.length !== 2 || from === undefined || to === undefined) {
-      throw valueFault('must be two addresses or host names');
+      return unused('it must be two addresses or host names');
     }
-    return { from, to };
+    return to.startsWith('*.') && !from.startsWith('*.')
+      ? unused('a name cannot be mapped to all names below another')
+      : { from, to };
   },
-  format: ({ from, to }) => `${from} ${to}`,
+  format: (line) => ('unused' in line ? line.text : `${line.from} ${line.to}`),
 };
 
 /** `ip[/bits]`, an IPv6 address in brackets; bits behind the prefix are cleared. */
@@ -194,6 +223,13 @@ export function isInNetwork(address: Uint8Array, { base, prefixBits }: Network):
 function maskByte(bits: number, index: number): number {
   const inThisByte = Math.min(Math.max(bits - 8 * index, 0), 8);
   return (0xff << (8 - inThisByte)) & 0xff;
+}
+
+/** A host, or `*.` and a name. */
+function parsePattern(word: string): string | undefined {
+  if (!word.startsWith('*.')) return parseHost(word);
+  const host = parseHost(word.slice(2));
+  return host === undefined || ipToBytes(host) !== undefined ? undefined : `*.${host}`;
 }
 
 function parseHost(word: string): string | undefined {

@@ -24,11 +24,19 @@ export class Configuration {
   readonly values: OptionValues;
   /** The options that there are. */
   readonly vocabulary: Vocabulary;
+  /** The keywords that were taken for longer ones, each as a sentence. */
+  readonly abbreviations: readonly string[];
   readonly #lines: Lines;
   readonly #localDefaults: LocalDefaults;
 
-  private constructor(lines: Lines, localDefaults: LocalDefaults, vocabulary: Vocabulary) {
+  private constructor(
+    lines: Lines,
+    localDefaults: LocalDefaults,
+    vocabulary: Vocabulary,
+    abbreviations: readonly string[] = [],
+  ) {
     this.vocabulary = vocabulary;
+    this.abbreviations = abbreviations;
     this.#lines = lines;
     this.#localDefaults = localDefaults;
     this.values = Object.fromEntries(
@@ -49,26 +57,29 @@ export class Configuration {
     vocabulary: Vocabulary = embeddedVocabulary,
   ): Configuration {
     const pieces = typeof torrc === 'string' ? parseTorrcFile(torrc) : torrc;
-    const lines = applyLines(new Map(), pieces, vocabulary);
+    const lines = applyLines(new Map(), pieces, vocabulary, (key) => vocabulary.findWritten(key));
     const foreign = [...lines.keys()].find((home) => vocabulary.isKeptElsewhere(home));
     if (foreign !== undefined) {
       throw valueFault(
         `${foreign}: belongs in the torrc of the Tor that is controlled, or in SETCONF`,
       );
     }
-    return new Configuration(lines, localDefaults, vocabulary);
+    return new Configuration(lines, localDefaults, vocabulary, abbreviationsIn(pieces, vocabulary));
   }
 
   /**
    * The configuration after SETCONF (TC 3.3): an option that is named loses all its lines and gets
    * those that stand here; so does the whole group of a member that is named. A key without a value
-   * clears what stands before it.
+   * clears what stands before it. Abbreviated keywords are a matter of files.
    *
    * @throws PosternError like `parse`; nothing has changed then, as nothing ever does
    */
   changedBy(text: string): Configuration {
-    const lines = applyLines(this.#lines, parseTorrc(text), this.vocabulary);
-    return new Configuration(lines, this.#localDefaults, this.vocabulary);
+    const { vocabulary } = this;
+    const lines = applyLines(this.#lines, parseTorrc(text), vocabulary, (key) =>
+      vocabulary.find(key),
+    );
+    return new Configuration(lines, this.#localDefaults, vocabulary);
   }
 
   /**
@@ -165,14 +176,19 @@ export class Configuration {
 
 const optionNames = Object.keys(optionTable) as OptionName[];
 
-function applyLines(lines: Lines, pieces: readonly TorrcPiece[], vocabulary: Vocabulary): Lines {
+function applyLines(
+  lines: Lines,
+  pieces: readonly TorrcPiece[],
+  vocabulary: Vocabulary,
+  find: Vocabulary['find'],
+): Lines {
   const result = new Map<string, readonly Line[]>(lines);
   const fresh = new Map<string, Line[]>();
   for (const piece of pieces) {
     const { setting } = piece;
     if (setting === undefined) continue;
     const place = placeOf(piece);
-    const keyword = keywordOf(vocabulary, setting.key, place);
+    const keyword = find(setting.key) ?? keywordOf(vocabulary, setting.key, place);
     const home = homeOf(keyword);
     const entry = readSetting(place, keyword, setting.value);
     const isScalar = keyword.kind === 'option' && !keyword.rules.isList;
@@ -193,6 +209,15 @@ function applyLines(lines: Lines, pieces: readonly TorrcPiece[], vocabulary: Voc
     else result.delete(home);
   }
   return result;
+}
+
+function abbreviationsIn(pieces: readonly TorrcPiece[], vocabulary: Vocabulary): readonly string[] {
+  return pieces.flatMap((piece) => {
+    const { key } = piece.setting ?? {};
+    if (key === undefined || vocabulary.find(key) !== undefined) return [];
+    const { name } = vocabulary.findWritten(key)!;
+    return `${key} (${placeOf(piece)}): did you mean ${name}? It is taken for that, as by Tor`;
+  });
 }
 
 /** The option, or the group, that a keyword's lines belong to. */

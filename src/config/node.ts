@@ -128,9 +128,9 @@ export function localDefaults(
   return { DataDirectory: join(base, 'postern') };
 }
 
-/** The path that a value of the configuration means: `~/` is the home directory. */
+/** The path that a value of the configuration means, absolute: `~/` is the home directory. */
 export function expandPath(path: string, home: string): string {
-  return path.startsWith('~/') ? join(home, path.slice(2)) : path;
+  return resolve(path.startsWith('~/') ? join(home, path.slice(2)) : path);
 }
 
 async function readIfThere(path: string): Promise<Uint8Array | undefined> {

@@ -11,19 +11,27 @@ import type { Endpoint } from '../pt/address.ts';
 import type { BridgeLine } from '../pt/bridge-line.ts';
 import {
   addressType,
-  type ApplicationPlace,
-  applicationPortType,
   listenType,
+  type ListenPlace,
   type Mapping,
   mappingType,
   metricsPortType,
   type Network,
+  orPortType,
+  plainPortType,
   poolType,
   proxyType,
+  type UnusedLine,
 } from './address-values.ts';
 import { type ExitRule, exitPolicyType } from './exit-policy.ts';
 import { type LogLine, logType } from './log-values.ts';
-import { controlPortType, controlSocketType, type SocketPlace } from './socket-values.ts';
+import {
+  controlPortType,
+  controlSocketType,
+  httpTunnelPortType,
+  type SocketPlace,
+  socksPortType,
+} from './socket-values.ts';
 import {
   bridgeType,
   listenAddressType,
@@ -51,15 +59,15 @@ import {
  * single one that is not set and has no default.
  */
 export interface OptionValues {
-  readonly SocksPort: readonly ApplicationPlace[];
-  readonly HTTPTunnelPort: readonly ApplicationPlace[];
+  readonly SocksPort: readonly (ListenPlace | SocketPlace)[];
+  readonly HTTPTunnelPort: readonly ListenPlace[];
   readonly UseBridges: boolean;
   readonly Bridge: readonly BridgeLine[];
   readonly ClientTransportPlugin: readonly TransportPlugin[];
   readonly CircuitHops: number;
   /** In seconds. */
   readonly MaxCircuitDirtiness: number;
-  readonly MapAddress: readonly Mapping[];
+  readonly MapAddress: readonly (Mapping | UnusedLine)[];
   readonly VirtualAddrNetworkIPv4: Network;
   readonly VirtualAddrNetworkIPv6: Network;
   readonly Socks4Proxy: Endpoint | undefined;
@@ -68,8 +76,8 @@ export interface OptionValues {
   readonly Socks5ProxyPassword: string | undefined;
   readonly HTTPSProxy: Endpoint | undefined;
   readonly HTTPSProxyAuthenticator: string | undefined;
-  readonly ORPort: Endpoint | undefined;
-  readonly ExtORPort: Endpoint | undefined;
+  readonly ORPort: readonly ListenPlace[];
+  readonly ExtORPort: ListenPlace | undefined;
   readonly Address: readonly string[];
   readonly ServerTransportPlugin: readonly TransportPlugin[];
   readonly ServerTransportListenAddr: readonly TransportListenAddress[];
@@ -84,8 +92,8 @@ export interface OptionValues {
   readonly BandwidthRate: number;
   /** In bytes. */
   readonly BandwidthBurst: number;
-  readonly ControlPort: readonly (Endpoint | SocketPlace)[];
-  readonly ControlSocket: SocketPlace | undefined;
+  readonly ControlPort: readonly (ListenPlace | SocketPlace)[];
+  readonly ControlSocket: readonly SocketPlace[];
   readonly CookieAuthentication: boolean;
   readonly ControlSocketsGroupWritable: boolean;
   readonly CookieAuthFile: string | undefined;
@@ -131,14 +139,15 @@ type RowOf<V> = [V] extends [readonly (infer T)[]]
 const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   SocksPort: {
     section: 'client',
-    type: applicationPortType,
+    type: socksPortType,
     isList: true,
     default: '9050',
-    summary: 'Where applications connect that speak SOCKS5, SOCKS4 or SOCKS4a.',
+    summary:
+      'Where applications connect that speak SOCKS5, SOCKS4 or SOCKS4a; with flags like OnionTrafficOnly some targets are refused.',
   },
   HTTPTunnelPort: {
     section: 'client',
-    type: applicationPortType,
+    type: httpTunnelPortType,
     isList: true,
     default: '0',
     summary: 'Where applications connect that speak HTTP CONNECT.',
@@ -181,7 +190,8 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     section: 'client',
     type: mappingType,
     isList: true,
-    summary: 'A stream to the first address goes to the second instead.',
+    summary:
+      'A stream to the first address goes to the second instead; *.NAME is every name below NAME, and itself.',
   },
   VirtualAddrNetworkIPv4: {
     section: 'client',
@@ -230,15 +240,15 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   HTTPSProxyAuthenticator: {
     section: 'client',
-    type: textType('USER:PASSWORD', /^[^:]+:/, 'must be a user name, a colon and a password'),
+    type: textType('USER[:PASSWORD]', /^[^:]/, 'must be a user name, a colon and a password'),
     isList: false,
     isSecret: true,
     summary: 'The user name and password for HTTPSProxy.',
   },
   ORPort: {
     section: 'bridge',
-    type: listenType,
-    isList: false,
+    type: orPortType,
+    isList: true,
     default: '0',
     summary:
       'Where links arrive whose disguise has been taken off; on loopback unless an address is given, as anyone who reaches it can use it.',
@@ -255,7 +265,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
     type: addressType,
     isList: true,
     summary:
-      'Where clients reach the bridge, for its bridge lines; once for IPv4 and once for IPv6.',
+      'Where clients reach the bridge, for its bridge lines; once for IPv4 and once for IPv6. A name is looked up at the start.',
   },
   ServerTransportPlugin: {
     section: 'bridge',
@@ -316,14 +326,14 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   BandwidthRate: {
     section: 'both',
-    type: memoryType(1),
+    type: memoryType(1, 2 ** 31 - 1),
     isList: false,
     default: '1073741824',
     summary: 'How many bytes a second may pass in each direction, on average.',
   },
   BandwidthBurst: {
     section: 'both',
-    type: memoryType(1),
+    type: memoryType(1, 2 ** 31 - 1),
     isList: false,
     default: '1073741824',
     summary: 'How many bytes may pass at once after a pause.',
@@ -339,7 +349,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   ControlSocket: {
     section: 'control',
     type: controlSocketType,
-    isList: false,
+    isList: true,
     isForEveryEngine: true,
     summary: 'A Unix socket for controllers; its file permissions say who may connect.',
   },
@@ -442,7 +452,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   TorControlPort: {
     section: 'tor',
-    type: listenType,
+    type: plainPortType,
     isList: false,
     isFixed: true,
     isForEveryEngine: true,

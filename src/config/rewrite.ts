@@ -108,7 +108,7 @@ function carryOver(raw: string, text: string, state: Progress): string[] {
 }
 
 function homeOf(key: string, vocabulary: Vocabulary): string {
-  const keyword = vocabulary.find(key)!;
+  const keyword = vocabulary.findWritten(key)!;
   return keyword.kind === 'member' ? keyword.group : keyword.name;
 }
 
@@ -125,7 +125,7 @@ function placesOf(lines: readonly Setting[]): Map<string, number[]> {
 
 /** The canonical form of a line of the old text; that of a bare key matches no wanted line. */
 function canonicalText({ key, value }: Setting, vocabulary: Vocabulary): string {
-  const keyword = vocabulary.find(key)!;
+  const keyword = vocabulary.findWritten(key)!;
   if (value === '' || keyword.kind !== 'option') return `${keyword.name} ${value}`;
   const { type } = keyword.rules;
   return `${keyword.name} ${type.format(type.parse(value))}`;

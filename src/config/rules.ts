@@ -1,7 +1,6 @@
 /** What options must not contradict each other in. Checked on the whole, before anything changes. */
 import { isLoopback } from '../pt/address.ts';
 import type { OptionValues } from './options.ts';
-import type { TransportPlugin } from './transport-values.ts';
 import { valueFault } from './value-types.ts';
 
 /**
@@ -35,42 +34,6 @@ const rules: readonly ((values: OptionValues) => string | undefined)[] = [
     UseBridges && CircuitHops > Bridge.length
       ? 'CircuitHops: there are fewer Bridge lines than hops'
       : undefined,
-  ({ UseBridges, Bridge, ClientTransportPlugin }) => {
-    const known = transportsOf(ClientTransportPlugin);
-    const lost = Bridge.find(
-      ({ transport }) => transport !== undefined && !known.includes(transport),
-    );
-    return UseBridges && lost !== undefined
-      ? `Bridge: no ClientTransportPlugin line carries out ${shorten(lost.transport!)}`
-      : undefined;
-  },
-  ({ ClientTransportPlugin }) =>
-    repeated('ClientTransportPlugin', transportsOf(ClientTransportPlugin)),
-
-  ({ ServerTransportPlugin }) =>
-    repeated('ServerTransportPlugin', transportsOf(ServerTransportPlugin)),
-  ({ ServerTransportPlugin, ServerTransportListenAddr, ServerTransportOptions }) => {
-    const known = transportsOf(ServerTransportPlugin);
-    const lines = [
-      ...ServerTransportListenAddr.map((line) => ['ServerTransportListenAddr', line] as const),
-      ...ServerTransportOptions.map((line) => ['ServerTransportOptions', line] as const),
-    ];
-    const lost = lines.find(([, { transport }]) => !known.includes(transport));
-    return lost === undefined
-      ? undefined
-      : `${lost[0]}: no ServerTransportPlugin line carries out ${shorten(lost[1].transport)}`;
-  },
-  ({ ServerTransportListenAddr: lines }) =>
-    repeated(
-      'ServerTransportListenAddr',
-      lines.map(({ transport }) => transport),
-    ),
-  ({ ServerTransportOptions: lines }) =>
-    repeated(
-      'ServerTransportOptions',
-      lines.map(({ transport }) => transport),
-    ),
-
   ({ BandwidthRate, BandwidthBurst }) =>
     BandwidthBurst < BandwidthRate
       ? 'BandwidthBurst: must not be less than BandwidthRate'
@@ -100,16 +63,3 @@ const rules: readonly ((values: OptionValues) => string | undefined)[] = [
       : undefined;
   },
 ];
-
-function transportsOf(plugins: readonly TransportPlugin[]): string[] {
-  return plugins.flatMap(({ transports }) => transports);
-}
-
-function repeated(option: string, transports: readonly string[]): string | undefined {
-  const again = transports.find((name, index) => transports.indexOf(name) !== index);
-  return again === undefined ? undefined : `${option}: two lines name ${shorten(again)}`;
-}
-
-function shorten(name: string): string {
-  return name.slice(0, 40);
-}

@@ -1,6 +1,6 @@
-/** Values that are Unix-domain sockets, in Tor's grammar: a path, perhaps quoted, and flags. */
-import type { Endpoint } from '../pt/address.ts';
-import { listenType } from './address-values.ts';
+/** Values that may be Unix-domain sockets, in Tor's grammar: a path, perhaps quoted, and flags. */
+import { listenType, type ListenPlace, socketFlags } from './address-values.ts';
+import { checkTraffic } from './traffic.ts';
 import { pathType, type ValueType, valueFault } from './value-types.ts';
 
 /** A Unix-domain socket to listen on. */
@@ -8,13 +8,19 @@ export interface SocketPlace {
   readonly path: string;
   /** `GroupWritable`: who is of the socket's group may connect, too. */
   readonly isGroupWritable: boolean;
+  /** `WorldWritable`: everybody may. */
+  readonly isWorldWritable: boolean;
   /** `RelaxDirModeCheck`: others may read the directory that it is in. */
   readonly isDirectoryRelaxed: boolean;
+  /** What says nothing about the socket itself. */
+  readonly flags?: readonly string[];
 }
+
+const SOCKET_FLAGS = '[GroupWritable] [WorldWritable] [RelaxDirModeCheck]';
 
 /** `ControlSocket`: undefined for none. */
 export const controlSocketType: ValueType<SocketPlace | undefined> = {
-  syntax: '/PATH or ~/PATH [GroupWritable] [RelaxDirModeCheck], or 0 for none',
+  syntax: `PATH ${SOCKET_FLAGS}, or 0 for none`,
   parse(text) {
     if (text === '0') return undefined;
     return parseSocket(text.startsWith('unix:') ? text.slice('unix:'.length) : text);
@@ -28,8 +34,8 @@ export const controlSocketType: ValueType<SocketPlace | undefined> = {
 };
 
 /** `ControlPort`: TCP, or a Unix-domain socket. */
-export const controlPortType: ValueType<Endpoint | SocketPlace | undefined> = {
-  syntax: `${listenType.syntax}; or unix:/PATH [GroupWritable] [RelaxDirModeCheck]`,
+export const controlPortType: ValueType<ListenPlace | SocketPlace | undefined> = {
+  syntax: `${listenType.syntax}; or unix:PATH ${SOCKET_FLAGS}`,
   parse: (text) =>
     text.startsWith('unix:') ? parseSocket(text.slice('unix:'.length)) : listenType.parse(text),
   format: (place) =>
@@ -38,38 +44,58 @@ export const controlPortType: ValueType<Endpoint | SocketPlace | undefined> = {
       : listenType.format(place),
 };
 
+/** `HTTPTunnelPort`: where applications connect, over TCP alone, as with Tor. */
+export const httpTunnelPortType: ValueType<ListenPlace | undefined> = {
+  syntax: `${listenType.syntax}; then Tor’s flags`,
+  parse(text) {
+    const place = listenType.parse(text);
+    checkTraffic(place?.flags);
+    return place;
+  },
+  format: (place) => listenType.format(place),
+};
+
+/** `SocksPort`: where applications connect. */
+export const socksPortType: ValueType<ListenPlace | SocketPlace | undefined> = {
+  syntax: `${controlPortType.syntax}; then Tor’s flags`,
+  parse(text) {
+    const place = controlPortType.parse(text);
+    checkTraffic(place?.flags);
+    return place;
+  },
+  format: (place) => controlPortType.format(place),
+};
+
 function parseSocket(text: string): SocketPlace {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"(?=[ \t]|$)/.exec(text);
+  if (text === '' || (text.startsWith('"') && quoted === null)) {
+    throw valueFault('must be a path; one with blanks is quoted: unix:"/a b"');
+  }
   const end = quoted?.[0].length ?? text.search(/[ \t]|$/);
   const path = pathType.parse(quoted?.[1]!.replace(/\\(.)/g, '$1') ?? text.slice(0, end));
   const words = text
     .slice(end)
     .split(/[ \t]+/)
     .filter((word) => word !== '');
-  const flags = words.map((word) => word.toLowerCase());
-  const unknown = flags.findIndex(
-    (flag) => flag !== 'groupwritable' && flag !== 'relaxdirmodecheck',
-  );
-  if (flags[unknown] === 'worldwritable') {
-    throw valueFault('WorldWritable would let every user of this machine in; use GroupWritable');
-  }
-  if (unknown !== -1) {
-    throw valueFault(
-      'the flags are GroupWritable and RelaxDirModeCheck; a path with blanks is quoted: unix:"/a b"',
-    );
-  }
+  const has = (name: string): boolean => words.some((word) => word.toLowerCase() === name);
+  const flags = words.filter((word) => !socketFlags.test(word));
   return {
     path,
-    isGroupWritable: flags.includes('groupwritable'),
-    isDirectoryRelaxed: flags.includes('relaxdirmodecheck'),
+    isGroupWritable: has('groupwritable'),
+    isWorldWritable: has('worldwritable'),
+    isDirectoryRelaxed: has('relaxdirmodecheck'),
+    ...(flags.length > 0 && { flags }),
   };
 }
 
-function formatSocket({ path, isGroupWritable, isDirectoryRelaxed }: SocketPlace): string {
+function formatSocket(place: SocketPlace): string {
+  const { path, isGroupWritable, isWorldWritable, isDirectoryRelaxed, flags = [] } = place;
   const isPlain = !/[\s"\\]/.test(path);
   return [
     isPlain ? path : `"${path.replace(/["\\]/g, '\\$&')}"`,
     ...(isGroupWritable ? ['GroupWritable'] : []),
+    ...(isWorldWritable ? ['WorldWritable'] : []),
     ...(isDirectoryRelaxed ? ['RelaxDirModeCheck'] : []),
+    ...flags,
   ].join(' ');
 }

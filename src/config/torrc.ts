@@ -4,11 +4,11 @@
  *     Keyword value             # white space ends the keyword; # begins a comment, also in a value
  *     Keyword a long \          # a backslash at its end continues a line; whole comment lines
  *       value                   # may stand in between
- *     Keyword "quoted # value"  # C escapes inside: \" \\ \' \t \xHH \OOO (one to three digits)
+ *     Keyword "quoted # value"  # C escapes inside: \" \\ \' \n \r \t \xHH \OOO (one to three digits)
  *     Keyword                   # no value: back to the default
  *
- * As Tor's parse_config_line_from_str reads them, but for two dangers: a comment at the end of a
- * continued line ends the value (Tor goes on with the next line), and control characters are refused.
+ * As Tor's parse_config_line_from_str reads them, oddities included: a comment at the end of a continued
+ * line goes on with the next one, and a backslash behind which nothing comes stays in the value.
  */
 import { PosternError } from '../errors.ts';
 
@@ -86,9 +86,26 @@ export function formatSetting({ key, value }: Setting): string {
   }
   checkCharacters(1, value);
   if (value === '') return key;
-  const plain = !/^[" ]|#|[\\ ]$|\t/.test(value);
-  return `${key} ${plain ? value : `"${value.replace(/["\\]/g, '\\$&').replace(/\t/g, '\\t')}"`}`;
+  const isPlain = !/^[" ]|#|[\\ ]$|\p{Cc}/u.test(value);
+  return `${key} ${isPlain ? value : quoteValue(value)}`;
 }
+
+/** A value in quotes, with an escape for each character that would steer a terminal. */
+export function quoteValue(value: string): string {
+  const escaped = value
+    .replace(/["\\]/g, '\\$&')
+    .replace(/[\n\r\t]/g, (character) => escapes.get(character)!)
+    .replace(/\p{Cc}/gu, (character) =>
+      [...Buffer.from(character)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join(''),
+    );
+  return `"${escaped}"`;
+}
+
+const escapes: ReadonlyMap<string, string> = new Map([
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
 
 /** Reads one setting; `nextLine` gives the line after, or undefined at the end of the text. */
 function parseSetting(line: number, nextLine: () => string | undefined): Setting | undefined {
@@ -96,40 +113,28 @@ function parseSetting(line: number, nextLine: () => string | undefined): Setting
   const key = match[1]!;
   if (key === '' && !match[2]!.startsWith('\\')) return undefined;
   if (key === '') throw fault(line, 'the line begins with a backslash');
-  checkCharacters(line, key);
-  let rest: string | undefined = match[2]!;
-  while (rest !== undefined && /^[ \t\v\f\r]*\\$/.test(rest)) rest = nextUncommented(nextLine);
-  const start = trim(rest ?? '');
-  const value = start.startsWith('"')
-    ? parseQuoted(line, start)
-    : trim(joinContinued(rest ?? '', nextLine));
+  if (/\p{Cc}/u.test(key)) throw fault(line, 'control characters are not allowed in a keyword');
+  const start = trim(match[2]!);
+  const value = start.startsWith('"') ? parseQuoted(line, start) : readPlain(match[2]!, nextLine);
   checkCharacters(line, value);
   return { key, value };
 }
 
-function joinContinued(firstPart: string, nextLine: () => string | undefined): string {
-  let value = '';
+/** Whatever of it stands on the lines behind. */
+function readPlain(firstPart: string, nextLine: () => string | undefined): string {
+  const comment = firstPart.indexOf('#');
+  if (comment !== -1 || !firstPart.endsWith('\\')) {
+    return trim(comment === -1 ? firstPart : firstPart.slice(0, comment));
+  }
+  let text = firstPart;
   let part: string | undefined = firstPart;
-  while (part !== undefined) {
-    const comment = part.indexOf('#');
-    if (comment !== -1) return value + part.slice(0, comment);
-    if (!part.endsWith('\\')) return value + part;
-    value += part.slice(0, -1);
-    part = nextUncommented(nextLine);
+  // Behind a continued line a comment goes on with the next line, too, wherever it begins.
+  while (part !== undefined && (part.endsWith('\\') || part.includes('#'))) {
+    part = nextLine();
+    text += `\n${part ?? ''}`;
   }
-  return value;
-}
-
-function nextUncommented(nextLine: () => string | undefined): string | undefined {
-  let line = nextLine();
-  let indent = '';
-  for (;;) {
-    // What stands before a comment belongs to the value, as with Tor.
-    const blanks = line === undefined ? undefined : /^([ \t\v\f\r]*)#/.exec(line)?.[1];
-    if (blanks === undefined) return line === undefined ? undefined : indent + line;
-    indent += blanks;
-    line = nextLine();
-  }
+  // Blanks at the end go first, and with them the line end that a last backslash would join.
+  return trim(trim(text).replace(/#[^\n]*\n?|\\\n/g, ''));
 }
 
 function parseQuoted(line: number, text: string): string {
@@ -142,14 +147,20 @@ function parseQuoted(line: number, text: string): string {
 
 /** C escapes stand for bytes, and the bytes together for UTF-8: that is how Tor writes them. */
 function decodeEscapes(line: number, text: string): string {
-  const simple: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', "'": "'", t: '\t' };
+  const simple: Readonly<Record<string, string>> = {
+    ...{ '"': '"', '\\': '\\', "'": "'" },
+    ...{ n: '\n', r: '\r', t: '\t' },
+  };
   return text.replace(
     /((?:\\x[0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[0-7]{1,2})+)|\\(.)/gs,
     (_, bytes: string | undefined, letter: string | undefined) => {
       if (bytes !== undefined) return decodeBytes(line, bytes);
       const character = simple[letter!];
       if (character === undefined) {
-        throw fault(line, 'a quoted value has an escape other than \\" \\\\ \\\' \\t \\xHH \\OOO');
+        throw fault(
+          line,
+          'a quoted value has an escape other than \\" \\\\ \\\' \\n \\r \\t \\xHH \\OOO',
+        );
       }
       return character;
     },
@@ -170,15 +181,14 @@ function decodeBytes(line: number, escapes: string): string {
   }
 }
 
-/** A NUL would hide what follows from C programs, an escape sequence would reach a terminal. */
+/** Behind a NUL nothing is there for C programs, Tor among them. */
 function checkCharacters(line: number, text: string): void {
-  if (/(?!\t)\p{Cc}/u.test(text)) {
-    throw fault(line, 'control characters are not allowed in a setting');
-  }
+  if (text.includes('\0')) throw fault(line, 'a setting cannot contain a NUL');
 }
 
+/** Nor its carriage returns, wherever they stand: Tor takes them from the whole file. */
 function withoutEnd(line: string | undefined): string | undefined {
-  return line?.replace(/\r?\n$/, '');
+  return line?.replace(/\r|\n$/g, '');
 }
 
 /** By hand: a pattern for the end is tried at each blank in between, and a stranger may send many. */
@@ -190,7 +200,7 @@ function trim(text: string): string {
   return text.slice(start, end);
 }
 
-const BLANKS = ' \t\v\f\r';
+const BLANKS = ' \t\v\f\r\n';
 
 function fault(line: number, message: string): PosternError {
   return new PosternError('ERR_CONFIG_SYNTAX', `line ${line}: ${message}`);

@@ -39,7 +39,7 @@ export const bridgeType: ValueType<BridgeLine> = {
 
 /** `ServerTransportPlugin`: Tor's `exec`, and `builtin` for the transports of this program. */
 export const serverPluginType: ValueType<TransportPlugin> = {
-  syntax: 'TRANSPORT[,TRANSPORT …] exec /PATH [ARGUMENT …], or TRANSPORT[,TRANSPORT …] builtin',
+  syntax: 'TRANSPORT[,TRANSPORT …] exec PATH [ARGUMENT …], or TRANSPORT[,TRANSPORT …] builtin',
   parse(text) {
     const [names, how] = text.split(/[ \t]+/, 2);
     const rest = text.slice(text.indexOf(how ?? '', names!.length) + (how ?? '').length).trim();
@@ -84,14 +84,6 @@ function parseProgram(text: string): readonly [string, ...string[]] {
   const [program, ...args] = words.map(
     ([, quoted, plain]) => plain ?? quoted!.replace(/\\(.)/gsu, '$1'),
   );
-  // The working directory of a daemon is nobody's business; a search path would be a risk.
-  if (!program!.startsWith('/')) {
-    throw valueFault(
-      program!.includes('/')
-        ? 'the program has a relative path; write the whole one, from / on: where a daemon is started must not matter'
-        : 'the program is not searched for; write its whole path, as `command -v` tells it',
-    );
-  }
   return [program!, ...args];
 }
 

@@ -40,8 +40,14 @@ export function integerType(minimum: number, maximum: number): ValueType<number>
   };
 }
 
-/** An amount of data; canonical in bytes. K, M, G and T are powers of 1024, as in Tor. */
-export function memoryType(minimumBytes: number): ValueType<number> {
+/**
+ * An amount of data; canonical in bytes. K, M, G and T are powers of 1024, as in Tor. What is more than
+ * `maximumBytes` becomes that, as with Tor.
+ */
+export function memoryType(
+  minimumBytes: number,
+  maximumBytes: number = Number.MAX_SAFE_INTEGER,
+): ValueType<number> {
   const factors = new Map([
     ...unit(['b', 'byte', 'bytes'], 1),
     ...unit(['k', 'kb', 'kbyte', 'kbytes', 'kilobyte', 'kilobytes'], 2 ** 10),
@@ -54,7 +60,10 @@ export function memoryType(minimumBytes: number): ValueType<number> {
   ]);
   return {
     syntax: 'NUMBER [bytes|KB|MB|GB|TB|kbits|mbits|gbits]',
-    parse: (text) => parseQuantity(text, factors, 'bytes, like 2097152 or 2 MB', minimumBytes),
+    parse(text) {
+      const value = parseQuantity(text, factors, 'bytes, like 2097152 or 2 MB', minimumBytes);
+      return Math.min(value, maximumBytes);
+    },
     format: String,
   };
 }
@@ -114,12 +123,8 @@ export const scrubbingType: ValueType<boolean> = {
   format: (value) => booleanType.format(value),
 };
 
-/** A path that means the same file wherever the daemon was started; `~/` is the user's home. */
-export const pathType: ValueType<string> = textType(
-  '/PATH or ~/PATH',
-  /^(?:\/|~\/)/,
-  'must be an absolute path, or one that begins with ~/: where a daemon is started must not matter',
-);
+/** A path; `~/` is the user's home, and what begins with neither that nor `/` the working directory's. */
+export const pathType: ValueType<string> = textType('PATH', /./s, 'must be a path');
 
 function unit(names: readonly string[], factor: number): (readonly [string, number])[] {
   return names.map((name) => [name, factor] as const);

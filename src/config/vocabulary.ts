@@ -25,6 +25,8 @@ export type Keyword =
 export interface Vocabulary {
   /** What a keyword of any letter case stands for; undefined for an unknown one. No abbreviations. */
   find(text: string): Keyword | undefined;
+  /** The same of a torrc, where Tor takes the beginning of a name for the first of its names that begins so. */
+  findWritten(text: string): Keyword | undefined;
   /** What is to be said of a keyword that is not found, as a clause. */
   explainUnknown(text: string): string;
   /** The options whose values this program reads; the others it only hands on. */
@@ -55,10 +57,11 @@ export const embeddedVocabulary: Vocabulary = createVocabulary(
       ['bandwidthburstbytes', 'bandwidthburst'],
     ]),
     explainUnknown: (text) => {
-      if (isOneOf(torOptions, text) || isOneOf(torAliases, text)) {
+      const name = firstOfTor(text) ?? text;
+      if (isOneOf(torOptions, name) || isOneOf(torAliases, text)) {
         return 'this is Tor’s: add `Engine tor`, or leave the line out';
       }
-      if (isOneOf(obsoleteTorOptions, text)) return 'Tor itself has it no more: leave the line out';
+      if (isOneOf(obsoleteTorOptions, name)) return 'Tor itself has it no more: leave the line out';
       return undefined;
     },
   },
@@ -117,6 +120,16 @@ function isOneOf(names: readonly string[], text: string): boolean {
   return names.some((name) => name.toLowerCase() === text.toLowerCase());
 }
 
+/** In the order in which Tor looks through them. */
+const namesOfTor = [...torOptions, ...obsoleteTorOptions]
+  .map((name) => name.toLowerCase())
+  .toSorted((one, other) => (one < other ? -1 : 1));
+
+/** What Tor takes the beginning of a name for. */
+function firstOfTor(text: string): string | undefined {
+  return namesOfTor.find((name) => name.startsWith(text.toLowerCase()));
+}
+
 /** Taken as it is. */
 const verbatim: LineRules['type'] = { parse: (text) => text, format: String };
 
@@ -165,10 +178,15 @@ function createVocabulary(
   { isKeptElsewhere = false, otherwise, aliases, explainUnknown }: VocabularyExtras = {},
 ): Vocabulary {
   const read = new Set(names);
+  const find = (text: string): Keyword | undefined => {
+    const lower = text.toLowerCase();
+    return keywords.get(aliases?.get(lower) ?? lower) ?? otherwise?.(text);
+  };
   return {
-    find(text) {
-      const lower = text.toLowerCase();
-      return keywords.get(aliases?.get(lower) ?? lower) ?? otherwise?.(text);
+    find,
+    findWritten(text) {
+      const name = firstOfTor(text);
+      return find(text) ?? (name === undefined ? undefined : find(name));
     },
     explainUnknown(text) {
       if (text.toLowerCase() === '%include') {

@@ -19,11 +19,15 @@ export interface AddressMapOptions {
  *
  * Two layers: what the configuration maps, and above it what controllers mapped, which lasts until it
  * is replaced, removed or the process ends. Names compare without regard to letter case, and a name
- * that is an IP address in disguise is that address. Mappings are not followed twice.
+ * that is an IP address in disguise is that address. What a controller mapped is not followed further.
+ *
+ * The configuration's own are Tor's: `*.example.com` stands for every name below, and for itself, the
+ * longest name counts, and what comes of one mapping is looked up again.
  */
 export class AddressMap {
   readonly #rng: Rng;
   #ranges: Readonly<Record<'ipv4' | 'ipv6', Network>>;
+  /** By name, whether or not it stands for those below it as well: of two the later counts, as with Tor. */
   #configured = new Map<string, AddressMapping>();
   readonly #requested = new Map<string, AddressMapping>();
   /** For each destination, and kind of original, the address that was picked for it last. */
@@ -36,7 +40,32 @@ export class AddressMap {
 
   /** Where a connection for `host` goes: the replacement, or `host` itself. */
   lookUp(host: string): string {
-    return this.#find(keyOf(host))?.replacement.host ?? host;
+    const requested = this.#requested.get(keyOf(host));
+    if (requested !== undefined) return requested.replacement.host;
+    let found = host;
+    for (let count = 0; count < MAX_REWRITES; count += 1) {
+      const next = this.#lookUpConfigured(found);
+      if (next === undefined) break;
+      found = next;
+    }
+    return found;
+  }
+
+  #lookUpConfigured(host: string): string | undefined {
+    const key = keyOf(host);
+    const exact = this.#configured.get(key)?.replacement.host;
+    if (exact !== undefined) {
+      const next = withoutWildcard(exact);
+      return keyOf(next) === key ? undefined : next;
+    }
+    // From the longest name above it to the shortest.
+    for (let dot = key.indexOf('.'); dot !== -1; dot = key.indexOf('.', dot + 1)) {
+      const mapping = this.#configured.get(key.slice(dot + 1));
+      if (mapping === undefined || !isWildcard(mapping.original.host)) continue;
+      const { host: to } = mapping.replacement;
+      return isWildcard(to) ? `${host.slice(0, dot)}${to.slice(1)}` : to;
+    }
+    return undefined;
   }
 
   /**
@@ -61,7 +90,7 @@ export class AddressMap {
     if (key === keyOf(replacement.host)) {
       this.#forgetPick(key);
       this.#requested.delete(key);
-      this.#configured.delete(key);
+      this.#configured.delete(withoutWildcard(key));
     } else {
       this.#request(key, mapping);
     }
@@ -70,7 +99,10 @@ export class AddressMap {
 
   /** All mappings in force. */
   mappings(): readonly AddressMapping[] {
-    return [...new Map([...this.#configured, ...this.#requested]).values()];
+    const shown = [...this.#configured].filter(
+      ([key, { original }]) => isWildcard(original.host) || !this.#requested.has(key),
+    );
+    return [...shown.map(([, mapping]) => mapping), ...this.#requested.values()];
   }
 
   /**
@@ -89,7 +121,9 @@ export class AddressMap {
       throw mapError('the configuration cannot map from or to the null address');
     }
     this.#ranges = { ipv4: DEFAULT_IPV4, ipv6: DEFAULT_IPV6, ...ranges };
-    this.#configured = new Map(mappings.map((mapping) => [keyOf(mapping.original.host), mapping]));
+    this.#configured = new Map(
+      mappings.map((mapping) => [withoutWildcard(keyOf(mapping.original.host)), mapping]),
+    );
   }
 
   #find(key: string): AddressMapping | undefined {
@@ -138,6 +172,17 @@ export class AddressMap {
     }
     throw mapError('every address of the range to pick from is mapped');
   }
+}
+
+/** How often Tor follows the mappings of its configuration, which may go round in circles. */
+const MAX_REWRITES = 16;
+
+function isWildcard(host: string): boolean {
+  return host.startsWith('*.');
+}
+
+function withoutWildcard(host: string): string {
+  return isWildcard(host) ? host.slice(2) : host;
 }
 
 /** How many addresses a range has, as far as a number can count them. */

@@ -1,5 +1,5 @@
 import { Writer } from '../bytes/writer.ts';
-import { formatSetting } from '../config/torrc.ts';
+import { formatSetting, quoteValue } from '../config/torrc.ts';
 import { PosternBug, PosternError } from '../errors.ts';
 import { ipToBytes } from '../pt/address.ts';
 import type { EngineEvent } from './engine.ts';
@@ -174,12 +174,16 @@ function encodeKeys(keys: readonly string[]): Buffer {
 }
 
 function encodeConfEntries(entries: readonly ConfEntry[]): Buffer {
-  for (const { key, value } of entries) {
-    if (!/^\S+$/.test(key) || value.includes('\n')) {
-      throw new PosternBug('an engine gave a configuration value that is not one line');
+  for (const { key } of entries) {
+    if (!/^\S+$/.test(key)) {
+      throw new PosternBug('an engine gave a configuration key that is not one word');
     }
   }
-  return Buffer.from(entries.map(({ key, value }) => `${key} ${value}\n`).join(''), 'utf8');
+  // A line end in a value would end its line here: in quotes, as Tor has it.
+  const lines = entries.map(
+    ({ key, value }) => `${key} ${/(?!\t)\p{Cc}/u.test(value) ? quoteValue(value) : value}\n`,
+  );
+  return Buffer.from(lines.join(''), 'utf8');
 }
 
 /** A text and its NUL, as the last field of an EVENT. */

@@ -9,18 +9,15 @@ import {
   makeControlCookie,
   writeControlCookie,
 } from '../control/node/cookie-file.ts';
-import {
-  checkControlSocket,
-  openControlPort,
-  openControlSocket,
-} from '../control/node/listeners.ts';
+import { openControlPort, openControlSocket } from '../control/node/listeners.ts';
 import { ControlServer } from '../control/node/server.ts';
 import type { Rng } from '../crypto/rng.ts';
-import type { Listener } from '../net/listener.ts';
+import type { AnyListener } from '../net/listener.ts';
+import { checkUnixSocket } from '../net/unix-listener.ts';
 import { describeError } from '../errors.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
 import { cookiePath } from './data-directory.ts';
-import type { DaemonLog } from './log.ts';
+import type { Log } from './log.ts';
 import type { Change, Part } from './part.ts';
 import type { Places } from './places.ts';
 import { forOption, numbered, type ResourceChange, Resources, type Wanted } from './resources.ts';
@@ -28,14 +25,14 @@ import { forOption, numbered, type ResourceChange, Resources, type Wanted } from
 /** What the control ports are given. */
 export interface ControlPortsOptions {
   readonly engine: ControlEngine;
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly rng: Rng;
   readonly home: string;
   readonly places: Places;
 }
 
 /** A TCP port or a Unix-domain socket. */
-interface ControlListener extends Pick<Listener, 'close'> {
+interface ControlListener extends Pick<AnyListener, 'close'> {
   readonly name: string;
   readonly endpoint?: Endpoint;
 }
@@ -50,8 +47,9 @@ export class ControlPorts implements Part {
   readonly #cookies = new Map<string, Uint8Array>();
 
   constructor(options: ControlPortsOptions) {
-    const { engine, log, places } = options;
-    this.#options = options;
+    const { engine, places } = options;
+    const log = options.log.in('control');
+    this.#options = { ...options, log };
     this.#listeners = new Resources((listener) => listener.close(), {
       places,
       onLost: (error) =>
@@ -120,7 +118,7 @@ export class ControlPorts implements Part {
     const { home } = this.#options;
     for (const [option, place] of placesOf(first)) {
       if ('host' in place) continue;
-      await forOption(option, () => checkControlSocket(expandPath(place.path, home), place));
+      await forOption(option, () => checkUnixSocket(expandPath(place.path, home), place));
     }
     if (!first.CookieAuthentication) return;
     await forOption('CookieAuthFile', () => checkControlCookie(cookiePath(first, home)));
@@ -165,7 +163,7 @@ function placesOf({
 }: OptionValues): readonly (readonly [option: string, place: Endpoint | SocketPlace])[] {
   return [
     ...ControlPort.map((place) => ['ControlPort', place] as const),
-    ...[ControlSocket ?? []].flat().map((place) => {
+    ...ControlSocket.map((place) => {
       const isGroupWritable = place.isGroupWritable || ControlSocketsGroupWritable;
       return ['ControlSocket', { ...place, isGroupWritable }] as const;
     }),

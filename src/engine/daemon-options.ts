@@ -8,7 +8,7 @@ import type { Rng } from '../crypto/rng.ts';
 import type { Endpoint } from '../pt/address.ts';
 import type { TransportRegistry } from '../transports/registry.ts';
 import type { Engine, EngineEndpoints } from './engine.ts';
-import type { DaemonLog } from './log.ts';
+import type { Log } from './log.ts';
 import type { Places } from './places.ts';
 
 /** What a daemon is started with, whichever engine its torrc asks for. */
@@ -36,7 +36,7 @@ export interface DaemonOptions {
 export interface EngineHost {
   readonly options: DaemonOptions;
   readonly store: ConfigStore;
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly events: Emitter<EngineEvent>;
   readonly places: Places;
   /** Aborted when nothing is to be started any more: the start is given up, or the daemon is ending. */

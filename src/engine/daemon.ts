@@ -5,6 +5,8 @@
 import { addAbortListener, setMaxListeners } from 'node:events';
 import { Emitter } from '../bytes/emitter.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { expandPath } from '../config/node.ts';
+import { remarksOn } from '../config/remarks.ts';
 import { type ConfigStore, readTorrc } from '../config/store.ts';
 import { parseTorrc } from '../config/torrc.ts';
 import { readEngine } from '../config/vocabulary.ts';
@@ -47,6 +49,8 @@ export class Daemon implements ControlEngine {
   readonly #places: Places;
   readonly #stopping = new AbortController();
   readonly #startedMs = performance.now();
+  /** What was said of the configuration that is in force. */
+  #remarks: readonly string[] = [];
   #state: 'running' | 'draining' | 'ended' = 'running';
   #resolveEnded!: (reason?: unknown) => void;
   #cancelEnd: (() => void) | undefined;
@@ -92,6 +96,7 @@ export class Daemon implements ControlEngine {
       // The log first: the others write to it. The control ports last: a daemon that fails to start must not
       // renew the cookie.
       await (await daemon.#log.prepare(first.values)).commit();
+      daemon.#remark(first);
       daemon.#places.beginChange(placesIn(first.values, options.home));
       const start = await prepareEach([
         () => daemon.#engine.start(first, (reason) => daemon.#end(reason)),
@@ -125,6 +130,7 @@ export class Daemon implements ControlEngine {
       if (event.type === 'log' && event.level === 'warn') notes.push(event.message);
     });
     try {
+      daemon.#remark(first);
       await daemon.#log.verify(first.values);
       await daemon.#engine.verify(first);
       await daemon.#control.verify(first.values);
@@ -233,7 +239,20 @@ export class Daemon implements ControlEngine {
       throw endingError();
     }
     await change.commit();
-    if (changed.size > 0) this.#log.write('info', 'The configuration has changed.');
+    this.#remark(next);
+    if (changed.size > 0) this.#log.in('config').write('info', 'The configuration has changed.');
+  }
+
+  /** Says what in a configuration is taken and does not do what it seems to; once while it stays so. */
+  #remark(configuration: Configuration): void {
+    const remarks = [
+      ...configuration.abbreviations,
+      ...remarksOn(configuration.values, (path) => expandPath(path, this.#options.home)),
+    ];
+    for (const text of remarks) {
+      if (!this.#remarks.includes(text)) this.#log.in('config').write('warn', text);
+    }
+    this.#remarks = remarks;
   }
 
   #prepare(next: Configuration, changed: ReadonlySet<string>, isReload: boolean): Promise<Change> {

@@ -4,7 +4,7 @@ import { access, open, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Clock } from '../time.ts';
-import { type LogLevel, logLevels, type LogLine } from '../config/log-values.ts';
+import { type LogDomain, type LogLevel, type LogLine, takesLine } from '../config/log-values.ts';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import { PosternError } from '../errors.ts';
@@ -28,6 +28,24 @@ export interface DaemonLogOptions {
   readonly events: Emitter<EngineEvent>;
 }
 
+/** Where the parts of a daemon write. */
+export interface Log {
+  /**
+   * Writes a line, addresses scrubbed.
+   *
+   * @param kind for a line that a peer can cause: repeats of the kind become a count
+   */
+  readonly write: (level: LogLevel, message: string, kind?: string) => void;
+  /**
+   * Writes a line whose addresses are this daemon's own: whoever starts it must learn where it listens.
+   */
+  readonly announce: (message: string) => void;
+  /** A name or an address for a log line: itself, or with `SafeLogging` a mark. */
+  readonly conceal: (text: string) => string;
+  /** The same for lines of one of Tor's domains; undefined for those that may be of any. */
+  readonly in: (domain: LogDomain | undefined) => Log;
+}
+
 /** Where lines of some levels go. */
 interface Sink {
   readonly line: LogLine;
@@ -40,7 +58,7 @@ interface Sink {
  * The log of a daemon. Every line is an event as well. With `SafeLogging` all addresses in a line are
  * scrubbed; callers name no host names, cookies or secrets in the first place.
  */
-export class DaemonLog implements Part {
+export class DaemonLog implements Part, Log {
   readonly #options: DaemonLogOptions;
   readonly #sinks: Resources<Sink> = new Resources(async ({ file }) => {
     // People read the end of a log first: it is on disk before we exit.
@@ -56,27 +74,30 @@ export class DaemonLog implements Part {
     this.#options = options;
   }
 
-  /**
-   * Writes a line, addresses scrubbed.
-   *
-   * @param kind for a line that a peer can cause: repeats of the kind become a count
-   */
   write(level: LogLevel, message: string, kind?: string): void {
-    const text = this.#values?.SafeLogging === false ? message : scrubAddresses(message);
-    if (kind === undefined) this.#write(level, text);
-    else this.#limiter.take(`${level} ${kind}`, text, (line) => this.#write(level, line));
+    this.in('general').write(level, message, kind);
   }
 
-  /**
-   * Writes a line whose addresses are this daemon's own: its user must learn where it listens.
-   */
   announce(message: string): void {
-    this.#write('notice', message);
+    this.in('general').announce(message);
   }
 
-  /** A name or an address for a log line: itself, or with `SafeLogging` a mark. */
   conceal(text: string): string {
     return this.#values?.SafeLogging === false ? text : '[scrubbed]';
+  }
+
+  in(domain: LogDomain | undefined): Log {
+    const write = (level: LogLevel, text: string): void => this.#write(level, text, domain);
+    return {
+      write: (level, message, kind) => {
+        const text = this.#values?.SafeLogging === false ? message : scrubAddresses(message);
+        if (kind === undefined) write(level, text);
+        else this.#limiter.take(`${level} ${kind}`, text, (line) => write(level, line));
+      },
+      announce: (message) => write('notice', message),
+      conceal: (text) => this.conceal(text),
+      in: (other) => this.in(other),
+    };
   }
 
   /** SIGNAL debug: all logs take everything, until the configuration is loaded again. */
@@ -156,14 +177,14 @@ export class DaemonLog implements Part {
     return { line, output: file, file };
   }
 
-  #write(level: LogLevel, message: string): void {
+  #write(level: LogLevel, message: string, domain: LogDomain | undefined): void {
     const { clock, events } = this.#options;
     // Text of a Tor or a child may come from an application: no line may send commands to a terminal.
     const lines = message.split(/[\r\n]+/).map((line) => line.trim());
     const text = lines.join(' | ').replace(/\p{Cc}+/gu, ' ');
     const entry = `${new Date(clock.epochMs()).toISOString()} [${level}] ${text}\n`;
     for (const { line, output } of this.#sinks.current.values()) {
-      if (!this.#takes(line, level) || output.destroyed) continue;
+      if (!this.#takes(line, level, domain) || output.destroyed) continue;
       // A log must neither hold traffic up nor grow in memory without end.
       if (output.writableLength > limits.logBacklogBytes) continue;
       output.write(line.target === 'syslog' ? formatForSyslog(level, text) : entry);
@@ -171,10 +192,11 @@ export class DaemonLog implements Part {
     events.emit({ type: 'log', level, message: text });
   }
 
-  #takes({ minimum, maximum }: LogLine, level: LogLevel): boolean {
-    const rank = logLevels.indexOf(level);
-    if (rank > logLevels.indexOf(maximum)) return false;
-    return this.#isDebug || rank >= logLevels.indexOf(minimum);
+  #takes(line: LogLine, level: LogLevel, domain: LogDomain | undefined): boolean {
+    if (!this.#isDebug) return takesLine(line, level, domain);
+    // As Tor does: everything that is not above what the line takes at the most.
+    const ranges = line.ranges.map((range) => ({ ...range, minimum: 'debug' as const }));
+    return takesLine({ ...line, ranges }, level, domain);
   }
 }
 

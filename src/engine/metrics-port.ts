@@ -5,14 +5,14 @@ import { describeError } from '../errors.ts';
 import type { Figures } from '../metrics/registry.ts';
 import type { Listener } from '../net/listener.ts';
 import { formatEndpoint, type Endpoint } from '../pt/address.ts';
-import type { DaemonLog } from './log.ts';
+import type { Log } from './log.ts';
 import { type Change, type Part, simpleChange } from './part.ts';
 import type { Places } from './places.ts';
 import { forOption, numbered, Resources, type Wanted } from './resources.ts';
 
 /** What the part is given. */
 export interface MetricsPortOptions {
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly figures: () => Figures;
   readonly places: Places;
 }
@@ -77,7 +77,7 @@ export class MetricsPort implements Part {
   }
 }
 
-function warnOfPolicy(policy: OptionValues['MetricsPortPolicy'], log: DaemonLog): void {
+function warnOfPolicy(policy: OptionValues['MetricsPortPolicy'], log: Log): void {
   if (policy.flat().some(({ accept }) => accept)) return;
   log.write('warn', 'MetricsPort: MetricsPortPolicy accepts nobody: no request will be answered');
 }

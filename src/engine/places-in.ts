@@ -1,4 +1,5 @@
 /** Where a configuration has the daemon listen. */
+import { hasFlag } from '../config/address-values.ts';
 import { expandPath } from '../config/node.ts';
 import type { OptionValues } from '../config/options.ts';
 import { serverPlugins } from './embedded/server-transports.ts';
@@ -17,8 +18,9 @@ export function placesIn(values: OptionValues, home: string): readonly Place[] {
     ...HTTPTunnelPort,
     ...ControlPort,
     ...MetricsPort,
-    ...[ControlSocket ?? []].flat(),
-    ...[ORPort, ExtORPort],
+    ...ControlSocket,
+    ...ORPort.filter((place) => !hasFlag(place, 'NoListen')),
+    ExtORPort,
     ...serverPlugins(values).flatMap(({ transports }) =>
       transports.map(({ bindAddress }) => bindAddress),
     ),

@@ -133,6 +133,9 @@ export interface SocksPortOptions<Accepted> {
   readonly listen?: typeof listenTcp;
 }
 
+/** How applications are served, and not where. */
+export type ServeSocks<Accepted> = Omit<SocksPortOptions<Accepted>, 'listen'>;
+
 /**
  * Listens for SOCKS5, SOCKS4 and SOCKS4a. A client that is refused has been told so when `onFailure`
  * hears of it. Past the cap on requests that are being read, the oldest of those connections is closed.
@@ -141,22 +144,27 @@ export interface SocksPortOptions<Accepted> {
  */
 export function listenSocks<Accepted>(
   endpoint: Endpoint,
-  { accept, serve, onFailure, listen = listenTcp }: SocksPortOptions<Accepted>,
+  { listen = listenTcp, ...options }: SocksPortOptions<Accepted>,
 ): Promise<Listener> {
+  return listen(endpoint, serveSocks(options), options.onFailure);
+}
+
+/** What `listenSocks` does with each connection, for a listener of any kind. */
+export function serveSocks<Accepted>({
+  accept,
+  serve,
+  onFailure,
+}: ServeSocks<Accepted>): (socket: Socket) => Promise<unknown> {
   const waiting = new WaitingConnections();
-  return listen(
-    endpoint,
-    (socket) => {
-      if (waiting.size >= limits.pendingSocksRequests) waiting.closeOldest();
-      waiting.add(socket);
-      return readRequest(socket, accept)
-        .finally(() => waiting.delete(socket))
-        .then(([application, accepted]) =>
-          serveSocket(socket, () => serve(application, accepted), onFailure),
-        );
-    },
-    onFailure,
-  );
+  return (socket) => {
+    if (waiting.size >= limits.pendingSocksRequests) waiting.closeOldest();
+    waiting.add(socket);
+    return readRequest(socket, accept)
+      .finally(() => waiting.delete(socket))
+      .then(([application, accepted]) =>
+        serveSocket(socket, () => serve(application, accepted), onFailure),
+      );
+  };
 }
 
 async function readRequest<Accepted>(

@@ -3,7 +3,7 @@ export type { Exchange, ExchangeAction } from '../bytes/exchange.ts';
 export type { Dialer, DialOptions } from './dialer.ts';
 export { createDirectDialer, type DirectDialerOptions } from './direct-dialer.ts';
 export { type ExchangeOptions, runExchange } from './exchange.ts';
-export { type Listener, listenTcp } from './listener.ts';
+export { type AnyListener, type Listener, listenTcp } from './listener.ts';
 export { relay } from './relay.ts';
 export { openStateDirectory, type StateDirectory } from '../state/state-directory.ts';
 export {

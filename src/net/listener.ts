@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PosternError } from '../errors.ts';
 import type { Endpoint } from '../pt/address.ts';
 import { type OnFault, unawaited, warnOfFault } from '../unawaited.ts';
@@ -10,10 +10,8 @@ import { rejectOnePending } from './pending-handshakes.ts';
 import { closeOldestRejected } from './rejected.ts';
 import { closeOldestWaiting } from './waiting-connections.ts';
 
-/** A TCP listener that runs. */
-export interface Listener {
-  /** Where it really listens: port 0 has become a number. */
-  readonly endpoint: Endpoint;
+/** A listener that runs, on TCP or on a Unix-domain socket. */
+export interface AnyListener {
   /** Stops accepting; connections that stand are not touched. Idempotent. */
   close(): Promise<void>;
   /** Stops accepting, and destroys every connection that it accepted and that still stands. */
@@ -22,6 +20,12 @@ export interface Listener {
   readonly closed: Promise<void>;
   /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A TCP listener that runs. */
+export interface Listener extends AnyListener {
+  /** Where it really listens: port 0 has become a number. */
+  readonly endpoint: Endpoint;
 }
 
 /**
@@ -40,6 +44,27 @@ export async function listenTcp(
   onConnection: (socket: Socket) => unknown,
   onFault?: OnFault,
 ): Promise<Listener> {
+  const { server, listener } = createListener(onConnection, onFault, keepAlive);
+  server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException);
+  }
+  const { address, port } = server.address() as AddressInfo;
+  return { endpoint: { host: address, port }, ...listener };
+}
+
+/**
+ * A listener that does not listen yet, and its server, which is to be told where.
+ *
+ * @param tune is called for each socket that is accepted
+ */
+export function createListener(
+  onConnection: (socket: Socket) => unknown,
+  onFault: OnFault = warnOfFault,
+  tune: (socket: Socket) => void = () => {},
+): { readonly server: Server; readonly listener: AnyListener } {
   const accepted = new Set<Socket>();
   // One function for all sockets, as `ignore` is: a closure each would be half a kilobyte.
   function forget(this: Socket): void {
@@ -53,27 +78,20 @@ export async function listenTcp(
       socket.destroy();
       return;
     }
-    keepAlive(socket);
+    tune(socket);
     watchForReset(socket);
     accepted.add(socket);
     socket.on('close', forget);
     serveSocket(socket, () => onConnection(socket), onFault);
   });
-  server.listen({ ...endpoint, backlog: LISTEN_BACKLOG, ipv6Only: endpoint.host !== '::' });
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    throw listenError(error as NodeJS.ErrnoException);
-  }
   // What goes wrong with one connection leaves the listener as it is. Being out of descriptors does not
   // even show here (`descriptors.ts`).
   server.on('error', () => {});
-  const { address, port } = server.address() as AddressInfo;
+  // Not awaited: it calls back only when the last connection has ended.
   const close = async (): Promise<void> => {
     server.close();
   };
-  return {
-    endpoint: { host: address, port },
+  const listener: AnyListener = {
     close,
     abort() {
       server.close();
@@ -82,6 +100,7 @@ export async function listenTcp(
     closed: new Promise((resolve) => server.once('close', resolve)),
     [Symbol.asyncDispose]: close,
   };
+  return { server, listener };
 }
 
 /**

@@ -2,10 +2,17 @@ import { PosternError } from '../errors.ts';
 import type { Dialer } from '../net/dialer.ts';
 import { createDirectDialer } from '../net/direct-dialer.ts';
 import { runExchange } from '../net/exchange.ts';
+import { SILENT_PROGRAM, watchSilence } from '../net/silence.ts';
 import type { KeyValues } from '../pt/key-value.ts';
 import type { CmethodMessage } from '../pt/messages.ts';
 import { encodeSocksArguments, splitForUserPass } from '../pt/socks-arguments.ts';
 import { createSocksClient, type SocksClientOptions } from '../socks/client.ts';
+
+/** Who hears of the program's connections. */
+export interface PtDialerOptions {
+  /** Hears what it can mean that neither the program nor the bridge says anything. */
+  readonly onSilence?: (text: string) => void;
+}
 
 /**
  * A dialer through a transport that a client PT program has announced: by the protocol and to the
@@ -15,7 +22,11 @@ import { createSocksClient, type SocksClientOptions } from '../socks/client.ts';
  *   sent
  * @throws (from the dialer) PosternError `ERR_TUNNEL_*`, or what the program says about the target
  */
-export function createPtDialer(method: CmethodMessage, args: KeyValues): Dialer {
+export function createPtDialer(
+  method: CmethodMessage,
+  args: KeyValues,
+  { onSilence = () => {} }: PtDialerOptions = {},
+): Dialer {
   const identification = identify(method.protocol, encodeSocksArguments(args));
   const dial = createDirectDialer();
   return async (target, options = {}) => {
@@ -31,10 +42,18 @@ export function createPtDialer(method: CmethodMessage, args: KeyValues): Dialer 
         },
       );
     });
-    await runExchange(stream, exchange, options);
+    await watchSilence(runExchange(stream, exchange, options), onSilence, SILENT_PROGRAM).catch(
+      (error: unknown) => {
+        const isVague = error instanceof PosternError && error.code === 'ERR_TUNNEL_FAILED';
+        // To whoever dials it is a bridge that failed, and no proxy of theirs.
+        throw isVague ? new PosternError(error.code, NO_BRIDGE, { cause: error }) : error;
+      },
+    );
     return stream;
   };
 }
+
+const NO_BRIDGE = 'the transport’s program did not get through to the bridge';
 
 type Identification =
   | Omit<Extract<SocksClientOptions, { version: 'socks5' }>, 'target'>

@@ -10,6 +10,7 @@ import { ExitCode } from '../../src/cli/context.ts';
 import { formatEndpoint, parseIpEndpoint } from '../../src/pt/address.ts';
 import { builtinTransports } from '../../src/transports/registry.ts';
 import { type RunningCommand, startCommand } from '../support/command.ts';
+import { fakePt } from '../support/fake-pt.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import {
   closedPort,
@@ -289,6 +290,30 @@ describe('postern client --pt', () => {
     );
   });
 
+  test('listens before its program is ready, and ends with it; what is asked meanwhile waits', async (t) => {
+    const pt = fakePt({ stdout: 'VERSION 1\n' })
+      .map((word) => `'${word}'`)
+      .join(' ');
+    const options = ['--forward-from', '127.0.0.1:0', '--pt', pt];
+    const { client, endpoint } = await startClient(t, 'obfs3 192.0.2.1:1', ...options);
+    assert.match(client.stderr.text, /The bridge is not tried yet/);
+    const waiting = over(await dial(endpoint));
+    client.stop();
+    assert.equal(await client.exitCode, ExitCode.ok);
+    await waiting;
+  });
+
+  test('says how the first connection went: here that nobody is at the bridge', async (t) => {
+    const pt = `'${process.execPath}' '${MAIN}'`;
+    const line = `obfs3 ${formatEndpoint(await closedPort())}`;
+    const options = ['--forward-from', '127.0.0.1:0', '--pt', pt];
+    const { client, endpoint } = await startClient(t, line, ...options);
+    await over(await dial(endpoint));
+    await client.stderr.match(/cannot connect through the bridge: .*ERR_/);
+    client.stop();
+    assert.equal(await client.exitCode, ExitCode.ok);
+  });
+
   test('a program that cannot be started is a failure that names the reason', async (t) => {
     const client = start(t, [
       'client',
@@ -299,7 +324,7 @@ describe('postern client --pt', () => {
       '/nonexistent/pt',
     ]);
     assert.equal(await client.exitCode, ExitCode.failed);
-    assert.match(client.stderr.text, /ERR_PARENT_SPAWN/);
+    assert.match(client.stderr.text, /the transport’s program does not start: .*ERR_PARENT_SPAWN/);
   });
 
   test('a program without the transport is a failure as well', async (t) => {

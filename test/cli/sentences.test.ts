@@ -74,6 +74,7 @@ const typed: readonly (readonly [string[], number, RegExp, RegExp?])[] = [
     2,
     /no code, option or limit ERR_HANDSHAKE_TIMEOUT; did you mean|`postern explain` lists/,
   ],
+  [['explain', 'dnsport'], 2, /dnsport is Tor’s: `Engine tor` takes it/],
   [['explain', 'BandwithRate'], 2, /did you mean BandwidthRate\?/],
 ];
 

@@ -206,7 +206,7 @@ describe('values', () => {
     const { values } = Configuration.parse('SocksPort 0\nControlPort auto\nORPort 0.0.0.0:9001');
     assert.deepEqual(values.SocksPort, []);
     assert.deepEqual(values.ControlPort, [{ host: '127.0.0.1', port: 0 }]);
-    assert.deepEqual(values.ORPort, { host: '0.0.0.0', port: 9001 });
+    assert.deepEqual(values.ORPort, [{ host: '0.0.0.0', port: 9001 }]);
     assert.equal(values.ExtORPort, undefined);
   });
 
@@ -235,19 +235,6 @@ describe('rules', () => {
     ['Socks5Proxy 127.0.0.1\nSocks5ProxyUsername a', /^Socks5ProxyUsername, Socks5ProxyPassword: /],
     ['UseBridges 1', /^UseBridges: needs a Bridge/],
     ['UseBridges 1\nBridge 192.0.2.1:1\nCircuitHops 2', /^CircuitHops: /],
-    ['UseBridges 1\nBridge obfs4 192.0.2.1:1', /^Bridge: .* obfs4$/],
-    [`${obfs4}ClientTransportPlugin obfs3,obfs4 builtin`, /^ClientTransportPlugin: .* obfs4$/],
-    ['ServerTransportPlugin obfs4 builtin\n'.repeat(2), /^ServerTransportPlugin: .* obfs4$/],
-    ['ServerTransportListenAddr obfs4 0.0.0.0:1', /^ServerTransportListenAddr: .* obfs4$/],
-    ['ServerTransportOptions obfs4 a=b', /^ServerTransportOptions: .* obfs4$/],
-    [
-      `ServerTransportPlugin obfs4 builtin\n${'ServerTransportListenAddr obfs4 0.0.0.0:1\n'.repeat(2)}`,
-      /^ServerTransportListenAddr: two lines/,
-    ],
-    [
-      `ServerTransportPlugin obfs4 builtin\n${'ServerTransportOptions obfs4 a=b\n'.repeat(2)}`,
-      /^ServerTransportOptions: two lines/,
-    ],
     ['BandwidthRate 2 KB\nBandwidthBurst 1 KB', /^BandwidthBurst: /],
     ['ControlPort 0.0.0.0:9051', /^ControlPort: off loopback/],
   ];

@@ -114,13 +114,14 @@ describe('a name that is no option', () => {
     for (const [text, message] of [
       ['HiddenServiceVersion 3', /this is Tor’s: add `Engine tor`, or leave the line out/],
       ['dnsport 53', /^dnsport \(line 1\): this is Tor’s/],
+      ['DNSPo 53', /^DNSPo \(line 1\): this is Tor’s/],
       ['FastFirstHopPK 1', /Tor itself has it no more: leave the line out/],
-      ['UseBridge 1', /did you mean UseBridges\?/],
+      ['UseBirdges 1', /did you mean UseBridges\?/],
       ['Bridges obfs4 192.0.2.1:1', /did you mean Bridge\?/],
       ['ClientTransportPlugins x', /did you mean ClientTransportPlugin\?/],
       ['SockPort 9050', /did you mean SocksPort\?/],
       ['SokcsPort 9050', /did you mean SocksPort\?/],
-      ['MaxCircuit 10', /did you mean MaxCircuitDirtiness\?/],
+      ['CircuitHop 1', /did you mean CircuitHops\?/],
       ['Nickname=gate', /a blank stands behind the name/],
       ['Banana 1', /there is no option of this name$/],
     ] as const) {

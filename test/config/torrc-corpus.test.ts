@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { Configuration } from '../../src/config/configuration.ts';
-import { formatSetting } from '../../src/config/torrc.ts';
+import { formatSetting, parseTorrcFile } from '../../src/config/torrc.ts';
 import { PosternError } from '../../src/errors.ts';
 import { optionTable, type OptionValues } from '../../src/config/options.ts';
 import { torVocabulary } from '../../src/config/vocabulary.ts';
@@ -83,7 +84,7 @@ if (process.env['POSTERN_RECORD'] !== undefined) {
 
 /** What a Tor behind us does not get to see as it is written. */
 const isCarriedOutHere =
-  /^(?:Control(?:Port|Socket)|Cookie|HashedControl|DataDirectory|Log|SafeLogging|User|RunAsDaemon|PidFile)\b|^(?:Control|Cookie|Hashed)/;
+  /^(?:Control(?:Port|Socket)|Cookie|HashedControl|DataDirectory|Log|LogMessageDomains|SafeLogging|User|RunAsDaemon|PidFile)\b|^(?:Control|Cookie|Hashed)/;
 
 describe('torrc files of the world', () => {
   for (const entry of corpus.cases) {
@@ -99,6 +100,79 @@ describe('torrc files of the world', () => {
     for (const { name, difference = '' } of corpus.cases)
       assert.ok(!/to be/.test(difference), name);
   });
+
+  test('of what Tor takes nothing is refused or read otherwise but what is Tor’s alone', (t) => {
+    const taken = corpus.cases.filter(({ tor }) => tor !== null);
+    const count = (what: (entry: TorrcCase) => boolean): number => taken.filter(what).length;
+    const counts = {
+      same: count(({ refusal, difference }) => refusal === null && difference === undefined),
+      otherwise: count(({ refusal, difference }) => refusal === null && difference !== undefined),
+      foreign: count(({ refusal }) => refusal !== null && isForeign(refusal)),
+      refused: count(({ refusal }) => refusal !== null && !isForeign(refusal)),
+    };
+    t.diagnostic(`Tor takes ${taken.length} of ${corpus.cases.length}: ${JSON.stringify(counts)}`);
+    assert.equal(counts.otherwise + counts.refused, 0);
+    assert.equal(counts.same + counts.foreign, taken.length);
+  });
+
+  test(
+    'lines however continued, quoted and commented are what Tor reads',
+    { skip: torMissing },
+    async () => {
+      const bits = fc.constantFrom(
+        ...[
+          ' ',
+          '\\',
+          '\n',
+          '#',
+          'a',
+          'b',
+          '"',
+          '\t',
+          '\\\n',
+          '\\\n',
+          '\\\n#',
+          '\n\n',
+          ' # ',
+          '\r\n',
+          '\x01',
+        ],
+        ...["\\'", '\\n', '\\x41', '\\101'],
+      );
+      const text = fc
+        .tuple(
+          fc.constantFrom('x ', 'a', '', ' \\\n', 'x # y', '"'),
+          fc.array(bits, { maxLength: 9 }),
+          fc.constantFrom('', '\n', '\nNickname gate\n'),
+        )
+        .map(([first, rest, end]) => `ContactInfo ${first}${rest.join('')}${end}`);
+      let count = 0;
+      for (const sample of fc.sample(text, { seed: 4, numRuns: 120 })) {
+        const dump = await withTorrc(
+          { group: '', name: '', lines: [sample], tor: null, refusal: null },
+          ({ torrc, directory }) => dumpByTor(torrc, directory),
+        );
+        if (dump === null) continue;
+        const settings = parseTorrcFile(sample).flatMap(({ setting }) => setting ?? []);
+        // Words that are options of nobody but a prefix of one are another matter.
+        if (settings.some(({ key }) => key !== 'ContactInfo' && key !== 'Nickname')) continue;
+        const read = new Map(settings.map(({ key, value }) => [key, value]));
+        const meant = dump.map((line) => {
+          const [, key, value] = /^(\S+) ?(.*)$/s.exec(line)!;
+          const isQuoted = value!.startsWith('"');
+          return isQuoted ? parseTorrcFile(line)[0]!.setting! : { key: key!, value: value!.trim() };
+        });
+        // Blanks at the ends, which Tor sometimes leaves, mean nothing to any option.
+        for (const { key, value } of meant) {
+          assert.equal(read.get(key)?.trim(), value.trim(), JSON.stringify(sample));
+        }
+        const set = [...read].filter(([, value]) => value !== '');
+        assert.equal(set.length, meant.length, JSON.stringify(sample));
+        count += 1;
+      }
+      assert.ok(count > 40);
+    },
+  );
 
   test(
     'a Tor that is here says the same as the one that was asked',

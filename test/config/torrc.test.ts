@@ -33,16 +33,20 @@ describe('parseTorrc', () => {
     ['A one\\\ntwo', ['A', 'onetwo']],
     ['A one\\\r\ntwo\r\n', ['A', 'onetwo']],
     ['A one \\\n# in between\n# and again\ntwo\nB 3', ['A', 'one two'], ['B', '3']],
-    ['A one \\\ntwo # the end\nB 3', ['A', 'one two'], ['B', '3']],
+    // A comment there ends nothing, as with Tor, and a last backslash joins nothing.
+    ['A one \\\ntwo # the end\nB 3\nC 4', ['A', 'one two B 3'], ['C', '4']],
+    ['A one \\\n\nB 3', ['A', 'one \\'], ['B', '3']],
     ['A one # not continued \\\nB 3', ['A', 'one'], ['B', '3']],
     ['A\\\n 1\nB 3', ['A', '1'], ['B', '3']],
-    ['A one\\', ['A', 'one']],
-    ['A \\', ['A', '']],
+    ['A one\\', ['A', 'one\\']],
+    ['A \\', ['A', '\\']],
     // Quotes.
     ['A "kim"\n', ['A', 'kim']],
     ['A " # no comment " # comment\n', ['A', ' # no comment ']],
-    ['A \\\n "quoted"', ['A', 'quoted']],
+    ['A \\\n "quoted"', ['A', '"quoted"']],
     [String.raw`A "\"\\\'\t\x41\102"`, ['A', `"\\'\tAB`]],
+    [String.raw`A "\n\r\x1b\x0a"`, ['A', '\n\r\x1b\n']],
+    ['A a\rb\x1b[31m', ['A', 'ab\x1b[31m']],
     [String.raw`A "\303\251\xc3\xa9"`, ['A', 'éé']],
     ['A ki"m"', ['A', 'ki"m"']],
     ['A ""', ['A', '']],
@@ -58,13 +62,11 @@ describe('parseTorrc', () => {
 
   const broken: readonly [text: string, line: number][] = [
     ['A 1\nB ja\0ck\nC 3', 2],
-    ['A \x1b[31m', 1],
-    ['A a\rb', 1],
+    ['A\x1b[31m 1', 1],
     ['\n\nA "open', 3],
     ['A "a" b', 1],
     ['A "a\\\nb"', 1],
-    [String.raw`A "\n"`, 1],
-    [String.raw`A "\x0a"`, 1],
+    [String.raw`A "a\0b"`, 1],
     [String.raw`A "\q"`, 1],
     [String.raw`A "\xff"`, 1],
     [String.raw`A "\"`, 1],
@@ -118,6 +120,7 @@ describe('formatSetting', () => {
     assert.equal(format('a '), 'A "a "');
     assert.equal(format('"a"'), String.raw`A "\"a\""`);
     assert.equal(format('a\\'), String.raw`A "a\\"`);
+    assert.equal(format('a\nb\x1b\u0085'), String.raw`A "a\nb\033\302\205"`);
   });
 
   test('a run of blanks is passed over once', () => {
@@ -135,9 +138,9 @@ describe('formatSetting', () => {
     );
     holds(
       fc.property(values, (value) => {
-        if (/(?!\t)\p{Cc}/u.test(value)) return;
+        if (value.includes('\0')) return;
         const line = formatSetting({ key: 'Key', value });
-        assert.ok(!line.includes('\n'));
+        assert.doesNotMatch(line, /\p{Cc}/u);
         assert.deepEqual(settingsOf(`${line}\nNext 1\n`), [
           { key: 'Key', value },
           { key: 'Next', value: '1' },
@@ -151,8 +154,6 @@ describe('formatSetting', () => {
     for (const key of ['', 'a b', 'a#', 'a\n', '"a', 'a\\']) {
       assert.throws(() => formatSetting({ key, value: '1' }), { code: 'ERR_CONFIG_SYNTAX' }, key);
     }
-    for (const value of ['a\nB 2', 'a\0', 'a\r']) {
-      assert.throws(() => formatSetting({ key: 'A', value }), { code: 'ERR_CONFIG_SYNTAX' }, value);
-    }
+    assert.throws(() => formatSetting({ key: 'A', value: 'a\0' }), { code: 'ERR_CONFIG_SYNTAX' });
   });
 });

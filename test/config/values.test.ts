@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
+  addressType,
   isInNetwork,
   listenType,
   mappingType,
+  metricsPortType,
+  orPortType,
   parseNetwork,
   poolType,
   proxyType,
@@ -20,7 +23,12 @@ import {
   serverPluginType,
   transportOptionsType,
 } from '../../src/config/transport-values.ts';
-import { controlPortType, controlSocketType } from '../../src/config/socket-values.ts';
+import {
+  controlPortType,
+  controlSocketType,
+  httpTunnelPortType,
+  socksPortType,
+} from '../../src/config/socket-values.ts';
 import {
   booleanType,
   choiceType,
@@ -74,7 +82,7 @@ const cases: Readonly<Record<string, Case>> = {
     bad: ['soon', '1 fortnight', '-20', ''],
   },
   choice: { type: choiceType(['one', 'two']), good: ['one', ['TWO', 'two']], bad: ['', 'three'] },
-  path: { type: pathType, good: ['/a b', '~/x'], bad: ['a', './a', '~a', ''] },
+  path: { type: pathType, good: ['/a b', '~/x', 'a', './a', '~a'], bad: [''] },
   listen: {
     type: listenType,
     good: [
@@ -88,6 +96,7 @@ const cases: Readonly<Record<string, Case>> = {
       '0.0.0.0:auto',
       '[::1]:443',
       ['[0:0::1]:auto', '[::1]:auto'],
+      ['9050  x Y', '9050 x Y'],
     ],
     bad: [
       'abc',
@@ -98,10 +107,15 @@ const cases: Readonly<Record<string, Case>> = {
       'otherhost:1',
       '127.0.0.1:0',
       '::1:80',
-      '9050 x',
+      '9050 GroupWritable',
       'unix:/run/socks',
       '',
     ],
+  },
+  metricsPort: {
+    type: metricsPortType,
+    good: ['9035', ['[::1]:9035  Prometheus', '[::1]:9035']],
+    bad: ['9035 Foo', '9035 prometheus Foo'],
   },
   controlSocket: {
     type: controlSocketType,
@@ -116,13 +130,48 @@ const cases: Readonly<Record<string, Case>> = {
       ],
       'unix:"/a b\\"c" GroupWritable',
       ['unix:"/a"', '/a'],
+      'a',
+      '/a b',
+      '/a WorldWritable',
+      ['"a"', 'a'],
     ],
-    bad: ['', 'a', '/a b', '/a WorldWritable', 'unix:', 'unix:"/a', 'unix:"/a"b', '"a"'],
+    bad: ['', 'unix:', 'unix:"/a', 'unix:"/a"b'],
   },
   controlPort: {
     type: controlPortType,
-    good: ['0', 'auto', '9051', 'unix:/a', 'unix:/a RelaxDirModeCheck', 'unix:"/a b"'],
-    bad: ['', '/a', '9051 GroupWritable', 'unix:a', 'unix:/a b', 'unix:/a:1 x'],
+    good: [
+      ...['0', 'auto', '9051', 'unix:/a', 'unix:/a RelaxDirModeCheck', 'unix:"/a b"'],
+      ...['unix:a', 'unix:/a b', 'unix:/a:1 x', '9051 NoSuchFlag'],
+    ],
+    bad: ['', '/a', '9051 GroupWritable'],
+  },
+  socksPort: {
+    type: socksPortType,
+    good: [
+      ...['9050 IsolateDestPort OnionTrafficOnly', '9050 NoIPv4Traffic IPv6Traffic'],
+      'unix:"/my tor/socks" WorldWritable IsolateDestPort',
+      '9050 NoIPv4Traffic NoIPv6Traffic NoDNSRequest',
+    ],
+    // Nothing would be left, for Tor neither.
+    bad: ['9050 NoIPv4Traffic NoIPv6Traffic', 'unix:/a OnionTrafficOnly NoOnionTraffic', 'x'],
+  },
+  httpTunnelPort: { type: httpTunnelPortType, good: ['8080 NoDNSRequest'], bad: ['unix:/a'] },
+  orPort: {
+    type: orPortType,
+    good: [
+      ...['0', '9001', '0.0.0.0:9001 NoAdvertise', '443 NoListen', '9001 IPv4Only NoSuchFlag'],
+      ['9001 IPv6Only', '[::1]:9001 IPv6Only'],
+      ['auto ipv6only', '[::1]:auto ipv6only'],
+    ],
+    bad: [
+      ...['9001 IPv4Only IPv6Only', '9001 NoListen NoAdvertise', '127.0.0.1:9001 IPv6Only'],
+      ...['[::1]:9001 IPv4Only', 'unix:/a'],
+    ],
+  },
+  address: {
+    type: addressType,
+    good: ['192.0.2.1', ['[2001:db8::1]', '2001:db8::1'], ['Gate.Example', 'gate.example']],
+    bad: ['192.0.2.1:443', '1.2.3', '0.0.0.0', ''],
   },
   proxy: {
     type: proxyType(1080),
@@ -140,8 +189,12 @@ const cases: Readonly<Record<string, Case>> = {
       'a.example b.example',
       ['A.Example \t192.0.2.1', 'a.example 192.0.2.1'],
       ['[0::1] a.onion', '::1 a.onion'],
+      ['*.A b', '*.a b'],
+      '*.a *.b',
+      // Tor warns of these and does not use them.
+      ...['a', 'a b c', 'a 1.2.3', 'a .', 'a..b c', 'a *.b', '* b', '*.1.2.3.4 b', 'a*.b c'],
     ],
-    bad: ['a', 'a b c', '*.a b', 'a 1.2.3', 'a .', 'a..b c', ''],
+    bad: [],
   },
   exitPolicy: {
     type: exitPolicyType,
@@ -186,11 +239,11 @@ const cases: Readonly<Record<string, Case>> = {
       ['obfs3,obfs4  BUILTIN', 'obfs3,obfs4 builtin'],
       'obfs4 exec /usr/bin/obfs4proxy',
       ['snowflake exec  /bin/s -log  x', 'snowflake exec /bin/s -log x'],
+      'obfs4 exec obfs4proxy',
     ],
     bad: [
       'obfs4',
       'obfs4 exec',
-      'obfs4 exec obfs4proxy',
       'obfs4 builtin x',
       'obfs4 socks5 127.0.0.1:1',
       'ob-fs builtin',
@@ -215,8 +268,13 @@ const cases: Readonly<Record<string, Case>> = {
       ['WARN', 'warn stdout'],
       ['info-err StdErr', 'info stderr'],
       'debug-notice file /var/log/a b',
+      ...['err-info stdout', 'notice file x', '[net]info stdout', '[*,~net]debug-info stderr'],
+      ['[ Net , ~circ ] info [mm]DEBUG  notice', '[net,~circ]info [mm]debug notice stdout'],
     ],
-    bad: ['loud stdout', 'err-info stdout', 'notice journal', 'notice file x', 'notice file', ''],
+    bad: [
+      ...['loud stdout', 'notice journal', 'notice file', '', '[nosuch]info stdout'],
+      ...['[]info stdout', 'info notice stdout', '[net] stdout', '[net info stdout'],
+    ],
   },
   hashedPassword: {
     type: optionTable.HashedControlPassword.type,
@@ -229,8 +287,8 @@ const cases: Readonly<Record<string, Case>> = {
   userName: { type: optionTable.Socks5ProxyUsername.type, good: ['u'], bad: ['', 'x'.repeat(256)] },
   authenticator: {
     type: optionTable.HTTPSProxyAuthenticator.type,
-    good: ['u:p', 'u:'],
-    bad: ['u', ':p', ''],
+    good: ['u:p', 'u:', 'u'],
+    bad: [':p', ''],
   },
   nickname: {
     type: optionTable.Nickname.type,

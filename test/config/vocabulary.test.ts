@@ -78,7 +78,7 @@ describe('the vocabulary of a Tor', () => {
         .toSorted(),
     );
     assert.throws(() => parse('ControlPort nonsense'), { code: 'ERR_CONFIG_VALUE' });
-    assert.throws(() => parse('Log [net]info stdout'), { code: 'ERR_CONFIG_VALUE' });
+    assert.throws(() => parse('Log [nosuch]info stdout'), { code: 'ERR_CONFIG_VALUE' });
     const configuration = parse('sockSPORT  what "Tor" may \\ think # of it\nBridge nonsense');
     assert.deepEqual(configuration.get(['SOCKSPORT', 'bridge']), [
       { key: 'SocksPort', value: 'what "Tor" may \\ think' },

@@ -56,7 +56,27 @@ describe('address map', () => {
     assert.notDeepEqual(map.map(nullOf('name'), at('b.example')).original, original);
   });
 
-  test('mappings are not followed twice', () => {
+  test('those of the configuration are Tor’s; a controller’s go before them, and lead no further', () => {
+    map.configure([
+      { original: at('*.example.com'), replacement: at('*.example.org') },
+      { original: at('*.example.org'), replacement: at('192.0.2.7') },
+      { original: at('*.b.com'), replacement: at('b.com') },
+    ]);
+    assert.equal(map.lookUp('A.b.example.com'), '192.0.2.7');
+    assert.equal(map.lookUp('example.com'), '192.0.2.7');
+    assert.equal(map.lookUp('notexample.com'), 'notexample.com');
+    assert.equal(map.lookUp('b.com'), 'b.com');
+    map.map(at('a.example.com'), at('x.example.org'));
+    assert.equal(map.lookUp('a.example.com'), 'x.example.org');
+    assert.equal(map.lookUp('b.example.com'), '192.0.2.7');
+    assert.equal(map.mappings().length, 4);
+    // Whoever takes the name away takes away what it stands for, as with Tor.
+    map.map(at('*.example.com'), at('*.example.com'));
+    assert.equal(map.lookUp('b.example.com'), 'b.example.com');
+    assert.equal(map.mappings().length, 3);
+  });
+
+  test('those of controllers are not followed twice', () => {
     map.map(at('a.example'), at('b.example'));
     map.map(at('b.example'), at('c.example'));
     assert.equal(map.lookUp('a.example'), 'b.example');

@@ -448,7 +448,7 @@ describe('listeners', () => {
   test('[TC-4.1-02] a directory that others can enter is refused, and so is none', async (t) => {
     const { server } = createHost(t);
     const directory = await temporaryDirectory(t);
-    const refused = { code: 'ERR_CONTROL_SOCKET' };
+    const refused = { code: 'ERR_UNIX_SOCKET' };
     for (const mode of [0o755, 0o710, 0o701, 0o770]) {
       await chmod(directory, mode);
       await assert.rejects(openControlSocket(server, join(directory, 'socket')), refused);
@@ -476,7 +476,7 @@ describe('listeners', () => {
       for (const one of bad) {
         await chmod(directory, one);
         await assert.rejects(openControlSocket(server, path, access), {
-          code: 'ERR_CONTROL_SOCKET',
+          code: 'ERR_UNIX_SOCKET',
         });
       }
     }
@@ -513,7 +513,7 @@ describe('listeners', () => {
     const listener = await openControlSocket(server, left);
     await listener.close();
     await writeFile(path, 'mine');
-    await assert.rejects(openControlSocket(server, path), { code: 'ERR_CONTROL_SOCKET' });
+    await assert.rejects(openControlSocket(server, path), { code: 'ERR_UNIX_SOCKET' });
     assert.equal(await readFile(path, 'utf8'), 'mine');
   });
 });

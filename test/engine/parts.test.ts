@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { ExchangeAction } from '../../src/bytes/exchange.ts';
+import type { Exchange, ExchangeAction } from '../../src/bytes/exchange.ts';
 import { Configuration } from '../../src/config/configuration.ts';
 import { parseAuthority } from '../../src/engine/embedded/authority.ts';
-import { StreamRequest } from '../../src/engine/embedded/stream-request.ts';
+import { StreamRequest, StreamRequestReader } from '../../src/engine/embedded/stream-request.ts';
 import { TokenBucket } from '../../src/engine/embedded/token-bucket.ts';
 import { Emitter } from '../../src/bytes/emitter.ts';
 import type { EngineEvent } from '../../src/control/engine.ts';
@@ -15,6 +15,7 @@ import { parseIpEndpoint } from '../../src/pt/address.ts';
 import { Places } from '../../src/engine/places.ts';
 import { type ResourceChange, Resources, type Wanted } from '../../src/engine/resources.ts';
 import { PosternError, type ErrorCode } from '../../src/errors.ts';
+import { decodeRequest5 } from '../../src/socks/decode.ts';
 import { encodeReply5 } from '../../src/socks/encode.ts';
 
 test('a line of the daemon’s log steers no terminal, and is one line', async () => {
@@ -108,6 +109,24 @@ describe('what a bridge says about a target that it did not reach', () => {
     assert.equal(codes.closed, 'ERR_LINK_FAILED');
   });
 
+  test('a name of one family arrives as that, and a bridge that knows no such thing refuses it', () => {
+    for (const family of [4, 6] as const) {
+      const target = { host: 'a.example', port: 80, family };
+      const [action] = new StreamRequest(target).start();
+      assert.ok(action?.type === 'send');
+      const [read] = feedSplit(new StreamRequestReader(), action.bytes);
+      assert.ok(read?.type === 'done');
+      assert.deepEqual(read.result, target);
+      assert.throws(() => decodeRequest5(Buffer.from(action.bytes)), {
+        code: 'ERR_SOCKS_ADDRESS_UNSUPPORTED',
+      });
+      // An address is of a family already.
+      const [plain] = new StreamRequest({ host: '192.0.2.1', port: 80, family }).start();
+      assert.ok(plain?.type === 'send');
+      assert.ok(decodeRequest5(Buffer.from(plain.bytes)));
+    }
+  });
+
   test('payload behind the reply is kept', () => {
     const [action] = answerTo(Buffer.concat([encodeReply5(0), Buffer.from('payload')]));
     assert.ok(action?.type === 'done');
@@ -116,7 +135,7 @@ describe('what a bridge says about a target that it did not reach', () => {
 });
 
 /** Feeds byte by byte, until there is an outcome. */
-function feedSplit(request: StreamRequest, bytes: Uint8Array): ExchangeAction<void>[] {
+function feedSplit<T>(request: Exchange<T>, bytes: Uint8Array): ExchangeAction<T>[] {
   for (const byte of bytes) {
     const actions = request.receive(Uint8Array.of(byte));
     if (actions.length > 0) return [...actions];

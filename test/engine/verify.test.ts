@@ -118,7 +118,7 @@ describe('Daemon.verify', () => {
       ['Log info file /nonexistent/log', 'ERR_LOG_FILE', /ENOENT/],
       ['DataDirectory /proc/nope', 'ERR_DIRECTORY_UNUSABLE', /^DataDirectory: .*ENOENT/],
       [`DataDirectory ${directory}/file/data`, 'ERR_DIRECTORY_UNUSABLE', /ENOTDIR/],
-      [`ControlSocket ${directory}/open/c`, 'ERR_CONTROL_SOCKET', /^ControlSocket/],
+      [`ControlSocket ${directory}/open/c`, 'ERR_UNIX_SOCKET', /^ControlSocket/],
       [`ControlSocket ${directory}/${'x'.repeat(100)}`, 'ERR_SOCKET_PATH', /takes 107/],
       ['CookieAuthentication 1\nCookieAuthFile /nonexistent/c', 'ERR_CONTROL_COOKIE', /ENOENT/],
       ['ExtORPort 127.0.0.2:1', 'ERR_CONFIG_VALUE', /ExtORPort/],

@@ -1,5 +1,6 @@
 /** A bridge that takes a connection and says nothing: what that can mean is told, once, by everybody. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -8,6 +9,7 @@ import { createDirectDialer } from '../../src/net/direct-dialer.ts';
 import { watchSilence } from '../../src/net/silence.ts';
 import { parseIpEndpoint } from '../../src/pt/address.ts';
 import { startCommand } from '../support/command.ts';
+import { fakePt } from '../support/fake-pt.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 import { listen, socksConnect } from '../support/sockets.ts';
 
@@ -69,6 +71,37 @@ test('library, client verb, daemon and LOG to a parent tell what silence can mea
   daemon.stop();
   managed.stop();
   await Promise.all([verb.exitCode, daemon.exitCode, managed.exitCode, asked]);
+});
+
+test('of a program of others it is told as well, as far as it can be known', async (t) => {
+  const silent = await listen(t, (socket) => void socket.resume());
+  const stdout = `VERSION 1\nCMETHOD obfs3 socks5 ${silent.text}\nCMETHODS DONE\n`;
+  const program = fakePt({ stdout });
+  const shell = program.map((word) => `'${word}'`).join(' ');
+  const line = 'obfs3 192.0.2.1:9';
+  const said =
+    /program took the connection, and neither it nor the bridge has said anything for 8 seconds: nothing may answer[^]*cert[^]*another transport[^]*`date -u`/;
+
+  const verb = startCommand(['client', line, '--forward-from', '127.0.0.1:0', '--pt', shell]);
+  const [, address] = await verb.stderr.match(/Listening on (\S+)/);
+  const application = await createDirectDialer()(parseIpEndpoint(address!)!);
+  const directory = temporaryDirectory(t);
+  const exec = program.map((word) => JSON.stringify(word)).join(' ');
+  const daemons = [`exec ${exec}`, `socks5 ${silent.text}`].map((how, index) => {
+    const torrc = join(directory, `${index}`);
+    writeFileSync(
+      torrc,
+      `DataDirectory ${torrc}.d\nSocksPort auto\nUseBridges 1\nBridge ${line}\nClientTransportPlugin obfs3 ${how}\n`,
+    );
+    return startCommand(['run', '-f', torrc]);
+  });
+  await Promise.all([
+    verb.stderr.match(said),
+    ...daemons.map(({ stdout: log }) => log.match(new RegExp(`\\[warn\\] .*${said.source}`))),
+  ]);
+  application.destroy();
+  for (const command of [verb, ...daemons]) command.stop();
+  await Promise.all([verb, ...daemons].map(({ exitCode }) => exitCode));
 });
 
 test('of a web server that is silent nothing is said about certs and clocks', async (t) => {

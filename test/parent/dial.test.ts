@@ -174,6 +174,16 @@ describe('dialling through a client PT program', () => {
       code: 'ERR_DIAL_REFUSED',
     });
     refusing.listener.abort();
+    const vague = await standIn([
+      { after: 3, send: [5, 0] },
+      { after: 13, send: [5, 1, 0, 1, 0, 0, 0, 0, 0, 0] },
+    ]);
+    // Who dials has no proxy: it is the program that did not get there.
+    await assert.rejects(createPtDialer(method(vague.listener, 'socks5'), [])(target), {
+      code: 'ERR_TUNNEL_FAILED',
+      message: /^the transport’s program did not get through to the bridge$/,
+    });
+    vague.listener.abort();
   });
 
   test('a program that no longer listens, and a call that is given up', async () => {

@@ -115,11 +115,13 @@ function parseSetting(text: string): { key: string; value: string } {
   const equals = text.indexOf('=');
   const key = equals === -1 ? text : text.slice(0, equals);
   const value = equals === -1 ? '' : text.slice(equals + 1);
+  const usage = new UsageError('setconf takes KEY or KEY=VALUE, on one line, like SocksPort=9050');
+  // Whoever pastes several lines means several settings.
+  if (value.includes('\n')) throw usage;
   try {
     formatSetting({ key, value });
   } catch (error) {
-    if (!(error instanceof PosternError)) throw error;
-    throw new UsageError('setconf takes KEY or KEY=VALUE, on one line, like SocksPort=9050');
+    throw error instanceof PosternError ? usage : error;
   }
   return { key, value };
 }

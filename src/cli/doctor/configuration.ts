@@ -1,6 +1,6 @@
 /** What `doctor` looks at in a torrc: its data directory, its ports, whether it starts, its bridges. */
 import { access, constants, stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { checkBridges } from '../../check/check.ts';
 import { localDefaults, torrcFile } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
@@ -126,7 +126,10 @@ export async function lookAtBridges(
       const command = programOf(bridge);
       const [report] = await checkBridges([formatBridgeLine(bridge)], {
         signal,
-        ...(command !== undefined && { program: { command, env } }),
+        // As the daemon does, which looks for it in no search path.
+        ...(command !== undefined && {
+          program: { command: [resolve(command[0]), ...command.slice(1)], env },
+        }),
         ...(upstream !== undefined && { upstreamProxy: formatUpstreamProxy(upstream) }),
       });
       const name = `bridge ${index + 1} (${bridge.transport ?? 'no transport'})`;

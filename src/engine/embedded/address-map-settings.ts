@@ -9,10 +9,11 @@ import { nullHosts } from '../../control/messages.ts';
  * @throws PosternError `ERR_CONFIG_VALUE` for a line that names the null address
  */
 export function addressMapSettings(values: OptionValues): Parameters<AddressMap['configure']> {
-  const mappings = values.MapAddress.map(({ from, to }) => ({
-    original: mappedAddress(from),
-    replacement: mappedAddress(to),
-  }));
+  const mappings = values.MapAddress.flatMap((line) =>
+    'unused' in line
+      ? []
+      : { original: mappedAddress(line.from), replacement: mappedAddress(line.to) },
+  );
   const addresses = mappings.flatMap(({ original, replacement }) => [original, replacement]);
   if (addresses.some(({ kind, host }) => host === nullHosts[kind])) {
     throw new PosternError('ERR_CONFIG_VALUE', 'MapAddress: the null address cannot be mapped');

@@ -1,18 +1,19 @@
 /** The bridge role: clients' links arrive, and their streams leave. */
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { hasFlag } from '../../config/address-values.ts';
 import type { OptionValues } from '../../config/options.ts';
 import { PosternError, describeError } from '../../errors.ts';
 import { createNameResolver, type ResolveName } from '../../net/name-resolver.ts';
 import { listenTcp, type Listener } from '../../net/listener.ts';
 import { replaceFile } from '../../state/replace-file.ts';
 import { type ExtOrListener, listenExtOr } from '../../parent/extor-server.ts';
-import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
+import { formatEndpoint, ipToBytes, type Endpoint } from '../../pt/address.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import { dataDirectory } from '../data-directory.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
 import type { Places } from '../places.ts';
-import { forOption, type Opening, Resources, type Wanted } from '../resources.ts';
+import { forOption, numbered, type Opening, Resources, type Wanted } from '../resources.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { createExit } from './exit.ts';
 import { BuiltinServers, type BuiltinServersOptions } from './builtin-servers.ts';
@@ -51,8 +52,9 @@ export class BridgeRole implements Part {
   #exit: ReturnType<typeof createExit>;
 
   constructor(options: BridgeRoleOptions) {
-    const { bandwidth, log, places } = options;
-    this.#options = options;
+    const { bandwidth, places } = options;
+    const log = options.log.in('or');
+    this.#options = { ...options, log };
     const onLost = (error: unknown): void =>
       log.write(
         'err',
@@ -62,6 +64,7 @@ export class BridgeRole implements Part {
     this.#transports = new Resources((running) => running.close(), { places, onLost });
     this.#builtins = new BuiltinServers({
       ...options,
+      log: log.in('pt'),
       onConnection: (connection) => this.#accept(connection),
     });
     this.#resolve = createNameResolver({ timers: options.timers });
@@ -69,7 +72,7 @@ export class BridgeRole implements Part {
     this.server = new TunnelServer({
       dial: (lookups) => this.#exit(lookups),
       meter: bandwidth,
-      log,
+      log: log.in('edge'),
     });
   }
 
@@ -182,7 +185,11 @@ export class BridgeRole implements Part {
         takes: plugin.transports.flatMap(({ bindAddress }) => bindAddress ?? []),
         open: () =>
           forOption('ServerTransportPlugin', () =>
-            openProgram(plugin, next, extended, { ...this.#options, onMoved }),
+            openProgram(plugin, next, extended, {
+              ...this.#options,
+              log: this.#options.log.in('pt'),
+              onMoved,
+            }),
           ),
       },
     ];
@@ -196,10 +203,11 @@ export class BridgeRole implements Part {
     const { home, log, rng } = this.#options;
     const onConnection = (connection: Duplex): void => this.#accept(connection);
     const wanted = new Map<string, Opening<Listener | ExtOrListener>>();
-    if (ORPort !== undefined) {
-      wanted.set(`ORPort ${formatEndpoint(ORPort)}`, {
-        takes: [ORPort],
-        open: () => forOption('ORPort', () => listenTcp(ORPort, onConnection)),
+    const places = ORPort.filter((place) => !hasFlag(place, 'NoListen'));
+    for (const [key, place] of numbered(places, formatEndpoint)) {
+      wanted.set(`ORPort ${key}`, {
+        takes: [place],
+        open: () => forOption('ORPort', () => listenTcp(place, onConnection)),
       });
     }
     // Programs hand connections on to an Extended ORPort, configured or not.
@@ -233,12 +241,31 @@ export class BridgeRole implements Part {
     this.#publishing = this.#publishing.then(() => this.#writeBridgeLines());
   }
 
+  /** Names are looked up: bridge lines have none. */
+  async #publicAddresses(given: OptionValues['Address']): Promise<readonly string[]> {
+    const found = given.map(async (address) => {
+      if (ipToBytes(address) !== undefined) return [address];
+      try {
+        return oneOfEach(await this.#resolve(address));
+      } catch (error) {
+        this.#options.log.write(
+          'warn',
+          `Address: the host name cannot be looked up, and no bridge line has it: ${describeError(error)} A reload tries again.`,
+        );
+        return [];
+      }
+    });
+    return (await Promise.all(found)).flat();
+  }
+
   async #writeBridgeLines(): Promise<void> {
     const { log, home } = this.#options;
     const values = this.#values;
     // The commit that comes writes them.
     if (values === undefined) return;
-    const text = formatBridgeLines(this.bridgeLines, values);
+    const lines = this.bridgeLines;
+    const addresses = lines.length === 0 ? [] : await this.#publicAddresses(values.Address);
+    const text = formatBridgeLines(lines, addresses);
     if (text === this.#published || text === '') return;
     const path = join(dataDirectory(values, home), 'bridge-lines');
     try {
@@ -249,6 +276,16 @@ export class BridgeRole implements Part {
       log.write('warn', `${path} cannot be written: ${describeError(error)}`);
     }
   }
+}
+
+/** One of IPv4 and one of IPv6, as far as there are. */
+function oneOfEach(addresses: readonly string[]): readonly string[] {
+  const isIpv6 = (address: string): boolean => address.includes(':');
+  const first = [
+    addresses.find((address) => !isIpv6(address)),
+    addresses.find((address) => isIpv6(address)),
+  ];
+  return first.filter((address) => address !== undefined);
 }
 
 function checkExtOrPort({ ExtORPort }: OptionValues): void {

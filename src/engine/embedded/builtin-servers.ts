@@ -13,7 +13,7 @@ import { MemoryState } from '../../transports/memory-state.ts';
 import type { TransportRegistry } from '../../transports/registry.ts';
 import { unawaited } from '../../unawaited.ts';
 import { transportStateDirectory } from '../data-directory.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { ImmediateChange } from '../part.ts';
 import { forOption, Resources, type Wanted } from '../resources.ts';
 import type { RunningTransports } from './server-transports.ts';
@@ -22,7 +22,7 @@ import type { RunningTransports } from './server-transports.ts';
 export interface BuiltinServersOptions {
   readonly registry: TransportRegistry;
   readonly sources: Sources;
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly home: string;
   /** Takes the undisguised connection of a client that has proven itself. */
   readonly onConnection: (stream: Duplex) => void;

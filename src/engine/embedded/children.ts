@@ -1,6 +1,7 @@
 /** Transports that run as programs of their own, `exec`: kept running, their words in the log. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
+import { isAbsolute, resolve } from 'node:path';
 import type { LogLevel } from '../../config/log-values.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
@@ -10,11 +11,11 @@ import type { Supervisor } from '../../parent/supervise.ts';
 import type { Timers } from '../../time.ts';
 import type { LaunchConfiguration } from '../../pt/launch-environment.ts';
 import type { LogSeverity } from '../../pt/messages.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 
 /** What children are started with. */
 export interface ChildHost {
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly timers: Timers;
@@ -23,13 +24,16 @@ export interface ChildHost {
   readonly stopping: AbortSignal;
 }
 
-/** `startTransports`, which tells the daemon's log. */
-export function startChild<L extends LaunchConfiguration>(
+/** `startTransports`, which tells the daemon's log, and of a program that is not there where it was looked for. */
+export async function startChild<L extends LaunchConfiguration>(
   { log, env, timers, rng, stopping }: ChildHost,
   options: Pick<StartOptions<L>, 'command' | 'configuration' | 'onRunning'>,
 ): Promise<Supervisor<Child<MethodOf<L>>>> {
+  const [program, ...args] = options.command;
+  await checkProgram(program);
   return startTransports({
     ...options,
+    command: [resolve(program), ...args],
     env,
     timers,
     rng,
@@ -49,11 +53,20 @@ export async function checkProgram(path: string): Promise<void> {
     if ((await stat(path)).isFile()) return;
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new PosternError('ERR_PARENT_SPAWN', `${path} cannot be started (${errno})`, {
+    const text = `${path} cannot be started (${errno})${explainPath(path)}`;
+    throw new PosternError('ERR_PARENT_SPAWN', text, {
       cause: error,
     });
   }
   throw new PosternError('ERR_PARENT_SPAWN', `${path} is no file`);
+}
+
+/** Where a program was looked for, if that is not plain. There is no search path, which would be a risk. */
+function explainPath(path: string): string {
+  if (isAbsolute(path)) return '';
+  return path.includes('/')
+    ? `: the path is relative, and means ${resolve(path)}`
+    : ': it is looked for where the daemon was started, and nowhere else; write its whole path, as `command -v` tells it';
 }
 
 const levels: Readonly<Record<LogSeverity, LogLevel>> = {

@@ -2,11 +2,16 @@
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import { addressMapSettings } from './address-map-settings.ts';
+import type { ListenPlace } from '../../config/address-values.ts';
+import { expandPath } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
+import type { SocketPlace } from '../../config/socket-values.ts';
+import { isIdleFlag, trafficOf } from '../../config/traffic.ts';
 import type { AddressMap } from '../../control/address-map.ts';
 import { PosternError, describeError } from '../../errors.ts';
-import { type Application, listenSocks } from '../../net/applications.ts';
-import type { Listener } from '../../net/listener.ts';
+import { type Application, listenSocks, serveSocks } from '../../net/applications.ts';
+import type { AnyListener } from '../../net/listener.ts';
+import { checkUnixSocket, listenUnix } from '../../net/unix-listener.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
 import { type Change, type ImmediateChange, type Part, rollBack } from '../part.ts';
 import type { Places } from '../places.ts';
@@ -45,13 +50,14 @@ export class ClientRole implements Part {
   readonly #listeners: Resources<ApplicationPort>;
 
   constructor(options: ClientRoleOptions) {
-    const { events, bandwidth, timers, rng, log, addressMap, places } = options;
-    this.#options = options;
+    const { events, bandwidth, timers, rng, addressMap, places } = options;
+    const log = options.log.in('or');
+    this.#options = { ...options, log };
     this.#listeners = new Resources(({ listener }) => listener.close(), {
       places,
       onLost: (error) => log.write('err', `a port cannot be opened again: ${describeError(error)}`),
     });
-    this.#transports = new ClientTransports(options);
+    this.#transports = new ClientTransports({ ...options, log: log.in('pt') });
     this.links = new Links({
       events,
       bandwidth,
@@ -60,7 +66,13 @@ export class ClientRole implements Part {
       onFailed: (bridge, error) => this.#failed(bridge, error),
     });
     this.circuits = new Circuits({ events, links: this.links, timers, rng });
-    this.streams = new Streams({ events, circuits: this.circuits, addressMap, log, timers });
+    this.streams = new Streams({
+      events,
+      circuits: this.circuits,
+      addressMap,
+      log: log.in('edge'),
+      timers,
+    });
     this.#bridges = new Resources((bridge) => {
       bridge.isRetired = true;
       bridge.forget();
@@ -71,7 +83,7 @@ export class ClientRole implements Part {
   endpoints(option: ApplicationPort['option']): readonly Endpoint[] {
     return [...this.#listeners.current.values()]
       .filter((port) => port.option === option)
-      .map(({ listener }) => listener.endpoint);
+      .flatMap(({ endpoint }) => endpoint ?? []);
   }
 
   async prepare(next: OptionValues): Promise<Change> {
@@ -112,9 +124,8 @@ export class ClientRole implements Part {
             maxDirtinessMs: next.MaxCircuitDirtiness * 1000,
           });
           this.links.closeRetired();
-          for (const { option, listener } of ports.fresh) {
-            log.announce(`${option} ${formatEndpoint(listener.endpoint)} is open`);
-          }
+          for (const { option, name } of ports.fresh)
+            log.in('app').announce(`${option} ${name} is open`);
           this.#tellOfPorts(next, bridges.next.size);
           this.circuits.prepareOne();
         },
@@ -130,6 +141,11 @@ export class ClientRole implements Part {
     addressMapSettings(first);
     const routeTo = await this.#transports.verify(first);
     const bridges = first.UseBridges ? first.Bridge : [];
+    for (const place of first.SocksPort) {
+      if (!('path' in place)) continue;
+      const path = expandPath(place.path, this.#options.home);
+      await forOption('SocksPort', () => checkUnixSocket(path, place));
+    }
     const routes = bridges.map(routeTo);
     for (const route of routes) this.#warnOf(route);
     checkHops(first, [...new Map(routes.map((route) => [route.key, route])).values()]);
@@ -151,7 +167,7 @@ export class ClientRole implements Part {
 
   /** What applications will meet there, and would not be told. */
   #tellOfPorts(next: OptionValues, bridgeCount: number): void {
-    const { log } = this.#options;
+    const log = this.#options.log.in('app');
     const ports = [...next.SocksPort, ...next.HTTPTunnelPort];
     if (ports.length > 0 && bridgeCount === 0 && next.ServerTransportPlugin.length === 0) {
       const text =
@@ -160,7 +176,8 @@ export class ClientRole implements Part {
           : 'The bridges are not used: every application is refused. Add `UseBridges 1`.';
       log.write('warn', text, text);
     }
-    const flags = [...new Set(ports.flatMap((port) => port.flags ?? []))].join(', ');
+    const idle = ports.flatMap((port) => port.flags ?? []).filter(isIdleFlag);
+    const flags = [...new Set(idle)].join(', ');
     if (flags !== '') {
       const text = `${flags}: Tor’s flags of a port change nothing here: a tunnel has one way for all streams`;
       log.write('notice', text, text);
@@ -172,30 +189,40 @@ export class ClientRole implements Part {
   }
 
   #wantedPorts(next: OptionValues): Wanted<ApplicationPort> {
-    const { log } = this.#options;
-    const serve = (application: Application): Promise<void> => this.streams.serve(application);
+    const { home } = this.#options;
+    const log = this.#options.log.in('app');
     const onFailure = (error: unknown): void => {
       if (error instanceof PosternError && QUIET.has(error.code)) return;
       const text = describeError(error);
       log.write('notice', `an application was refused: ${text}`, text);
     };
-    const open = {
-      // Whoever reaches the port may use it; user names and passwords mean nothing.
-      SocksPort: (endpoint: Endpoint) =>
-        listenSocks(endpoint, { accept: () => {}, serve, onFailure }),
-      HTTPTunnelPort: (endpoint: Endpoint) => listenHttpTunnel(endpoint, { serve, onFailure }),
+    // Whoever reaches the port may use it; user names and passwords mean nothing.
+    const open = async (option: ApplicationPort['option'], place: AnyPlace) => {
+      const traffic = trafficOf(place.flags);
+      const serve = (application: Application): Promise<void> =>
+        this.streams.serve(application, traffic);
+      if ('path' in place) {
+        const path = expandPath(place.path, home);
+        const onConnection = serveSocks({ accept: () => {}, serve, onFailure });
+        return { name: path, listener: await listenUnix(path, place, onConnection, onFailure) };
+      }
+      const listener = await (option === 'SocksPort'
+        ? listenSocks(place, { accept: () => {}, serve, onFailure })
+        : listenHttpTunnel(place, { serve, onFailure }));
+      const { endpoint } = listener;
+      return { name: formatEndpoint(endpoint), endpoint, listener };
     };
     return new Map(
       (['SocksPort', 'HTTPTunnelPort'] as const).flatMap((option) =>
-        numbered(next[option], formatEndpoint).map(
-          ([key, endpoint]) =>
+        numbered<AnyPlace>(next[option], (place) => JSON.stringify(place)).map(
+          ([key, place]) =>
             [
               `${option} ${key}`,
               {
-                takes: [endpoint],
+                takes: ['path' in place ? { path: expandPath(place.path, home) } : place],
                 open: async () => ({
                   option,
-                  listener: await forOption(option, () => open[option](endpoint)),
+                  ...(await forOption(option, () => open(option, place))),
                 }),
               },
             ] as const,
@@ -226,8 +253,15 @@ export class ClientRole implements Part {
 /** One listener for applications. */
 interface ApplicationPort {
   readonly option: 'SocksPort' | 'HTTPTunnelPort';
-  readonly listener: Listener;
+  /** Where it really listens. */
+  readonly name: string;
+  /** Absent for a Unix-domain socket. */
+  readonly endpoint?: Endpoint;
+  readonly listener: AnyListener;
 }
+
+/** Where applications may connect. */
+type AnyPlace = ListenPlace | SocketPlace;
 
 /** What only the transports can tell about a path. */
 function checkHops(

@@ -127,19 +127,30 @@ export class ClientTransports {
   ): Omit<BridgeRoute, 'key'> {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
-    if (plugin?.proxy !== undefined) {
-      const { protocol, endpoint } = plugin.proxy;
-      return { direct: createPtDialer({ kind: 'CMETHOD', transport, protocol, endpoint }, args) };
+    if (plugin === undefined) {
+      return {
+        direct: async () => {
+          throw new PosternError(
+            'ERR_TRANSPORT_UNKNOWN',
+            `no ClientTransportPlugin line carries out ${transport.slice(0, 40)}`,
+          );
+        },
+      };
     }
-    if (plugin?.command === undefined) {
+    const onSilence = (text: string): void =>
+      this.#options.log.write('warn', text, `${transport} silence`);
+    if (plugin.proxy !== undefined) {
+      const { protocol, endpoint } = plugin.proxy;
+      const method = { kind: 'CMETHOD', transport, protocol, endpoint } as const;
+      return { direct: createPtDialer(method, args, { onSilence }) };
+    }
+    if (plugin.command === undefined) {
       const builtin = this.#options.registry.get(transport);
       let notice: string | undefined;
       const createSession = builtin.client(args, {
         ...this.#options.transportContext,
         notify: (text) => (notice = text),
       });
-      const onSilence = (text: string): void =>
-        this.#options.log.write('warn', text, `${transport} silence`);
       const through = (dial: Dialer): Dialer =>
         throughTransport(dial, createSession, { onSilence, transport });
       const warning = warningOfUnknown(builtin, 'client', args) ?? notice;
@@ -149,7 +160,7 @@ export class ClientTransports {
       direct: async (target, options) => {
         const { methods } = await child!.child();
         options?.signal?.throwIfAborted();
-        return createPtDialer(methods.get(transport)!, args)(target, options);
+        return createPtDialer(methods.get(transport)!, args, { onSilence })(target, options);
       },
     };
   }
@@ -183,8 +194,13 @@ function planOf(values: OptionValues): {
   return {
     upstream,
     upstreamKey: upstream === undefined ? '' : formatUpstreamProxy(upstream),
-    plugins: values.ClientTransportPlugin.filter(({ transports }) =>
-      transports.some((name) => needed.has(name)),
+    // Of two lines with the same transport the first carries it out.
+    plugins: values.ClientTransportPlugin.filter((plugin, index, all) =>
+      plugin.transports.some(
+        (name) =>
+          needed.has(name) &&
+          all.findIndex(({ transports }) => transports.includes(name)) === index,
+      ),
     ),
   };
 }
@@ -209,14 +225,11 @@ export function upstreamProxy(values: OptionValues): UpstreamProxy | undefined {
   if (HTTPSProxy === undefined) return undefined;
   const authenticator = values.HTTPSProxyAuthenticator;
   if (authenticator === undefined) return { type: 'http', endpoint: HTTPSProxy };
-  const colon = authenticator.indexOf(':');
-  if (colon === -1) {
-    throw new PosternError('ERR_CONFIG_VALUE', 'HTTPSProxyAuthenticator: has no colon');
-  }
+  const [username, password] = /^([^:]*)(?::(.*))?$/s.exec(authenticator)!.slice(1);
   return {
     type: 'http',
     endpoint: HTTPSProxy,
-    username: authenticator.slice(0, colon),
-    password: authenticator.slice(colon + 1),
+    username: username!,
+    ...(password !== undefined && { password }),
   };
 }

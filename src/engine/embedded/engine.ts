@@ -14,7 +14,7 @@ import { builtinTransports } from '../../transports/registry.ts';
 import type { DaemonOptions, EngineHost, EnginePlan } from '../daemon-options.ts';
 import { transportStateDirectory } from '../data-directory.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import { MetricsPort } from '../metrics-port.ts';
 import { type Change, type Part, prepareAll } from '../part.ts';
 import { Bandwidth } from './bandwidth.ts';
@@ -39,7 +39,7 @@ export async function planEmbeddedEngine({
 class EmbeddedEngine implements Engine {
   readonly isShared = false;
   readonly #store: ConfigStore;
-  readonly #log: DaemonLog;
+  readonly #log: Log;
   readonly #addressMap: AddressMap;
   readonly #client: ClientRole;
   readonly #bridge: BridgeRole;
@@ -66,7 +66,7 @@ class EmbeddedEngine implements Engine {
     const figures = (): Figures => this.#figures();
     this.#metrics = new MetricsPort({ log, figures, places });
     this.#parts = [bandwidth, this.#client, this.#bridge, this.#metrics];
-    this.#stopHeartbeat = startHeartbeat({ events, timers, log, figures });
+    this.#stopHeartbeat = startHeartbeat({ events, timers, log: log.in('heartbeat'), figures });
   }
 
   get endpoints(): EngineEndpoints {
@@ -84,7 +84,8 @@ class EmbeddedEngine implements Engine {
   }
 
   start(first: Configuration): Promise<Change> {
-    if (slowSecretboxNotice !== undefined) this.#log.write('notice', slowSecretboxNotice);
+    if (slowSecretboxNotice !== undefined)
+      this.#log.in('crypto').write('notice', slowSecretboxNotice);
     return this.prepare(first);
   }
 

@@ -4,13 +4,13 @@ import type { EngineEvent } from '../../control/engine.ts';
 import { limits } from '../../limits.ts';
 import type { Figures } from '../../metrics/registry.ts';
 import type { Timers } from '../../time.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 
 /** What it is given. */
 export interface HeartbeatOptions {
   readonly events: Emitter<EngineEvent>;
   readonly timers: Timers;
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly figures: () => Figures;
 }
 

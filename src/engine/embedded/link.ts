@@ -6,9 +6,8 @@ import { type Meter, MuxConnection } from '../../mux/node/connection.ts';
 import type { DialOptions, Dialer } from '../../net/dialer.ts';
 import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';
-import type { Endpoint } from '../../pt/address.ts';
 import type { Timers } from '../../time.ts';
-import { StreamRequest } from './stream-request.ts';
+import { StreamRequest, type StreamTarget } from './stream-request.ts';
 
 /** What a link is given. */
 export interface LinkOptions extends DialOptions {
@@ -93,7 +92,7 @@ export class Link {
    * @throws PosternError what the bridge says about the target; `ERR_LINK_FAILED` when the link ended
    *   before it said anything; `ERR_STREAM_TIMED_OUT`
    */
-  async connect(target: Endpoint, { signal }: DialOptions = {}): Promise<Duplex> {
+  async connect(target: StreamTarget, { signal }: DialOptions = {}): Promise<Duplex> {
     const request = new StreamRequest(target);
     const stream = await this.#mux.open(signal === undefined ? {} : { signal });
     this.#watch();

@@ -26,7 +26,13 @@ export interface ServerPlugin {
 
 /** What the configuration asks for. */
 export function serverPlugins(values: OptionValues): readonly ServerPlugin[] {
-  return values.ServerTransportPlugin.map(({ command, transports }) => ({
+  const taken = new Set<string>();
+  // Of two lines with the same transport the first carries it out.
+  const plugins = values.ServerTransportPlugin.map(({ command, transports }) => ({
+    command,
+    transports: transports.filter((name) => !taken.has(name) && taken.add(name)),
+  })).filter(({ transports }) => transports.length > 0);
+  return plugins.map(({ command, transports }) => ({
     ...(command !== undefined && { command }),
     transports: transports.map((name) => {
       const listen = values.ServerTransportListenAddr.find(({ transport }) => transport === name);
@@ -86,7 +92,7 @@ export async function openProgram(
 /** The lines as text, for the operator's file. */
 export function formatBridgeLines(
   lines: readonly BridgeLine[],
-  { Address: addresses }: Pick<OptionValues, 'Address'>,
+  addresses: readonly string[],
 ): string {
   return lines
     .flatMap((line) => publicLines(line, addresses))

@@ -2,6 +2,7 @@ import { addAbortListener } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
+import { forbidden, soleFamily, type Traffic } from '../../config/traffic.ts';
 import type { AddressMap } from '../../control/address-map.ts';
 import type { EventStatus } from '../../control/messages.ts';
 import { PosternError, describeError } from '../../errors.ts';
@@ -14,15 +15,16 @@ import {
 import { countStreamFailure } from '../../tallies.ts';
 import type { Timers } from '../../time.ts';
 import { formatEndpoint, type Endpoint } from '../../pt/address.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { Circuits } from './circuits.ts';
+import type { StreamTarget } from './stream-request.ts';
 
 /** What streams are given. */
 export interface StreamsOptions {
   readonly events: Emitter<EngineEvent>;
   readonly circuits: Circuits;
   readonly addressMap: AddressMap;
-  readonly log: DaemonLog;
+  readonly log: Log;
   readonly timers: Timers;
 }
 
@@ -42,11 +44,12 @@ export class Streams {
   }
 
   /** Carries one application's connection to its end. Never rejects. */
-  serve(application: Application): Promise<void> {
+  serve(application: Application, traffic: Traffic): Promise<void> {
     const id = (this.#lastId += 1);
     const target = formatEndpoint(application.target);
     this.#open.set(id, { target, circuit: undefined });
-    const served = serveApplication(application, this.#dialFor(application.target, id, target));
+    const dial = this.#dialFor(application.target, traffic, id, target);
+    const served = serveApplication(application, dial);
     // What is captured here lives as long as the stream: not the application with all that it asked.
     return served.then(
       (failure) => this.#ended(id, failure === undefined ? 'closed' : 'failed', failure),
@@ -54,9 +57,10 @@ export class Streams {
     );
   }
 
-  #dialFor(endpoint: Endpoint, id: number, target: string): DialForApplication {
+  #dialFor(endpoint: Endpoint, traffic: Traffic, id: number, target: string): DialForApplication {
     return async ({ signal }) => {
-      const stream = await this.#connect(endpoint, id, signal, () =>
+      const mapped = this.#mapped(endpoint, traffic);
+      const stream = await this.#connect(mapped, id, signal, () =>
         this.#tell('sentConnect', id, target),
       );
       this.#tell('succeeded', id, target);
@@ -89,15 +93,27 @@ export class Streams {
     this.#options.log.write(level, `stream ${id} failed: ${reason}`, `stream ${reason}`);
   }
 
+  /**
+   * Where it really goes.
+   *
+   * @throws PosternError `ERR_PORT_TRAFFIC` when the port that it came to lets nobody there
+   */
+  #mapped({ host, port }: Endpoint, traffic: Traffic): StreamTarget {
+    const mapped = { host: this.#options.addressMap.lookUp(host), port };
+    const reason = forbidden(traffic, mapped.host);
+    if (reason !== undefined) throw new PosternError('ERR_PORT_TRAFFIC', reason);
+    const family = soleFamily(traffic);
+    return family === undefined ? mapped : { ...mapped, family };
+  }
+
   /** Tries circuit after circuit until the far end has said something about the target. */
   async #connect(
-    target: Endpoint,
+    target: StreamTarget,
     id: number,
     left: AbortSignal,
     onSent: () => void,
   ): Promise<Duplex> {
-    const { circuits, addressMap, timers } = this.#options;
-    const mapped = { host: addressMap.lookUp(target.host), port: target.port };
+    const { circuits, timers } = this.#options;
     // Not AbortSignal.any: what that leaves behind outlives a connection, and costs as much as one.
     const gaveUp = new AbortController();
     const { signal } = gaveUp;
@@ -112,7 +128,7 @@ export class Streams {
         this.#open.get(id)!.circuit = circuit.id;
         onSent();
         try {
-          const stream = await circuit.link.connect(mapped, { signal });
+          const stream = await circuit.link.connect(target, { signal });
           // Not `once`, whose wrapper would be as large as all that a circuit knows of a stream.
           stream.on('close', detach);
           return stream;

@@ -5,18 +5,17 @@ import { limits } from '../../limits.ts';
 import { type Meter, MuxConnection } from '../../mux/node/connection.ts';
 import { socksReplyOf } from '../../net/applications.ts';
 import { closeGently } from '../../net/close-gently.ts';
-import type { Dialer } from '../../net/dialer.ts';
 import { runExchange } from '../../net/exchange.ts';
 import { peerBytes } from '../../net/peer-bytes.ts';
 import { relay } from '../../net/relay.ts';
 import { WaitingConnections } from '../../net/waiting-connections.ts';
-import type { Endpoint } from '../../pt/address.ts';
 import { encodeReply5 } from '../../socks/encode.ts';
 import { SocksReply } from '../../socks/messages.ts';
 import { unawaited } from '../../unawaited.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
+import type { ExitDialer } from './exit.ts';
 import { Share } from './share.ts';
-import { StreamRequestReader } from './stream-request.ts';
+import { StreamRequestReader, type StreamTarget } from './stream-request.ts';
 
 /** What a tunnel server is given. */
 export interface TunnelServerOptions {
@@ -25,9 +24,9 @@ export interface TunnelServerOptions {
    *
    * @param lookups what its link may have looked up at the same time
    */
-  readonly dial: (lookups: Share) => Dialer;
+  readonly dial: (lookups: Share) => ExitDialer;
   readonly meter: Meter;
-  readonly log: DaemonLog;
+  readonly log: Log;
 }
 
 /** Serves any number of links. */
@@ -124,7 +123,7 @@ export class TunnelServer {
   ): Promise<void> {
     const gone = new AbortController();
     stream.on('close', () => gone.abort(new Error('the client gave the stream up')));
-    let target: Endpoint;
+    let target: StreamTarget;
     try {
       const timeoutMs = limits.socksRequestTimeoutMs;
       target = await runExchange(stream, new StreamRequestReader(), { timeoutMs });

@@ -1,8 +1,8 @@
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { TorCommands } from '../../tor-control/commands.ts';
 
 /** SIGNAL dump (TC 3.10): Tor's connections, circuits and streams into our log. */
-export async function dumpTor(control: TorCommands, log: DaemonLog): Promise<void> {
+export async function dumpTor(control: TorCommands, log: Log): Promise<void> {
   await control.signal('DUMP'); // into Tor's own log, the details at the level info
   const info = await control.getInfo('orconn-status', 'circuit-status', 'stream-status');
   const linesOf = (key: string): string[] =>

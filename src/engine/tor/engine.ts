@@ -10,7 +10,7 @@ import { PosternError, describeError } from '../../errors.ts';
 import type { BridgeLine } from '../../pt/bridge-line.ts';
 import type { EngineHost } from '../daemon-options.ts';
 import type { Draining, Engine, EngineEndpoints } from '../engine.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import { type Change, simpleChange } from '../part.ts';
 import { explainRefusal } from './complaints.ts';
 import type { TorEvent } from '../../tor-control/events.ts';
@@ -32,7 +32,7 @@ export interface TorEngineParts {
   readonly pieces: readonly TorrcPiece[];
   readonly settings: TorSettings;
   /** Starts Tor, or connects to one, and waits until it is prepared. */
-  readonly keep: (hooks: RunningTorHooks, log: DaemonLog) => Promise<RunningTor>;
+  readonly keep: (hooks: RunningTorHooks, log: Log) => Promise<RunningTor>;
   /** Has Tor judge the configuration, where it is there to be asked. */
   readonly verify: (first: Configuration) => Promise<void>;
   /** Whether the Tor is ours, or ran before us. */
@@ -43,7 +43,7 @@ export interface TorEngineParts {
 export class TorEngine implements Engine {
   readonly bridgeLines: readonly BridgeLine[] = [];
   readonly #store: ConfigStore;
-  readonly #log: DaemonLog;
+  readonly #log: Log;
   readonly #events: Emitter<EngineEvent>;
   readonly #parts: TorEngineParts;
   readonly #translator = new EventTranslator();
@@ -219,7 +219,8 @@ export class TorEngine implements Engine {
 
   #tell(event: TorEvent): void {
     if (event.type === 'log') {
-      this.#log.write(event.severity, event.message);
+      // Over the control port nobody says of which domain it is.
+      this.#log.in(undefined).write(event.severity, event.message);
       return;
     }
     const translated = this.#translator.translate(event);

@@ -1,16 +1,13 @@
 import { type Endpoint, formatEndpoint, parseIpEndpoint } from '../../pt/address.ts';
 import type { EngineEndpoints } from '../engine.ts';
-import type { DaemonLog } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { TorCommands } from '../../tor-control/commands.ts';
 
 /** The options that make Tor listen. */
 export const listenerOptions: readonly string[] = ['SocksPort', 'HTTPTunnelPort'];
 
 /** Asks Tor where it listens, `auto` having become a number, and has the log announce it. */
-export async function readListeners(
-  control: TorCommands,
-  log: DaemonLog,
-): Promise<EngineEndpoints> {
+export async function readListeners(control: TorCommands, log: Log): Promise<EngineEndpoints> {
   const info = await control.getInfo('net/listeners/socks', 'net/listeners/httptunnel');
   const socks = endpointsIn(info.get('net/listeners/socks'));
   const httpTunnel = endpointsIn(info.get('net/listeners/httptunnel'));

@@ -21,7 +21,7 @@ import { TorEngine, type TorEngineParts } from './engine.ts';
 import { OwnedTor } from './owned-tor.ts';
 import { controlSocketIn } from './process-files.ts';
 import { findTor, listTorOptions } from './program.ts';
-import { TorSettings } from './tor-settings.ts';
+import { tellsDomains, TorSettings } from './tor-settings.ts';
 import { verifyWithTor } from './verify.ts';
 
 /**
@@ -58,10 +58,14 @@ async function planOwned(
       ...{ binary, env, rng, timers, startSignal },
       dataDirectory: dataDirectory(values, home),
       torrc: () => settings.torrcFor(store.current),
-      onLog: (level, message) => {
+      onLog: (level, message, domain) => {
+        const isShown = domain !== undefined && !tellsDomains(store.current);
+        const shown = isShown ? `{${domain.toUpperCase()}} ${message}` : message;
+        // The first lines have none: they come before Tor has read that it is to tell.
+        const part = log.in(domain ?? 'general');
         // Tor's version has four parts, like an address.
-        if (/^Tor [\d.]+\S* running on /.test(message)) log.announce(message);
-        else log.write(level, message);
+        if (/^(?:\{\w+\} )?Tor [\d.]+\S* running on /.test(shown)) part.announce(shown);
+        else part.write(level, shown);
       },
     });
   const verify = async (first: Configuration): Promise<void> => {

@@ -1,5 +1,5 @@
 /** A Tor of our own: started with a torrc that is ours, controlled over a socket that only we reach. */
-import type { LogLevel } from '../../config/log-values.ts';
+import { type LogDomain, logDomains, type LogLevel } from '../../config/log-values.ts';
 import { PosternError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { ChildError, type ChildEnd } from '../../parent/child-error.ts';
@@ -26,7 +26,7 @@ export interface TorLaunch {
   readonly env: EnvironmentVariables;
   readonly timers: Timers;
   /** Hears every line that Tor logs to stdout. */
-  readonly onLog: (level: LogLevel, message: string) => void;
+  readonly onLog: (level: LogLevel, message: string, domain?: LogDomain) => void;
   /** Gives the start up: Tor is stopped, then the promise rejects with `signal.reason`. */
   readonly signal: AbortSignal;
 }
@@ -157,19 +157,20 @@ class Start {
     });
   }
 
-  /** Takes a line of Tor’s log apart: `Nov 21 23:59:59.000 [notice] text`. */
+  /** Takes a line of Tor’s log apart: `Nov 21 23:59:59.000 [notice] text`, perhaps `{NET} text`. */
   #read(event: LineEvent): void {
     if (event.kind === 'over-long') return;
     const line = Buffer.from(event.bytes).toString('utf8').trimEnd();
-    const match = /^\w{3} \d\d [\d:.]+ \[(\w+)\] (.*)$/.exec(line);
+    const match = /^\w{3} \d\d [\d:.]+ \[(\w+)\] (?:\{([A-Z_]+)\} )?(.*)$/.exec(line);
     // A message of several lines: the rest stands alone.
-    const text = match?.[2] ?? line;
+    const text = match?.[3] ?? line;
+    const domain = logDomains.find((name) => name === match?.[2]?.toLowerCase());
     this.#level = (match?.[1] as LogLevel | undefined) ?? this.#level;
     if (!this.#isReady && (this.#level === 'warn' || this.#level === 'err')) {
       if (this.#complaints.length === limits.childStderrLines) this.#complaints.shift();
       this.#complaints.push(text);
     }
-    this.#launch.onLog(this.#level, text);
+    this.#launch.onLog(this.#level, text, domain);
   }
 
   #endError(end: ChildEnd): PosternError {

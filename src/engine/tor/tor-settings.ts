@@ -72,7 +72,11 @@ export class TorSettings {
     if (option === 'runasdaemon') return [];
     if (home === 'SafeLogging') return [{ key: home, value: SafeLogging ? '1' : '0' }];
     if (home === 'Log') {
-      return [{ key: home, value: `${lowestLevel(Log)} stdout` }];
+      const log = { key: home, value: `${lowestLevel(Log)} stdout` };
+      const isWanted = Log.some(({ ranges }) => ranges.some(({ domains }) => domains));
+      return isWanted && tellsDomains(configuration)
+        ? [log, { key: 'LogMessageDomains', value: '1' }]
+        : [log];
     }
     return configuration.settingsOf(home).map(({ key, value }) => ({
       key,
@@ -103,9 +107,17 @@ export class TorSettings {
   }
 }
 
+/** Whether Tor says the domain of each line for our sake alone. */
+export function tellsDomains(configuration: Configuration): boolean {
+  return configuration.settingsOf('LogMessageDomains').length === 0;
+}
+
 /** The lowest level of Tor's log that is needed: by our own logs, and from `notice` on by controllers. */
 export function lowestLevel(lines: readonly LogLine[]): LogLevel {
-  const minima: readonly LogLevel[] = ['notice', ...lines.map(({ minimum }) => minimum)];
+  const minima: readonly LogLevel[] = [
+    'notice',
+    ...lines.flatMap(({ ranges }) => ranges.map(({ minimum }) => minimum)),
+  ];
   return logLevels.find((level) => minima.includes(level))!;
 }
 

@@ -247,7 +247,7 @@ describe('configuration of a real Tor over TC', { skip: torMissing }, () => {
     await assert.rejects(control.setConf([{ key: 'Engine' }]), refusal(5, /Engine/));
     await assert.rejects(control.setConf([{ key: 'Foo', value: '1' }]), refusal(4, /Foo/));
     await assert.rejects(refused('ContactInfo a\0b'), { code: 'ERR_CONFIG_SYNTAX' });
-    await assert.rejects(refused('ContactInfo a\rb'), { code: 'ERR_CONFIG_SYNTAX' });
+    await assert.rejects(refused('ContactInfo "a\\nb"'), { code: 'ERR_CONFIG_VALUE' });
     await assert.rejects(refused('\\\n'), { code: 'ERR_CONFIG_SYNTAX' });
   });
 
