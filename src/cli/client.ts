@@ -39,7 +39,7 @@ export async function run(context: CommandContext, options: ClientOptions): Prom
   const entrance = parseEntrance(options);
   const bridge = parseBridgeLine(options.bridgeLine);
   const metricsEndpoint = parseMetricsAddress(options.metrics);
-  // What is kept there is used up: two that knew of one ticket would both use it.
+  // Tickets count once: two clients with the same directory would both use the same one.
   const lock =
     options.state === undefined ? undefined : await lockDirectory(resolve(options.state));
   let metrics: Listener | undefined;
@@ -137,7 +137,7 @@ function openEntrance(
       );
 }
 
-/** None behind a port that the system chooses, and none for another program: nothing outlives these. */
+/** None where the system chooses the port, and none for another program: it keeps its own state, for this run only. */
 function defaultState(
   context: CommandContext,
   { transport }: BridgeLine,

@@ -130,8 +130,8 @@ export class Configuration {
   }
 
   /**
-   * The options and groups that have other lines in force than in `earlier`. What is kept elsewhere
-   * cannot be told: only the lines of controllers are known here.
+   * The options and groups whose lines in force differ from those in `earlier`. Of options that are kept elsewhere
+   * only the lines of controllers are known here.
    */
   differencesFrom(earlier: Configuration): ReadonlySet<string> {
     const homes = new Set([...optionNames, ...this.#homes(), ...earlier.#homes()]);

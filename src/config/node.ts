@@ -31,7 +31,7 @@ export function torrcFile(path: string): TorrcFile {
         const old = await readIfThere(target);
         const mode = old === undefined ? 0o600 : (await stat(target)).mode & 0o777;
         const content = Buffer.from(text, 'utf8');
-        // Saving twice in a row must not lose what stood there before the first time.
+        // Saving twice in a row must not lose the text from before the first time.
         if (old !== undefined && !content.equals(old)) {
           await replaceFile(`${target}.previous`, old, mode);
         }
@@ -75,7 +75,7 @@ async function pathsLike(pattern: string): Promise<readonly string[]> {
           : (await namesIn(directory)).filter((name) => part.test(name));
       for (const name of names) {
         const path = join(directory, name);
-        // A link that leads nowhere was found all the same.
+        // A link that leads nowhere counts as found.
         if (typeof part !== 'string' || (await kindOf(path)) !== undefined) next.push(path);
       }
     }

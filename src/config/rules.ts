@@ -1,4 +1,4 @@
-/** What options must not contradict each other in. Checked on the whole, before anything changes. */
+/** Options must not contradict each other: checked on the whole configuration, before anything changes. */
 import { isLoopback } from '../pt/address.ts';
 import type { OptionValues } from './options.ts';
 import { valueFault } from './value-types.ts';

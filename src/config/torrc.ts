@@ -191,7 +191,7 @@ function withoutEnd(line: string | undefined): string | undefined {
   return line?.replace(/\r|\n$/g, '');
 }
 
-/** By hand: a pattern for the end is tried at each blank in between, and a stranger may send many. */
+/** By hand: a regular expression would try each blank in between, and a stranger may send many. */
 function trim(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,4 +1,4 @@
-/** Which options there are, and how their lines are read: by the engine that stands behind them. */
+/** Which options there are and how their lines are read, for each engine. */
 import { type OptionName, optionGroups, optionTable } from './options.ts';
 import { nearestName } from './near-miss.ts';
 import { obsoleteTorOptions, torAliases, torOptions } from './tor-options.ts';
@@ -27,7 +27,7 @@ export interface Vocabulary {
   find(text: string): Keyword | undefined;
   /** The same of a torrc, where Tor takes the beginning of a name for the first of its names that begins so. */
   findWritten(text: string): Keyword | undefined;
-  /** What is to be said of a keyword that is not found, as a clause. */
+  /** What to say of a keyword that is not found, as a phrase. */
   explainUnknown(text: string): string;
   /** The options whose values this program reads; the others it only hands on. */
   readonly read: ReadonlySet<OptionName>;
@@ -89,7 +89,7 @@ export function torVocabulary(
     (name) => optionTable[name].isForEveryEngine,
   );
   const keywords = new Map([
-    // What Tor has had once it still takes, and warns of it.
+    // Options that Tor once had it still takes, with a warning.
     ...(names === undefined ? [] : [...obsoleteTorOptions, ...torAliases, ...names]).map(
       (name) => [name.toLowerCase(), keywordOf(name)] as const,
     ),

@@ -113,7 +113,7 @@ export function serveSocket(
   onFault: OnFault = warnOfFault,
 ): void {
   unawaited(work, (error) => {
-    // Unless its last words are on their way.
+    // Unless its last bytes are on their way.
     if (!socket.writableEnded) socket.destroy();
     onFault(error);
   });
@@ -130,7 +130,7 @@ function listenError(error: NodeJS.ErrnoException): PosternError {
       });
 }
 
-/** Who has not proven itself makes room for who comes next. */
+/** A connection that has not proven itself makes room for the next one. */
 function closeOneStranger(): boolean {
   return (
     closeOldestRejected() || (rejectOnePending() && closeOldestRejected()) || closeOldestWaiting()

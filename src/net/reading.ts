@@ -2,8 +2,8 @@
  * Reading a stream without a fresh buffer for each read, where the system lets us.
  *
  * Node reads every socket into 64 KiB of new memory. Clearing the pages, filling cold caches and throwing
- * it all away costs more than the AES of obfs3. Whoever is done with the bytes when its callback returns can
- * be lent them instead: all sockets read into one buffer of this thread.
+ * it all away costs more than the AES of obfs3. A reader that is done with the bytes when its callback returns
+ * can be lent them instead: all sockets read into one buffer of this thread.
  *
  * Node has that for sockets that it dials (`onread`), but not for one that it accepts, nor for one that has
  * spoken SOCKS before. So a socket is given the fields that `onread` would have given it. Where one of them
@@ -22,7 +22,7 @@ export interface Reading {
 
 /** A reading that its reader may leave. */
 export interface LeavableReading extends Reading {
-  /** Reads on for nobody: what comes is thrown away. */
+  /** Reads on and throws away what comes. */
   discard(): void;
 }
 

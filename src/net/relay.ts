@@ -40,7 +40,7 @@ export function join(a: Duplex, b: Duplex, onOver: (failure: Error | undefined) 
   const onIdle = (): void => {
     failure ??= new PosternError('ERR_STREAM_TRUNCATED', IDLE);
     for (const side of [a, b]) {
-      // What it was sent may still be on its way, as a whole: a reset would overtake it.
+      // All that it was sent may still be on its way: a reset would overtake it.
       if (side.writableEnded) side.destroy();
       else breakOff(side, failure);
     }

@@ -38,7 +38,7 @@ export async function run(
   const act = parseRequest(request);
   const { address, secret, whenRefused } = await findControl(context, options);
   const output = createCtlOutput(context, options.json === true);
-  // Whoever reads our output may go, as `head` does: then there is nothing left to do.
+  // The reader of our output may go away, as `head` does: then there is nothing left to do.
   const signal = AbortSignal.any([context.stop.drain, output.closed]);
   let client: ControlClient | undefined;
   try {
@@ -126,7 +126,7 @@ function parseSetting(text: string): { key: string; value: string } {
   return { key, value };
 }
 
-/** The event of a stream has no place for why it failed; the daemon's log says so right before. */
+/** A stream's event cannot say why it failed; the daemon's log says it right before. */
 function reasonKinds(kinds: readonly EventKind[]): readonly EventKind[] {
   return kinds.includes('stream') ? ['log'] : [];
 }

@@ -1,4 +1,4 @@
-/** `BandwidthRate` and `BandwidthBurst`: how much passes, and how much may. */
+/** `BandwidthRate` and `BandwidthBurst`: counts what passes, and limits it. */
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import type { OptionValues } from '../../config/options.ts';

@@ -117,7 +117,7 @@ export class BridgeRole implements Part {
           for (const change of undo.toReversed()) change.commit();
           const { log } = this.#options;
           for (const port of ports.fresh) {
-            // The one that only our own program uses is nobody's business.
+            // The port that only our own program uses is not announced.
             if ('cookieFile' in port && next.ExtORPort === undefined) continue;
             log.announce(`Links arrive at ${formatEndpoint(port.endpoint)}`);
           }
@@ -234,8 +234,8 @@ export class BridgeRole implements Part {
   }
 
   /**
-   * Writes what clients need where the operator finds it, when it has changed; a log is no place for
-   * it. One after another: what was written last is what holds.
+   * Writes what clients need into a file for the operator, when it has changed; it must not stand in a log. One
+   * write after another, so that the last one holds.
    */
   #publish(): void {
     this.#publishing = this.#publishing.then(() => this.#writeBridgeLines());

@@ -1,4 +1,4 @@
-/** The bridge's transports that run in this process: where each listens stays, whatever else changes. */
+/** The bridge's transports that run in this process. Where each listens stays the same, whatever else changes. */
 import type { Duplex } from 'node:stream';
 import type { OptionValues } from '../../config/options.ts';
 import { describeError } from '../../errors.ts';
@@ -43,7 +43,7 @@ interface Identity {
 export class BuiltinServers {
   readonly #options: BuiltinServersOptions;
   readonly #identities: Resources<Identity> = new Resources((identity) => identity.close());
-  /** Who stands behind each port. */
+  /** Which identity is behind each port. */
   #serving: ReadonlyMap<string, Identity> = new Map();
 
   constructor(options: BuiltinServersOptions) {
@@ -145,7 +145,7 @@ export class BuiltinServers {
     identity: () => Identity,
   ): Promise<RunningTransports> {
     const { registry, sources, log, onConnection } = this.#options;
-    // State and options are the identity's, which may be another one by tomorrow.
+    // State and options belong to the identity, and a later change may put another one behind this port.
     const server: TransportServer = {
       get clientArguments() {
         return identity().server.clientArguments;
@@ -178,7 +178,7 @@ export class BuiltinServers {
         onFault: (error) => log.write('err', `${name}: ${describeError(error)}`, `${name} fault`),
       }),
     );
-    // It stops to listen at once; that the last connection ends nobody waits for.
+    // It stops listening at once; nobody waits for its last connection to end.
     const stopListening = async (): Promise<void> => unawaited(() => running.close());
     return {
       bridgeLines: () => [

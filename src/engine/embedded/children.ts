@@ -1,4 +1,4 @@
-/** Transports that run as programs of their own, `exec`: kept running, their words in the log. */
+/** Transports that run as programs of their own (`exec`): kept running, and heard in the log. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';

@@ -114,7 +114,7 @@ export class ClientRole implements Part {
       undo.push(ports);
       return {
         commit: () => {
-          // Only what has changed: what a controller has removed shall stay away.
+          // Only what has changed: a mapping that a controller has removed must not come back.
           if (mappingKey !== this.#mappingKey) addressMap.configure(...mapping);
           this.#mappingKey = mappingKey;
           for (const change of undo) change.commit();
@@ -165,7 +165,7 @@ export class ClientRole implements Part {
     await this.#transports.close();
   }
 
-  /** What applications will meet there, and would not be told. */
+  /** What the operator should know about a port, and applications would not find out. */
   #tellOfPorts(next: OptionValues, bridgeCount: number): void {
     const log = this.#options.log.in('app');
     const ports = [...next.SocksPort, ...next.HTTPTunnelPort];
@@ -196,7 +196,7 @@ export class ClientRole implements Part {
       const text = describeError(error);
       log.write('notice', `an application was refused: ${text}`, text);
     };
-    // Whoever reaches the port may use it; user names and passwords mean nothing.
+    // All who reach the port may use it; user names and passwords mean nothing.
     const open = async (option: ApplicationPort['option'], place: AnyPlace) => {
       const traffic = trafficOf(place.flags);
       const serve = (application: Application): Promise<void> =>
@@ -232,7 +232,7 @@ export class ClientRole implements Part {
   }
 
   #reached(bridge: Bridge): void {
-    // Once is news, and so is it after a failure.
+    // Said for the first connection, and for the first one after a failure.
     const level = bridge.isUp && bridge.wasReached ? 'info' : 'notice';
     this.#options.log.write(level, `bridge ${bridge.name} answers`);
     bridge.succeed();
@@ -241,7 +241,7 @@ export class ClientRole implements Part {
 
   #failed(bridge: Bridge, error: unknown): void {
     if (bridge.isRetired) return;
-    // The first time in a row is news; that it stays so is not.
+    // Said for the first failure in a row only.
     const level = bridge.isUp ? 'warn' : 'info';
     bridge.fail(error, () => unawaited(() => this.links.get([bridge]), ignore));
     this.circuits.bridgesChanged();
@@ -284,5 +284,5 @@ function checkHops(
 /** Everyday events that nobody can do anything about. */
 const QUIET: ReadonlySet<string> = new Set(['ERR_SOCKS_CLOSED', 'ERR_SOCKS_TIMED_OUT']);
 
-/** What comes of it shows in the bridge's own state. */
+/** Whether that works shows in the bridge's own state. */
 function ignore(): void {}

@@ -1,4 +1,4 @@
-/** Who carries out the client's transports: this process, or a program that it keeps running. */
+/** Runs the client's transports: in this process, or in a program that it keeps running. */
 import type { OptionValues } from '../../config/options.ts';
 import type { TransportPlugin } from '../../config/transport-values.ts';
 import { PosternError } from '../../errors.ts';
@@ -28,7 +28,7 @@ export interface BridgeRoute {
   readonly direct: Dialer;
   /** Through another bridge; undefined where a program makes the connection itself. */
   readonly through?: (dial: Dialer) => Dialer;
-  /** What is wrong with the line, which others wrote, and may be of no importance. */
+  /** A warning about the line, which somebody else wrote. */
   readonly warning?: string | undefined;
 }
 
@@ -183,7 +183,7 @@ export class ClientTransports {
   }
 }
 
-/** What a configuration asks for: only what carries out a transport of some bridge. */
+/** What a configuration needs: only plugins for transports that some bridge has. */
 function planOf(values: OptionValues): {
   readonly upstream: UpstreamProxy | undefined;
   readonly upstreamKey: string;

@@ -1,4 +1,4 @@
-/** The embedded engine: what plays "the locally running Tor process" with nothing else installed. */
+/** The embedded engine: takes the place of "the locally running Tor process", with nothing else installed. */
 import { systemClock, systemTimers } from '../../time.ts';
 import type { Configuration } from '../../config/configuration.ts';
 import { ConfigStore } from '../../config/store.ts';

@@ -13,9 +13,9 @@ import type { StreamTarget } from './stream-request.ts';
 export type ExitDialer = (target: StreamTarget, options?: DialOptions) => Promise<Duplex>;
 
 /**
- * The way out of a bridge: `ExitPolicy` and `ExitPolicyRejectPrivate`. A name is resolved here, once, and
- * what it resolves to is judged: a name cannot stand for one address when it is judged and for another
- * when it is dialled.
+ * The way out of a bridge: `ExitPolicy` and `ExitPolicyRejectPrivate`. A name is resolved here, once, and its
+ * addresses are checked: it cannot stand for one address when it is checked and for another when it is
+ * dialled.
  *
  * @returns the way out for one link, which has its share of lookups and no more
  * @throws (from the dialer) PosternError `ERR_EXIT_POLICY`, `ERR_DIAL_*`

@@ -1,4 +1,4 @@
-/** A line in the log each six hours, as Tor has it: a quiet daemon lives. */
+/** A line in the log each six hours, as Tor has it: shows that a quiet daemon lives. */
 import type { Emitter } from '../../bytes/emitter.ts';
 import type { EngineEvent } from '../../control/engine.ts';
 import { limits } from '../../limits.ts';

@@ -102,7 +102,7 @@ export class Link {
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
-      // What the link broke with says more than that the stream did.
+      // Why the link broke says more than why the stream did.
       throw error instanceof PosternError ? (stream.errored ?? error) : error;
     }
     return stream;

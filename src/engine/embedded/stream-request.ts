@@ -55,7 +55,7 @@ export class StreamRequest implements Exchange<void> {
     this.#queue.push(chunk);
     try {
       const bytes = this.#queue.peek();
-      // Of a foreign proxy no version is judged; at the end of our own link it tells what answers.
+      // The version of a foreign proxy is ignored; at the end of our own link it tells who answers.
       if (bytes[0] !== 5) throw new PosternError('ERR_TUNNEL_MALFORMED', 'not a SOCKS5 reply');
       const reply = decodeReply5(bytes);
       if (reply === NEED_MORE) return [];

@@ -50,7 +50,7 @@ export class Streams {
     this.#open.set(id, { target, circuit: undefined });
     const dial = this.#dialFor(application.target, traffic, id, target);
     const served = serveApplication(application, dial);
-    // What is captured here lives as long as the stream: not the application with all that it asked.
+    // This closure lives as long as the stream, so it must not capture the application and its request.
     return served.then(
       (failure) => this.#ended(id, failure === undefined ? 'closed' : 'failed', failure),
       (error: unknown) => this.#ended(id, 'failed', error),
@@ -80,7 +80,7 @@ export class Streams {
     this.#options.events.emit({ type: 'stream', status, id, target });
   }
 
-  /** An application that left is nothing that anybody must know of. */
+  /** That an application left is not logged. */
   #logFailure(id: number, error: unknown): void {
     countStreamFailure(error);
     const isLeft = error instanceof PosternError && error.code === 'ERR_SOCKS_CLOSED';
@@ -114,7 +114,7 @@ export class Streams {
     onSent: () => void,
   ): Promise<Duplex> {
     const { circuits, timers } = this.#options;
-    // Not AbortSignal.any: what that leaves behind outlives a connection, and costs as much as one.
+    // Not AbortSignal.any: it leaves memory behind, as much as a connection needs.
     const gaveUp = new AbortController();
     const { signal } = gaveUp;
     const abortion = addAbortListener(left, () => gaveUp.abort(left.reason));

@@ -33,7 +33,7 @@ export interface TunnelServerOptions {
 export class TunnelServer {
   readonly #options: TunnelServerOptions;
   readonly #links = new Set<MuxConnection>();
-  /** What links run on that no stream has got through: anybody can open those, and a client opens its own again. */
+  /** Links that no stream has got through: anybody can open those, and a client can open its own again. */
   readonly #unused = new WaitingConnections();
   #hasSeenOldPeer = false;
 
@@ -128,7 +128,7 @@ export class TunnelServer {
       const timeoutMs = limits.socksRequestTimeoutMs;
       target = await runExchange(stream, new StreamRequestReader(), { timeoutMs });
     } catch (error) {
-      // A peer that opens streams and never says what for loses its link.
+      // A peer that opens streams and never names a target loses its link.
       const isSilent = error instanceof PosternError && error.code === 'ERR_SOCKS_TIMED_OUT';
       if (isSilent) link.close();
       return;
