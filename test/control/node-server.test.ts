@@ -295,10 +295,15 @@ describe('control server', () => {
     late[0].write(frame(7));
     await once(late[1], 'close');
     const owners = many.map(() => connectFrom('socket'));
-    await authenticate(owners.at(-1)!);
+    // Of theirs, who has said nothing makes room; past them the newcomer is closed as well.
+    for (const owner of owners.slice(1)) await authenticate(owner);
+    const next = connectFrom('socket');
+    assert.ok(owners[0]![1].destroyed && !next[1].destroyed);
+    await authenticate(next);
     assert.ok(connectFrom('socket')[1].destroyed);
     const warning = 'warn: too many controllers; closed the newcomer';
-    assert.deepEqual(lines, [warning, warning]);
+    const silent = 'warn: too many controllers; closed the oldest that has said nothing';
+    assert.deepEqual(lines, [warning, silent, warning]);
     // A place that is left is free, and no second AUTHENTICATE takes another one.
     await authenticate(controllers[1]!);
     controllers[0]![1].destroy();
