@@ -89,7 +89,9 @@ test(
       const stream = await connect(`obfs3 ${address}`);
       t.after(() => void stream.destroy());
     }
-    await child.match(/SEVERITY=warning MESSAGE="\d+ of 256 file descriptors .* 95 of the 96 connections/);
+    await child.match(
+      /SEVERITY=warning MESSAGE="\d+ of 256 file descriptors .* 95 of the 96 connections/,
+    );
   },
 );
 
