@@ -70,11 +70,13 @@ test('10,000 idle connections to a ControlPort and to a ControlSocket lock no op
   const coming = [endpoint, socket].map((listener) => letStrangersCome(t, listener, 10_000));
   t.diagnostic(`while they come: ${JSON.stringify(await timeAll())}`);
   const strangers = await Promise.all(coming);
-  const times = await timeAll();
+  const times = [await timeAll(), await timeAll(), await timeAll()];
   t.diagnostic(`beside all: ${JSON.stringify(times)}`);
-  // Most of what the command takes is Node's start.
-  for (const [name, ms] of Object.entries(times)) {
-    assert.ok(ms < alone[name as keyof typeof alone] + PATIENCE_MS, `${name}: ${ms}`);
+  // Most of what the command takes is Node's start. Who is locked out is so each time; a machine that has much
+  // else to do is late now and then.
+  for (const name of Object.keys(alone) as (keyof typeof alone)[]) {
+    const ms = Math.min(...times.map((each) => each[name]));
+    assert.ok(ms < alone[name] + PATIENCE_MS, `${name}: ${ms}`);
   }
   const during = await daemon.holdings();
   t.diagnostic(JSON.stringify({ before, during }));
