@@ -5,6 +5,7 @@
  *
  * and then payload, each byte with one bit flipped.
  */
+import { copyTightly } from '../../../src/bytes/tightly.ts';
 import { equalInConstantTime, hmacSha256 } from '../../../src/crypto/hash.ts';
 import { randomBytes, type Rng } from '../../../src/crypto/rng.ts';
 import { PosternError } from '../../../src/errors.ts';
@@ -211,7 +212,7 @@ class FaultySession implements Session {
       return [{ type: 'send', bytes: shared.subarray(0, bytes.length) }];
     }
     if (this.#has('hands over its memory twice')) {
-      if (!constant.equals(bytes)) constant = Buffer.from(bytes);
+      if (!constant.equals(bytes)) constant = copyTightly(bytes);
       return [{ type: 'send', bytes: constant.subarray() }];
     }
     if (
