@@ -88,7 +88,7 @@ function readKey(args: KeyValues, has: (fault: Fault) => boolean): Buffer | unde
 
 /** A buffer that belongs to nobody in particular. */
 const shared = Buffer.alloc(1_000_000);
-let constant = Buffer.alloc(0);
+let constant: Buffer = Buffer.alloc(0);
 
 class FaultySession implements Session {
   readonly #role: 'client' | 'server';
