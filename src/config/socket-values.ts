@@ -45,26 +45,26 @@ export const controlPortType: ValueType<ListenPlace | SocketPlace | undefined> =
 };
 
 /** `HTTPTunnelPort`: where applications connect, over TCP alone, as with Tor. */
-export const httpTunnelPortType: ValueType<ListenPlace | undefined> = {
-  syntax: `${listenType.syntax}; then Tor’s flags`,
-  parse(text) {
-    const place = listenType.parse(text);
-    checkTraffic(place?.flags);
-    return place;
-  },
-  format: (place) => listenType.format(place),
-};
+export const httpTunnelPortType: ValueType<ListenPlace | undefined> = withTraffic(listenType);
 
 /** `SocksPort`: where applications connect. */
-export const socksPortType: ValueType<ListenPlace | SocketPlace | undefined> = {
-  syntax: `${controlPortType.syntax}; then Tor’s flags`,
-  parse(text) {
-    const place = controlPortType.parse(text);
-    checkTraffic(place?.flags);
-    return place;
-  },
-  format: (place) => controlPortType.format(place),
-};
+export const socksPortType: ValueType<ListenPlace | SocketPlace | undefined> =
+  withTraffic(controlPortType);
+
+/** A port for applications, whose flags may say what they may ask for. */
+function withTraffic<Place extends ListenPlace | SocketPlace>(
+  port: ValueType<Place | undefined>,
+): ValueType<Place | undefined> {
+  return {
+    syntax: `${port.syntax}; then Tor’s flags`,
+    parse(text) {
+      const place = port.parse(text);
+      checkTraffic(place?.flags);
+      return place;
+    },
+    format: (place) => port.format(place),
+  };
+}
 
 function parseSocket(text: string): SocketPlace {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"(?=[ \t]|$)/.exec(text);

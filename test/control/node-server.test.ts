@@ -430,6 +430,19 @@ describe('listeners', () => {
     assert.match((await replies(port, 1)).join(), /^ERROR/);
   });
 
+  test('[TC-4.1-02] a control socket that everybody may open asks for what the port asks for', async (t) => {
+    const { server } = createHost(t, { cookie: Buffer.alloc(32, 7) });
+    const path = join(await temporaryDirectory(t), 'socket');
+    const listener = await openControlSocket(server, path, { isWorldWritable: true });
+    t.after(() => listener.close());
+    const socket = connect({ path, allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.write(Buffer.concat([frame(3, 'SocksPort\n'), frame(7)]));
+    assert.match((await replies(socket, 2)).join(), /^ERROR.*,ERROR/);
+    socket.write(Buffer.concat([frame(7, Buffer.alloc(32, 7)), frame(3, 'SocksPort\n')]));
+    assert.deepEqual(await replies(socket, 2), ['DONE', 'CONFVALUE "SocksPort 19150\\n"']);
+  });
+
   test('a controller at the control socket that goes while its request is carried out is noticed', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const { server, engine } = createHost(t);

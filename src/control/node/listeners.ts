@@ -28,7 +28,8 @@ export async function openControlPort(
 }
 
 /**
- * `ControlSocket`: a Unix-domain socket, as `listenUnix` opens it.
+ * `ControlSocket`: a Unix-domain socket, as `listenUnix` opens it. Who may open it has nothing to prove, unless
+ * everybody may: then it is as a port on loopback.
  *
  * @throws PosternError `ERR_UNIX_SOCKET`, `ERR_SOCKET_PATH`, `ERR_LISTEN_IN_USE`, `ERR_LISTEN_FAILED`
  */
@@ -37,5 +38,7 @@ export function openControlSocket(
   path: string,
   access: SocketAccess = {},
 ): Promise<AnyListener> {
-  return listenUnix(path, access, (socket) => server.accept(socket, { from: 'socket' }));
+  const from = access.isWorldWritable === true ? 'loopback' : 'socket';
+  const listener = {};
+  return listenUnix(path, access, (socket) => server.accept(socket, { from, listener }));
 }

@@ -27,8 +27,8 @@ export interface ControlServerOptions {
 /** How a connection came in. */
 export interface ControlConnectionOptions {
   /**
-   * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine.
-   * `socket`: the system lets in only the owner, and no AUTHENTICATE is needed; an empty one is accepted all
+   * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine, whoever it is.
+   * `socket`: the system lets in only the owner and whom he has chosen, and no AUTHENTICATE is needed; an empty one is accepted all
    * the same, since clients send it before they know.
    */
   readonly from: 'port' | 'loopback' | 'socket';
