@@ -1,8 +1,7 @@
 /** The programs that are compared. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from '../scripts/find-program.ts';
+import { fetchedPrograms, fetchedVersions, findProgram } from '../scripts/find-program.ts';
 import { buildRoot, packageRoot } from '../scripts/paths.ts';
 
 /** A PT program under test. */
@@ -25,16 +24,13 @@ export const bareRelay: Program = {
   command: [process.execPath, join(buildRoot, 'bench', 'bare-relay.js')],
 };
 
-/** Where scripts/debian-peers.sh puts what it fetches. */
-const fetched = join(packageRoot, '.build', 'peers');
-
 /** What others have written, as far as it is here; without obfs4proxy there is nothing to compare with. */
 export const peers: readonly Program[] = findPeers();
 
 function findPeers(): readonly Program[] {
   const obfs4proxy = find('obfs4proxy');
   if (obfs4proxy === undefined) throw new Error('obfs4proxy is not installed');
-  const lyrebird = find('lyrebird', join(fetched, 'usr', 'bin'));
+  const lyrebird = find('lyrebird', fetchedPrograms);
   if (lyrebird !== undefined) return [obfs4proxy, lyrebird];
   process.stderr.write('lyrebird is left out: scripts/debian-peers.sh fetches it\n');
   return [obfs4proxy];
@@ -52,16 +48,15 @@ function find(name: string, ...moreFolders: readonly string[]): Program | undefi
  * @param source the package that it comes from
  */
 export function findFetched(name: string, source: string): Program {
-  const path = findProgram(name, [join(fetched, 'usr', 'bin')]);
+  const path = findProgram(name, [fetchedPrograms]);
   if (path === undefined) throw new Error(`${name} is missing: scripts/debian-peers.sh fetches it`);
   return { name, command: [path], version: versionOf(source, path) };
 }
 
 /** Debian's lyrebird says `devel` of itself; the package knows better. */
 function versionOf(name: string, path: string): string {
-  if (path.startsWith(fetched)) {
-    const versions = readFileSync(join(fetched, 'versions'), 'utf8');
-    return new RegExp(`^${name} .*$`, 'm').exec(versions)![0];
+  if (path.startsWith(fetchedPrograms)) {
+    return fetchedVersions().find((version) => version.startsWith(`${name} `))!;
   }
   return execFileSync(path, ['-version'], { encoding: 'utf8' }).trim();
 }

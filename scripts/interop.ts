@@ -4,7 +4,7 @@
  * after another, in the network of scripts/webtunnel-network.sh. `--write` writes docs/INTEROP.md.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -30,6 +30,7 @@ import {
   whereOf,
 } from '../test/support/webtunnel.ts';
 import { temporaryDirectory } from '../test/support/managed.ts';
+import { fetchedVersions } from './find-program.ts';
 import { packageRoot } from './paths.ts';
 
 const { values: options } = parseArgs({
@@ -44,6 +45,12 @@ const load: PairingLoad = {
   handshakes: Number(options.handshakes),
 };
 
+if (options.write && (placeMissing !== false || fetchedVersions().length === 0)) {
+  // Rather now than behind half an hour of pairings.
+  throw new Error(
+    'the page has all peers: scripts/debian-peers.sh, then scripts/webtunnel-network.sh npm run test:interop -- --write',
+  );
+}
 /** What unstable no longer gives, or nobody has fetched, is left out. */
 const tried = pairings.filter((pairing) => pairingMissing(pairing) === false);
 const triedWebtunnel =
@@ -117,7 +124,7 @@ scripts/debian-peers.sh
 scripts/webtunnel-network.sh npm run test:interop -- --write
 \`\`\`
 
-on ${new Date().toISOString().slice(0, 10)} with Postern ${version}, ${firstLine(obfs4proxy.command[0], '--version')}, ${fetchedVersions()}, Node ${process.version}
+on ${new Date().toISOString().slice(0, 10)} with Postern ${version}, ${firstLine(obfs4proxy.command[0], '--version')}, ${fetchedVersions().join(', ')}, Node ${process.version}
 and Linux ${release()}.
 
 ${table}
@@ -144,11 +151,6 @@ ${webtunnelTable}
 directories that change hands, ssh and curl through the command, and what an observer of the wire can
 tell apart.
 `;
-}
-
-function fetchedVersions(): string {
-  const file = join(packageRoot, '.build', 'peers', 'versions');
-  return readFileSync(file, 'utf8').trim().replaceAll('\n', ', ');
 }
 
 function firstLine(file: string, ...args: string[]): string {

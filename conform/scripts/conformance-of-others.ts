@@ -1,6 +1,6 @@
 /**
- * `npm run docs:others`, behind scripts/debian-peers.sh: examines the programs of other people that are installed
- * or fetched here, and writes docs/conformance-of-others.md. It fails when a verdict of "broken" has no explanation in departures.ts, or
+ * `npm run docs:others`, behind scripts/debian-peers.sh: examines the programs of other people that are installed,
+ * and lyrebird, which that fetches, and writes docs/conformance-of-others.md. It fails when a verdict of "broken" has no explanation in departures.ts, or
  * an explanation no verdict.
  */
 import { execFileSync } from 'node:child_process';

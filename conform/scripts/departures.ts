@@ -50,13 +50,18 @@ const obfs4proxy: Departures = {
     'The session of Appendix B sets no destination, and goptlib 1.x refuses to start a server without one.',
 };
 
+const lostSigterm: Departures = {
+  'PT-3.4-07':
+    'A SIGTERM that comes while transports are being started is lost in some runs: its channel for signals has no buffer (`newTermMonitor`), and Go drops what nobody is waiting for.',
+};
+
 /** What shows in some runs only, being a race. */
 export const occasional: Readonly<Record<string, Departures>> = {
+  lyrebird: lostSigterm,
   obfs4proxy: {
+    ...lostSigterm,
     'PT-4-03':
       'Behind an HTTP proxy it looks the name up itself (strace shows the queries each time; the kit sees the socket when the name server takes long enough), and asks the proxy for nothing when there is no such name.',
-    'PT-3.4-07':
-      'A SIGTERM that comes while transports are being started is lost in some runs: its channel for signals has no buffer (`newTermMonitor`), and Go drops what nobody is waiting for.',
   },
   'snowflake-client': {
     'PT-3.4-07':

@@ -43,7 +43,7 @@ export function pairMissing({ client, server, front }: WebtunnelPair): string | 
 export const placeMissing: string | false = (() => {
   const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const hasAll = addresses.every((address) => own.some((found) => found.address === address));
-  return !hasAll && 'this is not the network of .ci/parts/webtunnel';
+  return !hasAll && 'this is not the network of scripts/webtunnel-network.sh';
 })();
 
 /** A client, a server, and what is between them. */
