@@ -27,7 +27,8 @@ export function workInTurn(work: () => void): number {
 
 /** Whether work on so many bytes is to wait in line: so little a peer cannot make long. */
 export function isForLater(bytes: number): boolean {
-  return usedMs >= TURN_MS && bytes > LITTLE_BYTES;
+  // What is as long ago as a whole turn was another turn, in which nobody had to wait.
+  return bytes > LITTLE_BYTES && usedMs >= TURN_MS && performance.now() - endedMs < TURN_MS;
 }
 
 /** Does something in a later turn, behind all that waits already. */

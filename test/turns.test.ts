@@ -95,3 +95,12 @@ test('a fault in line costs nobody else its place', async () => {
   assert.equal(await caught, fault);
   await next;
 });
+
+test('what filled a turn long ago keeps nobody waiting', (t) => {
+  const clock = clockByHand(t);
+  clock.workFor(1000);
+  workInTurn(() => clock.workFor(20));
+  assert.ok(isForLater(MANY_BYTES));
+  clock.workFor(60_000);
+  assert.ok(!isForLater(MANY_BYTES));
+});

@@ -17,10 +17,23 @@ import { isTight } from './tightly.ts';
  */
 export function giveBack(bytes: Uint8Array): void {
   // Never a slice of Node's pool, for it is short beside the pool.
-  if (bytes.length < MIN_BYTES || !isTight(bytes)) return;
+  if (bytes.length < MIN_BYTES || !isTight(bytes) || lent.has(bytes.buffer)) return;
   transfer ??= findTransfer();
   transfer.call(bytes.buffer, 0);
 }
+
+/**
+ * Memory that is lent again and again is never given back, not even if somebody hands on what he was lent: the
+ * system would go on writing where it was.
+ *
+ * @returns the bytes
+ */
+export function lentOnly<T extends Uint8Array>(bytes: T): T {
+  lent.add(bytes.buffer);
+  return bytes;
+}
+
+const lent = new WeakSet<ArrayBufferLike>();
 
 /** Below, it costs more than it saves. */
 const MIN_BYTES = 8192;

@@ -57,11 +57,14 @@ export class MuxStreamState<Owner = unknown> implements Scheduled {
 
   /** Moves so many of the bytes that wait to be sent. */
   takePending(count: number, into: Buffer, offset: number): void {
-    const { pending } = this;
-    const rest = pending!.subarray(count);
-    into.set(rest.length === 0 ? pending! : pending!.subarray(0, count), offset);
-    if (rest.length === 0) this.dropPending();
-    else this.pending = rest;
+    const pending = this.pending!;
+    if (count === pending.length) {
+      into.set(pending, offset);
+      this.dropPending();
+      return;
+    }
+    into.set(pending.subarray(0, count), offset);
+    this.pending = pending.subarray(count);
   }
 
   dropPending(): void {

@@ -15,9 +15,9 @@ export type PayloadSink = (bytes: Uint8Array) => boolean;
  * `send` and goes out to a sink. Ends, errors and the close are the Duplex's.
  *
  *     towards the far end                          when it ends
- *     open      `send` is true: all is on its      `end` → `_final`
+ *     open      `send` is true: all is on its      `end` → `transmitEnd`
  *               way
- *     waiting   `send` was false: some waits;      `_final` behind what waits
+ *     waiting   `send` was false: some waits;      `transmitEnd` behind what waits
  *               'drain' when no more
  *
  *     from the far end                             when the far end ends
@@ -33,6 +33,9 @@ export abstract class PayloadStream extends Duplex {
   #undelivered: DeliveryQueue | undefined;
   /** Whether the end comes behind what waits in `#undelivered`. */
   #endWaits = false;
+  /** Whether some of what `send` was given waits, and what comes behind it: a write, or the end. */
+  #isSendWaiting = false;
+  #behindSend: (() => void) | undefined;
 
   /** @param writableHighWaterMark what waits at most for who writes and does not `send` */
   constructor(writableHighWaterMark: number) {
@@ -48,11 +51,14 @@ export abstract class PayloadStream extends Duplex {
   abstract get unsentBytes(): number;
 
   /**
-   * Sends payload, which is lent for the call.
+   * Sends payload, which is lent for the call. Not called again before it was true, or has called back.
    *
    * @param onDrained called if it is false, once more is wanted
    */
-  abstract transmit(bytes: Uint8Array, onDrained: () => void): boolean;
+  protected abstract transmit(bytes: Uint8Array, onDrained: () => void): boolean;
+
+  /** Sends the end. Not called while some payload waits. */
+  protected abstract transmitEnd(onSent: () => void): void;
 
   /** The reader has taken some; `waitingBytes` is what it has not. */
   protected abstract taken(): void;
@@ -84,12 +90,27 @@ export abstract class PayloadStream extends Duplex {
   }
 
   /**
-   * Sends payload, which is lent for the call.
+   * Sends payload, which is lent for the call, behind what was written.
    *
+   * @param onDrained is called in place of 'drain'
    * @returns false when no more is wanted before 'drain'
    */
-  send(bytes: Uint8Array): boolean {
-    return this.transmit(bytes, () => this.emit('drain'));
+  send(bytes: Uint8Array, onDrained?: () => void): boolean {
+    if (this.writableLength > 0) {
+      const isMoreWanted = this.write(Buffer.from(bytes));
+      if (!isMoreWanted && onDrained !== undefined) this.once('drain', onDrained);
+      return isMoreWanted;
+    }
+    const isReady = this.transmit(bytes, () => {
+      this.#isSendWaiting = false;
+      const behind = this.#behindSend;
+      this.#behindSend = undefined;
+      behind?.();
+      if (onDrained === undefined) this.emit('drain');
+      else onDrained();
+    });
+    this.#isSendWaiting = !isReady;
+    return isReady;
   }
 
   /** The reader has taken all that it was given. */
@@ -100,7 +121,18 @@ export abstract class PayloadStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    if (this.transmit(chunk, callback)) callback();
+    this.#doBehindSend(() => {
+      if (this.transmit(chunk, callback)) callback();
+    });
+  }
+
+  override _final(callback: () => void): void {
+    this.#doBehindSend(() => this.transmitEnd(callback));
+  }
+
+  #doBehindSend(step: () => void): void {
+    if (this.#isSendWaiting) this.#behindSend = step;
+    else step();
   }
 
   /** Of what was delivered, what the reader has not taken. */

@@ -11,6 +11,7 @@
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { lentOnly } from '../bytes/give-back.ts';
 
 /** What reads a stream, for one reader. It begins paused. */
 export interface Reading {
@@ -131,7 +132,7 @@ class LentReading implements LeavableReading {
  * Nearly twice what Node takes from a socket at once: the fewer calls the better. What becomes of it, frames and
  * all, is still below the 128 KiB from which on malloc asks the system for new pages each time.
  */
-const BUFFER: Buffer = Buffer.allocUnsafeSlow(122_880);
+const BUFFER: Buffer = lentOnly(Buffer.allocUnsafeSlow(122_880));
 
 /** A socket as `onread` leaves it (lib/internal/stream_base_commons.js). */
 interface Inside {

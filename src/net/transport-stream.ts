@@ -166,15 +166,9 @@ export class TransportStream extends PayloadStream {
     close: () => this.#wireClosed(),
   };
 
-  override _final(callback: () => void): void {
-    this.#onEndSent = callback;
-    const end = (): void => this.#tell((session) => session.writeEnd());
-    const before = this.#onDrained;
-    if (before === undefined) return end();
-    this.#onDrained = () => {
-      before();
-      end();
-    };
+  protected override transmitEnd(onSent: () => void): void {
+    this.#onEndSent = onSent;
+    this.#tell((session) => session.writeEnd());
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -185,7 +179,7 @@ export class TransportStream extends PayloadStream {
     callback(error);
   }
 
-  override transmit(bytes: Uint8Array, onDrained: () => void): boolean {
+  protected override transmit(bytes: Uint8Array, onDrained: () => void): boolean {
     this.#sendShare.spend(bytes.length, () => this.#tell((session) => session.write(bytes)));
     if (this.#sendShare.isUsedUp) {
       this.#onDrained = onDrained;

@@ -212,6 +212,14 @@ describe('a connection', () => {
     }
   });
 
+  test('may be closed by who hears that a write is through', async () => {
+    const { client, server } = connect({}, { onStream: (stream) => stream.resume() });
+    const stream = await client.open();
+    stream.write(Buffer.alloc(300_000), () => client.close());
+    await client.closed;
+    await server.closed;
+  });
+
   test('over a wire that is gone already has ended', async () => {
     const [wire] = wirePair();
     wire.destroy();
@@ -340,12 +348,16 @@ class Below extends PayloadStream {
     super(1);
   }
 
-  override transmit(bytes: Uint8Array): boolean {
+  protected override transmit(bytes: Uint8Array): boolean {
     this.sent.push(Buffer.from(bytes));
     return true;
   }
 
-  override taken(): void {}
+  protected override transmitEnd(onSent: () => void): void {
+    onSent();
+  }
+
+  protected override taken(): void {}
 
   /** @returns whether nobody needs the chunk any more */
   bring(...frames: readonly Buffer[]): boolean {

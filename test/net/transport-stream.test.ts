@@ -6,7 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PosternError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { FineTimer } from '../../src/net/fine-timer.ts';
-import { openTransportStream } from '../../src/net/transport-stream.ts';
+import { readLent } from '../../src/net/reading.ts';
+import { openTransportStream, type TransportStream } from '../../src/net/transport-stream.ts';
 import { throughTransport } from '../../src/net/through-transport.ts';
 import type { Action, Session } from '../../src/transports/contract.ts';
 import { readAll, socketPair } from '../support/sockets.ts';
@@ -218,6 +219,36 @@ test('a session that throws costs its own connection and nothing else', async (t
   assert.equal(error.name, 'PosternBug');
   assert.match(String(error.cause), /a defect/);
   assert.ok(near.destroyed);
+});
+
+test('a session that hands on what it was lent harms no other connection', async (t) => {
+  const [near, far] = await socketPair(t);
+  far.write('HELLO');
+  let isEstablished = false;
+  const faulty = session({
+    receive(chunk) {
+      if (isEstablished) return [{ type: 'deliver', bytes: chunk }];
+      isEstablished = true;
+      return [{ type: 'established' }];
+    },
+  });
+  const stream = (await openTransportStream(near, faulty)) as TransportStream;
+  let longest = 0;
+  const sink = (bytes: Uint8Array): boolean => {
+    longest = Math.max(longest, bytes.length);
+    return true;
+  };
+  stream.readInto(sink).resume();
+  far.end(Buffer.alloc(16_000_000));
+  await once(stream, 'end');
+  assert.ok(longest > 65_536, `${longest} bytes are too few to be given back`);
+  // What all sockets are read into is still there.
+  const [other, peer] = await socketPair(t);
+  peer.end('still read');
+  let text = '';
+  readLent(other, (bytes) => (text += bytes.toString())).resume();
+  await once(other, 'end');
+  assert.equal(text, 'still read');
 });
 
 test('the session is made before the connection is', async () => {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { lentOnly } from '../../bytes/give-back.ts';
 import { PayloadStream } from '../../net/payload-stream.ts';
 import type { MuxSession } from '../session.ts';
 import type { MuxStreamState } from '../stream-state.ts';
@@ -42,6 +43,8 @@ export class Sender {
       const written: MuxStreamState<MuxStream>[] = [];
       this.#length += session.produce(this.#burst, this.#length, written);
       for (const { owner } of written) owner?.written();
+      // Whoever hears of it may end the connection.
+      if (this.#burst === undefined) break;
       if (this.#burst.length - this.#length < ROOM_BYTES) this.#flush();
     }
     this.#isPumping = false;
@@ -73,7 +76,7 @@ export class Sender {
 
   #write(burst: Buffer, bytes: Buffer, goOn: () => void): void {
     if (this.#inner instanceof PayloadStream) {
-      const isReady = this.#inner.transmit(bytes, goOn);
+      const isReady = this.#inner.send(bytes, goOn);
       returnBurst(burst);
       if (isReady) goOn();
       return;
@@ -123,7 +126,7 @@ const bursts: Buffer[] = [];
 const MAX_SPARE_BURSTS = 8;
 
 function takeBurst(): Buffer {
-  return bursts.pop() ?? Buffer.allocUnsafeSlow(BURST_BYTES);
+  return bursts.pop() ?? lentOnly(Buffer.allocUnsafeSlow(BURST_BYTES));
 }
 
 function returnBurst(burst: Buffer): void {

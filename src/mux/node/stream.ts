@@ -35,7 +35,7 @@ export class MuxStream extends PayloadStream {
     callback?.();
   }
 
-  override transmit(bytes: Uint8Array, onDrained: () => void): boolean {
+  protected override transmit(bytes: Uint8Array, onDrained: () => void): boolean {
     if (this.#port.write(this.#state, bytes)) return true;
     this.#onWritten = onDrained;
     return false;
@@ -51,8 +51,8 @@ export class MuxStream extends PayloadStream {
     super.deliverEnd();
   }
 
-  override _final(callback: () => void): void {
-    this.#onWritten = callback;
+  protected override transmitEnd(onSent: () => void): void {
+    this.#onWritten = onSent;
     this.#port.end(this.#state);
   }
 
