@@ -15,6 +15,7 @@ import { listen as listenTransport } from '../../src/index.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { startCommand } from '../support/command.ts';
 import { temporaryDirectory } from '../support/managed.ts';
+import { postern } from '../support/pt-programs.ts';
 import { closedPort, echo } from '../support/sockets.ts';
 
 /** A machine with these files. */
@@ -97,7 +98,7 @@ describe('postern doctor -f', () => {
     prepare(directory);
     const path = join(folder, 'torrc');
     writeFileSync(path, `DataDirectory ${directory}\n${torrc}`);
-    const command = startCommand(['doctor', '--json', '-f', path]);
+    const command = startCommand(['doctor', '--json', '-f', path], { HOME: folder });
     const exitCode = await command.exitCode;
     return { exitCode, findings: JSON.parse(command.stdout.text) as readonly Finding[] };
   }
@@ -117,6 +118,26 @@ describe('postern doctor -f', () => {
     const [found] = unwell.findings.filter(({ level }) => level === 'problem');
     assert.match(found!.text, /^bridge 2 \(obfs3\): .*ECONNREFUSED/);
     assert.ok(!JSON.stringify(unwell.findings).includes('127.0.0.1'));
+  });
+
+  test('a program in the home directory is started from there', async (t) => {
+    const bridge = await listenTransport(
+      { transport: 'obfs4', host: '127.0.0.1', port: 0, stateDir: temporaryDirectory(t) },
+      echo,
+    );
+    t.after(() => bridge.abort());
+    const { findings } = await look(
+      t,
+      `UseBridges 1\nClientTransportPlugin obfs4 exec ~/data/pt\nBridge ${bridge.bridgeLine}\n`,
+      (directory) => {
+        const script = `#!/bin/sh\nexec ${postern.command.join(' ')}\n`;
+        writeFileSync(join(directory, 'pt'), script, { mode: 0o755 });
+      },
+    );
+    assert.ok(
+      findings.some(({ text }) => text === 'bridge 1 (obfs4) works'),
+      JSON.stringify(findings),
+    );
   });
 
   test('a torrc that does not start, and a data directory that is open to others', async (t) => {

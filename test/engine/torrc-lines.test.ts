@@ -204,12 +204,20 @@ describe('a relative path', () => {
       chmodSync(program, 0o755);
       await verify(directory, `${plugin}pt\n`);
       await verify(directory, `${plugin}./pt\n`);
+      await verify(directory, `${plugin}~/pt\n`);
+      await assert.rejects(verify(directory, `${plugin}~/other\n`), {
+        message: new RegExp(`~/other cannot be started .*: the path means ${directory}/other$`),
+      });
       await assert.rejects(verify(directory, `${plugin}env\n`), {
         code: 'ERR_PARENT_SPAWN',
         message: /looked for where the daemon was started, and nowhere else; .*`command -v`/,
       });
       // Started, it has no obfs3 to offer: so it was this one.
-      await assert.rejects(startEngine(t, `${plugin}pt\n`), { code: 'ERR_PARENT_TRANSPORT' });
+      for (const path of ['pt', '~/pt']) {
+        await assert.rejects(startEngine(t, `${plugin}${path}\n`, { home: directory }), {
+          code: 'ERR_PARENT_TRANSPORT',
+        });
+      }
     });
   });
 });

@@ -1,8 +1,8 @@
 /** What `doctor` looks at in a torrc: its data directory, its ports, whether it starts, its bridges. */
 import { access, constants, stat, statfs } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { checkBridges } from '../../check/check.ts';
-import { localDefaults, torrcFile } from '../../config/node.ts';
+import { expandPath, localDefaults, torrcFile } from '../../config/node.ts';
 import type { OptionValues } from '../../config/options.ts';
 import { ConfigStore, readTorrc } from '../../config/store.ts';
 import { readEngine } from '../../config/vocabulary.ts';
@@ -113,6 +113,7 @@ async function nearestThere(path: string): Promise<string> {
 /** `check` of the bridges that are in use. */
 export async function lookAtBridges(
   values: OptionValues,
+  home: string,
   env: CommandContext['env'],
   signal: AbortSignal,
 ): Promise<Finding[]> {
@@ -128,7 +129,7 @@ export async function lookAtBridges(
         signal,
         // As the daemon does, which looks for it in no search path.
         ...(command !== undefined && {
-          program: { command: [resolve(command[0]), ...command.slice(1)], env },
+          program: { command: [expandPath(command[0], home), ...command.slice(1)], env },
         }),
         ...(upstream !== undefined && { upstreamProxy: formatUpstreamProxy(upstream) }),
       });

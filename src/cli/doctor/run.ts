@@ -78,5 +78,5 @@ async function lookAtTorrc(
   tell(...(await lookAtDirectory(values, home, machine.uid)));
   const ports = placesIn(values, home).flatMap((place) => ('port' in place ? place.port : []));
   tell(...(await lookAtPorts(machine, ports)));
-  tell(...(await lookAtBridges(values, context.env, context.stop.drain)));
+  tell(...(await lookAtBridges(values, home, context.env, context.stop.drain)));
 }

@@ -136,7 +136,7 @@ export class BridgeRole implements Part {
     checkExtOrPort(first);
     for (const { command, transports } of serverPlugins(first)) {
       if (command === undefined) await this.#builtins.verify(transports, first);
-      else await forOption('ServerTransportPlugin', () => checkProgram(command[0]));
+      else await forOption('ServerTransportPlugin', () => checkProgram(command[0], this.#options.home));
     }
   }
 

@@ -1,8 +1,9 @@
 /** Transports that run as programs of their own (`exec`): kept running, and heard in the log. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute } from 'node:path';
 import type { LogLevel } from '../../config/log-values.ts';
+import { expandPath } from '../../config/node.ts';
 import type { Rng } from '../../crypto/rng.ts';
 import { PosternError } from '../../errors.ts';
 import type { Child, MethodOf } from '../../parent/launch.ts';
@@ -26,14 +27,14 @@ export interface ChildHost {
 
 /** `startTransports`, which tells the daemon's log, and of a program that is not there where it was looked for. */
 export async function startChild<L extends LaunchConfiguration>(
-  { log, env, timers, rng, stopping }: ChildHost,
+  { log, env, home, timers, rng, stopping }: ChildHost,
   options: Pick<StartOptions<L>, 'command' | 'configuration' | 'onRunning'>,
 ): Promise<Supervisor<Child<MethodOf<L>>>> {
   const [program, ...args] = options.command;
-  await checkProgram(program);
+  await checkProgram(program, home);
   return startTransports({
     ...options,
-    command: [resolve(program), ...args],
+    command: [expandPath(program, home), ...args],
     env,
     timers,
     rng,
@@ -47,13 +48,14 @@ export async function startChild<L extends LaunchConfiguration>(
  *
  * @throws PosternError `ERR_PARENT_SPAWN`
  */
-export async function checkProgram(path: string): Promise<void> {
+export async function checkProgram(path: string, home: string): Promise<void> {
+  const meant = expandPath(path, home);
   try {
-    await access(path, constants.X_OK);
-    if ((await stat(path)).isFile()) return;
+    await access(meant, constants.X_OK);
+    if ((await stat(meant)).isFile()) return;
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    const text = `${path} cannot be started (${errno})${explainPath(path)}`;
+    const text = `${path} cannot be started (${errno})${explainPath(path, meant)}`;
     throw new PosternError('ERR_PARENT_SPAWN', text, {
       cause: error,
     });
@@ -62,10 +64,10 @@ export async function checkProgram(path: string): Promise<void> {
 }
 
 /** Where a program was looked for, if that is not plain. There is no search path, which would be a risk. */
-function explainPath(path: string): string {
+function explainPath(path: string, meant: string): string {
   if (isAbsolute(path)) return '';
   return path.includes('/')
-    ? `: the path is relative, and means ${resolve(path)}`
+    ? `: the path means ${meant}`
     : ': it is looked for where the daemon was started, and nowhere else; write its whole path, as `command -v` tells it';
 }
 

@@ -90,7 +90,7 @@ export class ClientTransports {
   async verify(first: OptionValues): Promise<RouteTo> {
     for (const { command } of planOf(first).plugins) {
       if (command === undefined) continue;
-      await forOption('ClientTransportPlugin', () => checkProgram(command[0]));
+      await forOption('ClientTransportPlugin', () => checkProgram(command[0], this.#options.home));
     }
     return this.#router(first, new Map());
   }
