@@ -31,6 +31,8 @@ import { TunnelServer } from './tunnel-server.ts';
 export interface BridgeRoleOptions extends ChildHost, Omit<BuiltinServersOptions, 'onConnection'> {
   readonly bandwidth: Bandwidth;
   readonly places: Places;
+  /** How the names of `Address` and those that clients ask for are looked up; by DNS when not given. */
+  readonly resolve?: ResolveName;
 }
 
 /** The bridge role of the engine. */
@@ -67,7 +69,7 @@ export class BridgeRole implements Part {
       log: log.in('pt'),
       onConnection: (connection) => this.#accept(connection),
     });
-    this.#resolve = createNameResolver({ timers: options.timers });
+    this.#resolve = options.resolve ?? createNameResolver({ timers: options.timers });
     this.#exit = createExit({ ExitPolicy: [], ExitPolicyRejectPrivate: true }, this.#resolve);
     this.server = new TunnelServer({
       dial: (lookups) => this.#exit(lookups),
@@ -136,7 +138,10 @@ export class BridgeRole implements Part {
     checkExtOrPort(first);
     for (const { command, transports } of serverPlugins(first)) {
       if (command === undefined) await this.#builtins.verify(transports, first);
-      else await forOption('ServerTransportPlugin', () => checkProgram(command[0], this.#options.home));
+      else
+        await forOption('ServerTransportPlugin', () =>
+          checkProgram(command[0], this.#options.home),
+        );
     }
   }
 
@@ -242,29 +247,45 @@ export class BridgeRole implements Part {
   }
 
   /** Names are looked up: bridge lines have none. */
-  async #publicAddresses(given: OptionValues['Address']): Promise<readonly string[]> {
-    const found = given.map(async (address) => {
-      if (ipToBytes(address) !== undefined) return [address];
-      try {
-        return oneOfEach(await this.#resolve(address));
-      } catch (error) {
-        this.#options.log.write(
-          'warn',
-          `Address: the host name cannot be looked up, and no bridge line has it: ${describeError(error)} A reload tries again.`,
-        );
-        return [];
-      }
-    });
-    return (await Promise.all(found)).flat();
+  async #publicAddresses(given: OptionValues['Address']): Promise<{
+    readonly addresses: readonly string[];
+    readonly failures: readonly unknown[];
+  }> {
+    const answers = await Promise.allSettled(
+      given.map(async (address) =>
+        ipToBytes(address) === undefined
+          ? oneOfEach(await this.#resolve(address, this.#options.stopping))
+          : [address],
+      ),
+    );
+    return {
+      addresses: answers.flatMap((one) => (one.status === 'fulfilled' ? one.value : [])),
+      failures: answers.flatMap((one) =>
+        one.status === 'rejected' ? [one.reason as unknown] : [],
+      ),
+    };
   }
 
   async #writeBridgeLines(): Promise<void> {
-    const { log, home } = this.#options;
+    const { log, home, stopping } = this.#options;
     const values = this.#values;
     // The commit that comes writes them.
     if (values === undefined) return;
     const lines = this.bridgeLines;
-    const addresses = lines.length === 0 ? [] : await this.#publicAddresses(values.Address);
+    const { addresses, failures } = await this.#publicAddresses(
+      lines.length === 0 ? [] : values.Address,
+    );
+    if (failures.length > 0) {
+      if (stopping.aborted) return;
+      // A name server that is down for a moment must not take away lines that are good.
+      const isKept = this.#published !== undefined;
+      const outcome = isKept ? 'the bridge lines stay as they are' : 'no bridge line has it';
+      log.write(
+        'warn',
+        `Address: the host name cannot be looked up, and ${outcome}: ${describeError(failures[0])} A reload tries again.`,
+      );
+      if (isKept) return;
+    }
     const text = formatBridgeLines(lines, addresses);
     if (text === this.#published || text === '') return;
     const path = join(dataDirectory(values, home), 'bridge-lines');
