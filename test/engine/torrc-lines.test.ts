@@ -288,6 +288,21 @@ test('with Engine tor each line of Tor’s has its own domain', { skip: torMissi
   assert.doesNotMatch(control! + others!, /\] \{[A-Z]+\}/);
 });
 
+test(
+  'with Engine tor a line whose domain Tor does not tell may be of any',
+  { skip: torMissing },
+  async (t) => {
+    const directory = temporaryDirectory(t);
+    const file = join(directory, 'net');
+    const { daemon } = await startTorDaemon(
+      t,
+      `${offline}LogMessageDomains 0\nLog [net]notice file ${file}\n`,
+    );
+    await daemon.close();
+    assert.match(readFileSync(file, 'utf8'), /DisableNetwork is set/);
+  },
+);
+
 test('what Tor takes and we cannot use is said again only when it changes', async (t) => {
   const { engine, events } = await startEngine(t, 'SocksPort auto Foo\n');
   const count = (pattern: RegExp): number =>

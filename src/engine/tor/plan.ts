@@ -61,8 +61,10 @@ async function planOwned(
       onLog: (level, message, domain) => {
         const isShown = domain !== undefined && !tellsDomains(store.current);
         const shown = isShown ? `{${domain.toUpperCase()}} ${message}` : message;
-        // The first lines have none: they come before Tor has read that it is to tell.
-        const part = log.in(domain ?? 'general');
+        // The first lines come before Tor has read that it is to tell; of a Tor that is not to tell nobody knows.
+        const part = log.in(
+          domain ?? (settings.asksForDomains(store.current) ? 'general' : domain),
+        );
         // Tor's version has four parts, like an address.
         if (/^(?:\{\w+\} )?Tor [\d.]+\S* running on /.test(shown)) part.announce(shown);
         else part.write(level, shown);

@@ -35,7 +35,7 @@ export class TorSettings {
     const homes = [...configuration.settings().keys()].filter(
       (home) => !isOurs(home, configuration),
     );
-    return [...homes, ...sharedOptions]
+    return [...new Set([...homes, ...sharedOptions])]
       .flatMap((home) => this.linesFor(configuration, home))
       .map((setting) => `${formatSetting(setting)}\n`)
       .join('');
@@ -48,7 +48,9 @@ export class TorSettings {
    * @throws PosternError `ERR_CONFIG_VALUE`
    */
   changesFor(configuration: Configuration, homes: Iterable<string>): readonly TorSetting[] {
-    return [...homes]
+    // Whether Tor is to tell the domains depends on both.
+    const all = [...homes].flatMap((home) => (home === 'Log' ? [home, DOMAINS] : home));
+    return [...new Set(all)]
       .filter((home) => sharedOptions.includes(home) || !isOurs(home, configuration))
       .flatMap((home): readonly TorSetting[] => {
         const lines = this.linesFor(configuration, home);
@@ -71,17 +73,22 @@ export class TorSettings {
     // Tor must stay our child: it must not become a daemon of its own.
     if (option === 'runasdaemon') return [];
     if (home === 'SafeLogging') return [{ key: home, value: SafeLogging ? '1' : '0' }];
-    if (home === 'Log') {
-      const log = { key: home, value: `${lowestLevel(Log)} stdout` };
+    if (home === 'Log') return [{ key: home, value: `${lowestLevel(Log)} stdout` }];
+    if (home === DOMAINS && tellsDomains(configuration)) {
       const isWanted = Log.some(({ ranges }) => ranges.some(({ domains }) => domains));
-      return isWanted && tellsDomains(configuration)
-        ? [log, { key: 'LogMessageDomains', value: '1' }]
-        : [log];
+      return isWanted && !configuration.vocabulary.isKeptElsewhere(home)
+        ? [{ key: home, value: '1' }]
+        : [];
     }
     return configuration.settingsOf(home).map(({ key, value }) => ({
       key,
       value: pluginOptions.has(key.toLowerCase()) ? this.#withProgram(key, value) : value,
     }));
+  }
+
+  /** Whether Tor is to say the domain of each line of its log. */
+  asksForDomains(configuration: Configuration): boolean {
+    return this.linesFor(configuration, DOMAINS).at(-1)?.value === '1';
   }
 
   /** A value of Tor as the user's torrc has it. */
@@ -109,7 +116,7 @@ export class TorSettings {
 
 /** Whether Tor says the domain of each line for our sake alone. */
 export function tellsDomains(configuration: Configuration): boolean {
-  return configuration.settingsOf('LogMessageDomains').length === 0;
+  return configuration.settingsOf(DOMAINS).length === 0;
 }
 
 /** The lowest level of Tor's log that is needed: by our own logs, and from `notice` on by controllers. */
@@ -121,8 +128,11 @@ export function lowestLevel(lines: readonly LogLine[]): LogLevel {
   return logLevels.find((level) => minima.includes(level))!;
 }
 
+/** Whether each line of Tor's log says its domain. */
+const DOMAINS = 'LogMessageDomains';
+
 /** Options that we carry out and Tor has to know of. */
-const sharedOptions: readonly string[] = ['Log', 'SafeLogging'];
+const sharedOptions: readonly string[] = ['Log', DOMAINS, 'SafeLogging'];
 
 const pluginOptions: ReadonlySet<string> = new Set([
   'clienttransportplugin',

@@ -17,6 +17,7 @@ import { parseTorrc } from '../../../src/config/torrc.ts';
 const vocabulary = torVocabulary([
   ...['ContactInfo', 'Nickname', 'SocksPort', 'Bridge', 'ClientTransportPlugin', 'ORPort', 'User'],
   ...['ServerTransportPlugin', 'HiddenServiceDir', 'HiddenServicePort', 'Log', 'SafeLogging'],
+  'LogMessageDomains',
 ]);
 const settings = new TorSettings({
   command: ['/usr/bin/node', '/opt/main.js'],
@@ -98,6 +99,27 @@ clienttransportplugin obfs4,obfs3 BUILTIN\nServerTransportPlugin obfs4 exec /bin
     assert.deepEqual(settings.fromTor(other), other);
   });
 
+  test('the domains are asked for where a log of ours needs them, unless the user has said it', () => {
+    const on = { key: 'LogMessageDomains', value: '1' };
+    const log = { key: 'Log', value: 'info stdout' };
+    const known = parse('Log [net]info stdout\n');
+    assert.match(settings.torrcFor(known), /^LogMessageDomains 1$/m);
+    assert.deepEqual(settings.changesFor(known, ['Log']), [log, on]);
+    // The user's own line has gone.
+    assert.deepEqual(settings.changesFor(known, ['LogMessageDomains']), [on]);
+    assert.deepEqual(settings.changesFor(known, ['LogMessageDomains', 'Log']), [on, log]);
+    const own = parse('Log [net]info stdout\nLogMessageDomains 0\n');
+    assert.deepEqual(settings.torrcFor(own).match(/LogMessageDomains .*/g), [
+      'LogMessageDomains 0',
+    ]);
+    // A Tor that has a torrc of its own is asked for nothing.
+    const others = torVocabulary(['LogMessageDomains'], { isKeptElsewhere: true });
+    const elsewhere = Configuration.parse('Log [net]info stdout\n', {}, others);
+    assert.deepEqual(settings.changesFor(elsewhere, ['LogMessageDomains']), [
+      { key: 'LogMessageDomains' },
+    ]);
+  });
+
   test('a change tells Tor the lines of what has changed, or its bare name', () => {
     const known = parse('SocksPort 1\nSocksPort 2\nHiddenServiceDir /h\nLog debug stdout\n');
     assert.deepEqual(
@@ -107,6 +129,7 @@ clienttransportplugin obfs4,obfs3 BUILTIN\nServerTransportPlugin obfs4 exec /bin
         { key: 'SocksPort', value: '2' },
         { key: 'Nickname' },
         { key: 'Log', value: 'debug stdout' },
+        { key: 'LogMessageDomains' },
         { key: 'SafeLogging', value: '1' },
       ],
     );
