@@ -8,7 +8,7 @@ import { builtinTransports, type TransportRegistry } from '../transports/registr
 import { Course } from './course.ts';
 import { nameOfProtocol } from './explain.ts';
 import { judge, judgeTor, unreadable } from './judge.ts';
-import type { WireRecord } from './observed-transport.ts';
+import { nothingSeen, type WireRecord } from './observed-transport.ts';
 import type { BridgeReport } from './report.ts';
 import { meetTor, type TorBehind } from './tor-bridge.ts';
 import { type CheckProgram, Ways } from './ways.ts';
@@ -80,12 +80,7 @@ async function checkLine(
 ): Promise<BridgeReport> {
   const { transports = builtinTransports, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
   const course = new Course(timeoutMs, signal);
-  const wire: WireRecord = {
-    first: Buffer.alloc(0),
-    receivedBytes: 0,
-    hasEnded: false,
-    roundTripMs: undefined,
-  };
+  const wire = nothingSeen();
   let bridge: BridgeLine;
   let reach: () => Promise<Duplex>;
   const notes: string[] = [];

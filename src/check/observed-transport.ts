@@ -12,6 +12,11 @@ export interface WireRecord {
   roundTripMs: number | undefined;
 }
 
+/** The record of a way that has just begun. */
+export function nothingSeen(): WireRecord {
+  return { first: Buffer.alloc(0), receivedBytes: 0, hasEnded: false, roundTripMs: undefined };
+}
+
 /** Hears of the two ends of the handshake. */
 export interface HandshakeObserver {
   readonly wire: WireRecord;

@@ -18,7 +18,7 @@ import { parseUpstreamProxy } from '../pt/upstream-proxy.ts';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../state/temporary-directory.ts';
 import { TransportRegistry } from '../transports/registry.ts';
 import type { Course } from './course.ts';
-import { observeTransport, type WireRecord } from './observed-transport.ts';
+import { nothingSeen, observeTransport, type WireRecord } from './observed-transport.ts';
 
 /** Another program that runs the transports. */
 export interface CheckProgram {
@@ -44,6 +44,7 @@ export interface WayOptions {
 export class Ways {
   readonly #options: WayOptions;
   readonly #programs = new Map<string, Promise<Supervisor<Child<CmethodMessage>>>>();
+  readonly #closing = new AbortController();
   #directory: Promise<TemporaryDirectory> | undefined;
 
   constructor(options: WayOptions) {
@@ -72,6 +73,7 @@ export class Ways {
       transports: new TransportRegistry([observed]),
       dial: async (target, options) => {
         course.begin();
+        Object.assign(wire, nothingSeen());
         const stream = await outward(target, options);
         if (isSecure) course.enter('https');
         return stream;
@@ -83,6 +85,7 @@ export class Ways {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     for (const starting of this.#programs.values()) {
       const supervisor = await starting.catch(() => undefined);
       await supervisor?.close();
@@ -122,7 +125,8 @@ export class Ways {
     if (this.#options.upstreamProxy !== undefined) parseUpstreamProxy(this.#options.upstreamProxy);
     return async () => {
       course.enter('program');
-      const child = await (await this.#start(transport)).child();
+      const running = this.#start(transport).then((supervisor) => supervisor.child());
+      const child = await abortable(running, course.signal);
       const dial = createPtDialer(child.methods.get(transport)!, bridge.args);
       course.enter('connect');
       const stream = await dial(bridge.endpoint, { signal: course.signal });
@@ -153,7 +157,7 @@ export class Ways {
         outboundBind: {},
         ...(upstreamProxy !== undefined && { upstreamProxy: parseUpstreamProxy(upstreamProxy) }),
       },
-      ...(signal !== undefined && { signal }),
+      signal: AbortSignal.any([this.#closing.signal, signal ?? []].flat()),
     });
   }
 }

@@ -47,7 +47,7 @@ export function throughTransport(
  *
  * @param dial the only way out
  * @param open speaks TLS over a connection, where that is wanted, and runs a session over it
- * @throws PosternError what the first way came to
+ * @throws PosternError what the last way that was tried came to
  */
 async function dialByRoutes(
   dial: Dialer,
@@ -62,7 +62,7 @@ async function dialByRoutes(
       return await open(wire, tls);
     } catch (error) {
       options.signal?.throwIfAborted();
-      failure ??= error;
+      failure = error;
     }
   }
   throw failure;

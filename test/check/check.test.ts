@@ -1,11 +1,14 @@
 /** Bridge lines, checked: the good ones, and everything that can be in the way. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { createServer } from 'node:tls';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { checkBridges, type CheckOptions } from '../../src/check/check.ts';
 import type { BridgeReport } from '../../src/check/report.ts';
+import { derOfPem, hashOfChain } from '../../src/crypto/certificates.ts';
 import { listen as listenTransport } from '../../src/index.ts';
 import { formatEndpoint } from '../../src/pt/address.ts';
 import { handshakes } from '../../src/tallies.ts';
@@ -92,6 +95,15 @@ describe('checkBridges', { concurrency: true }, () => {
     assert.equal(failure?.kind, 'refused');
     assert.equal(failure.step, 'tcp');
     assert.equal(failure.code, 'ERR_DIAL_REFUSED');
+  });
+
+  test('a program that says nothing, no longer than a step may take', async (t) => {
+    const path = join(temporaryDirectory(t), 'pt');
+    writeFileSync(path, '#!/bin/sh\nread -r _\n', { mode: 0o755 });
+    const program: CheckOptions['program'] = { command: [path], env: process.env };
+    const { failure } = await checkOne('obfs3 192.0.2.3:443', { program, timeoutMs: 50 });
+    assert.equal(failure?.step, 'program');
+    assert.match(failure.message, /longer than 0\.05 s/);
   });
 
   test('an address that nothing comes back from', async () => {
@@ -273,6 +285,36 @@ describe('checkBridges of webtunnel', () => {
     const both = await checkOne(`${wrong} servername=a.example,b.example`);
     assert.equal(both.failure?.step, 'https');
     assert.deepEqual(names(both), ['tcp']);
+  });
+
+  test('of two names the verdict is about the last, the step and what came included', async (t) => {
+    const certificate = makeTestCertificate({ names: ['a.example'] });
+    const server = createServer(
+      {
+        ...certificate,
+        SNICallback: (name, done) => done(name === 'a.example' ? null : new Error('not here')),
+      },
+      (socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => socket.end('HTTP/1.1 404 Not Found\r\n\r\n'));
+      },
+    );
+    server.on('tlsClientError', () => {});
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const pin = hashOfChain([derOfPem(certificate.cert)]).toString('base64');
+    const line = `webtunnel 192.0.2.3:443 url=https://a.example/tea addr=127.0.0.1:${port} cert=${pin} servername=a.example,b.example`;
+    // By chance, whose order it is.
+    const verdicts = new Set<string>();
+    for (let tries = 0; tries < 60 && verdicts.size < 2; tries += 1) {
+      const { failure, roundTripMs } = await checkOne(line);
+      verdicts.add(`${failure?.step} ${failure?.code} ${roundTripMs !== undefined}`);
+    }
+    assert.deepEqual([...verdicts].toSorted(), [
+      'handshake ERR_UPGRADE_REFUSED true',
+      'https ERR_HANDSHAKE_CLOSED false',
+    ]);
   });
 
   test('certificates of every kind', async (t) => {
