@@ -140,6 +140,12 @@ describe('Daemon.verify', () => {
     );
   });
 
+  test('a bridge that no plugin carries out is no program', async (t) => {
+    const lines = 'UseBridges 1\nCircuitHops 2\nBridge x 192.0.2.1:1\nBridge y 192.0.2.2:1\n';
+    const notes = await Daemon.verify(optionsFor(temporary(t), lines));
+    assert.equal(notes.filter((note) => /no ClientTransportPlugin line/.test(note)).length, 2);
+  });
+
   test('refuses an identity that is damaged, and one that is whole it leaves as it is', async (t) => {
     const directory = temporary(t);
     const daemon = await Daemon.start(optionsFor(directory, `SocksPort 0\n${SERVER}`));

@@ -55,7 +55,8 @@ export class ClientRole implements Part {
     this.#options = { ...options, log };
     this.#listeners = new Resources(({ listener }) => listener.close(), {
       places,
-      onLost: (error) => log.write('err', `a port cannot be opened again: ${describeError(error)}`),
+      onLost: (error) =>
+        log.in('app').write('err', `a port cannot be opened again: ${describeError(error)}`),
     });
     this.#transports = new ClientTransports({ ...options, log: log.in('pt') });
     this.links = new Links({

@@ -2,6 +2,7 @@
 import type { OptionValues } from '../../config/options.ts';
 import type { TransportPlugin } from '../../config/transport-values.ts';
 import { PosternError } from '../../errors.ts';
+import { abortable } from '../../net/abortable.ts';
 import type { Dialer } from '../../net/dialer.ts';
 import { createDirectDialer } from '../../net/direct-dialer.ts';
 import { throughTransport } from '../../net/through-transport.ts';
@@ -128,14 +129,13 @@ export class ClientTransports {
     const { transport, args } = bridge;
     if (transport === undefined) return { direct: outward, through: (dial) => dial };
     if (plugin === undefined) {
-      return {
-        direct: async () => {
-          throw new PosternError(
-            'ERR_TRANSPORT_UNKNOWN',
-            `no ClientTransportPlugin line carries out ${transport.slice(0, 40)}`,
-          );
-        },
+      const direct: Dialer = async () => {
+        throw new PosternError(
+          'ERR_TRANSPORT_UNKNOWN',
+          `no ClientTransportPlugin line carries out ${transport.slice(0, 40)}`,
+        );
       };
+      return { direct, through: () => direct };
     }
     const onSilence = (text: string): void =>
       this.#options.log.write('warn', text, `${transport} silence`);
@@ -158,8 +158,7 @@ export class ClientTransports {
     }
     return {
       direct: async (target, options) => {
-        const { methods } = await child!.child();
-        options?.signal?.throwIfAborted();
+        const { methods } = await abortable(child!.child(), options?.signal);
         return createPtDialer(methods.get(transport)!, args, { onSilence })(target, options);
       },
     };
