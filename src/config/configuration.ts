@@ -188,7 +188,7 @@ function applyLines(
     const { setting } = piece;
     if (setting === undefined) continue;
     const place = placeOf(piece);
-    const keyword = find(setting.key) ?? keywordOf(vocabulary, setting.key, place);
+    const keyword = find(setting.key) ?? refuse(vocabulary, setting.key, place);
     const home = homeOf(keyword);
     const entry = readSetting(place, keyword, setting.value);
     const isScalar = keyword.kind === 'option' && !keyword.rules.isList;
@@ -249,8 +249,10 @@ function readSetting(place: string, keyword: Keyword, value: string): Line | und
 
 /** @throws PosternError `ERR_CONFIG_KEY` */
 function keywordOf(vocabulary: Vocabulary, key: string, place?: string): Keyword {
-  const keyword = vocabulary.find(key);
-  if (keyword !== undefined) return keyword;
+  return vocabulary.find(key) ?? refuse(vocabulary, key, place);
+}
+
+function refuse(vocabulary: Vocabulary, key: string, place?: string): never {
   const shown = key.length > 40 ? `${key.slice(0, 40)}…` : key;
   const where = place === undefined ? '' : ` (${place})`;
   throw new PosternError('ERR_CONFIG_KEY', `${shown}${where}: ${vocabulary.explainUnknown(key)}`);

@@ -185,8 +185,7 @@ function createVocabulary(
   return {
     find,
     findWritten(text) {
-      const name = firstOfTor(text);
-      return find(text) ?? (name === undefined ? undefined : find(name));
+      return find(text) ?? find(firstOfTor(text) ?? text);
     },
     explainUnknown(text) {
       if (text.toLowerCase() === '%include') {
