@@ -240,7 +240,7 @@ const table: { readonly [Name in OptionName]: RowOf<OptionValues[Name]> } = {
   },
   HTTPSProxyAuthenticator: {
     section: 'client',
-    type: textType('USER[:PASSWORD]', /^[^:]/, 'must be a user name, a colon and a password'),
+    type: textType('USER[:PASSWORD]', /^[^:]/, 'must be a user name, and after a colon a password'),
     isList: false,
     isSecret: true,
     summary: 'The user name and password for HTTPSProxy.',

@@ -233,6 +233,10 @@ describe('rules', () => {
   const wrong: readonly (readonly [text: string, message: RegExp])[] = [
     ['Socks4Proxy 127.0.0.1\nSocks5Proxy 127.0.0.1', /^Socks4Proxy, Socks5Proxy, HTTPSProxy: /],
     ['Socks5Proxy 127.0.0.1\nSocks5ProxyUsername a', /^Socks5ProxyUsername, Socks5ProxyPassword: /],
+    [
+      'HTTPSProxy 127.0.0.1\nHTTPSProxyAuthenticator :b',
+      /a user name, and after a colon a password/,
+    ],
     ['UseBridges 1', /^UseBridges: needs a Bridge/],
     ['UseBridges 1\nBridge 192.0.2.1:1\nCircuitHops 2', /^CircuitHops: /],
     ['BandwidthRate 2 KB\nBandwidthBurst 1 KB', /^BandwidthBurst: /],
