@@ -74,6 +74,10 @@ describe('address map', () => {
     map.map(at('*.example.com'), at('*.example.com'));
     assert.equal(map.lookUp('b.example.com'), 'b.example.com');
     assert.equal(map.mappings().length, 3);
+    // The name alone as well, for which it stands too: TC-3.11-14.
+    map.map(at('example.org'), at('example.org'));
+    assert.equal(map.lookUp('a.example.org'), 'a.example.org');
+    assert.equal(map.mappings().length, 2);
   });
 
   test('those of controllers are not followed twice', () => {
