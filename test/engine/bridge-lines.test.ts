@@ -18,8 +18,7 @@ import { recordingLog } from '../support/recording-log.ts';
 import { temporaryDirectory } from '../support/managed.ts';
 
 /** A bridge whose names are looked up by `resolve`. */
-function bridgeRole(t: TestContext, resolve: ResolveName) {
-  const directory = temporaryDirectory(t);
+function bridgeRole(t: TestContext, resolve: ResolveName, directory = temporaryDirectory(t)) {
   const { log, said } = recordingLog();
   const stop = new AbortController();
   const timers = new HandTimers();
@@ -36,7 +35,7 @@ function bridgeRole(t: TestContext, resolve: ResolveName) {
     await (await role.prepare(values)).commit();
   };
   const written = (): string => readFileSync(join(directory, 'bridge-lines'), 'utf8');
-  return { role, said, stop, load, written };
+  return { role, said, stop, load, written, directory };
 }
 
 describe('the bridge lines', () => {
@@ -57,13 +56,32 @@ describe('the bridge lines', () => {
     assert.match(good, /^Bridge obfs3 192\.0\.2\.7:\d+\n$/);
     answer = undefined;
     await bridge.load('Address gate.example\nAddress 192.0.2.9\n');
-    await bridge.said.until(/^warn Address: .* and the bridge lines stay as they are: .*A reload/);
+    await bridge.said.until(/^warn Address: .*\/bridge-lines stays as it is: .*A reload/);
     assert.equal(bridge.written(), good);
     answer = '192.0.2.8';
     await bridge.load('Address gate.example\n');
     await bridge.said.until(/what clients need is in/, 3);
     assert.match(bridge.written(), /^Bridge obfs3 192\.0\.2\.8:\d+\n$/);
     await bridge.role.close();
+  });
+
+  test('stay when the name cannot be looked up at the next start', async (t) => {
+    const first = bridgeRole(t, async () => ['192.0.2.7']);
+    await first.load('Address gate.example\n');
+    await first.said.until(/what clients need is in/);
+    const good = first.written();
+    await first.role.close();
+    const second = bridgeRole(
+      t,
+      async () => {
+        throw new PosternError('ERR_DIAL_TIMED_OUT', 'no server answers');
+      },
+      first.directory,
+    );
+    await second.load('Address gate.example\n');
+    await second.said.until(/^warn Address: .* stays as it is: /);
+    assert.equal(second.written(), good);
+    await second.role.close();
   });
 
   test('are not waited for at the end', async (t) => {

@@ -1,4 +1,5 @@
 /** The bridge role: clients' links arrive, and their streams leave. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { hasFlag } from '../../config/address-values.ts';
@@ -275,11 +276,12 @@ export class BridgeRole implements Part {
     const { addresses, failures } = await this.#publicAddresses(
       lines.length === 0 ? [] : values.Address,
     );
+    const path = join(dataDirectory(values, home), 'bridge-lines');
     if (failures.length > 0) {
       if (stopping.aborted) return;
-      // A name server that is down for a moment must not take away lines that are good.
-      const isKept = this.#published !== undefined;
-      const outcome = isKept ? 'the bridge lines stay as they are' : 'no bridge line has it';
+      // A name server that is down for a moment, as when a machine starts, must not take away lines that are good.
+      const isKept = existsSync(path);
+      const outcome = isKept ? `${path} stays as it is` : 'no bridge line has it';
       log.write(
         'warn',
         `Address: the host name cannot be looked up, and ${outcome}: ${describeError(failures[0])} A reload tries again.`,
@@ -288,7 +290,6 @@ export class BridgeRole implements Part {
     }
     const text = formatBridgeLines(lines, addresses);
     if (text === this.#published || text === '') return;
-    const path = join(dataDirectory(values, home), 'bridge-lines');
     try {
       await replaceFile(path, Buffer.from(text));
       this.#published = text;
