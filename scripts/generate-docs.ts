@@ -4,7 +4,6 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { optionGroups, optionTable } from '../src/config/options.ts';
 import { errorTable } from '../src/errors.ts';
 import { limitTable } from '../src/limits.ts';
 import { documents, formatConformance, parseClauses, problemsOf } from './conformance.ts';
@@ -22,7 +21,7 @@ const claims = readClaims();
 
 publish('docs/ERRORS.md', formatErrors(errorTable));
 publish('docs/LIMITS.md', formatLimits(limitTable));
-publish('docs/OPTIONS.md', formatOptions(optionTable, optionGroups));
+publish('docs/OPTIONS.md', formatOptions());
 if (claims !== undefined) publish('docs/CONFORMANCE.md', formatConformance(clauses, claims));
 
 if (check && claims !== undefined) problems.push(...problemsOf(clauses, claims));

@@ -1,5 +1,11 @@
 /** docs/ERRORS.md, LIMITS.md and OPTIONS.md, from the tables that the code itself uses. */
-import type { OptionGroup, OptionRow } from '../src/config/options.ts';
+import { bandwidthOptions } from '../src/config/options/bandwidth.ts';
+import { bridgeOptions } from '../src/config/options/bridge.ts';
+import { clientOptions } from '../src/config/options/client.ts';
+import { controlOptions } from '../src/config/options/control.ts';
+import { daemonOptions } from '../src/config/options/daemon.ts';
+import { torEngineOptions } from '../src/config/options/tor-engine.ts';
+import { optionGroups, type OptionGroup, type OptionRow } from '../src/config/options.ts';
 import type { ErrorEntry } from '../src/errors.ts';
 import type { LimitEntry } from '../src/limits.ts';
 
@@ -51,13 +57,10 @@ export function formatLimits(table: Readonly<Record<string, LimitEntry>>): strin
 }
 
 /** The page of options, in the order of the table. */
-export function formatOptions(
-  table: Readonly<Record<string, OptionRow>>,
-  groups: Readonly<Record<string, OptionGroup>>,
-): string {
-  const sections = optionSections.map(([section, title]) => {
-    const rows = Object.entries(table).filter(([, row]) => row.section === section);
-    return [`## ${title}`, ...rows.map(([name, row]) => formatOption(name, row))].join('\n\n');
+export function formatOptions(): string {
+  const sections = optionSections.map(([title, rows]) => {
+    const options = Object.entries<OptionRow>(rows).map(([name, row]) => formatOption(name, row));
+    return [`## ${title}`, ...options].join('\n\n');
   });
   return [
     '# Options',
@@ -66,23 +69,26 @@ export function formatOptions(
       'syntax are Tor’s: `Keyword value`, a line each, keywords in any letter case, `#` for comments, a',
       'backslash at the end of a line that goes on, quotes around a value with `#` in it. A keyword',
       'without a value goes back to the default. With `Engine tor` all other options are those of the',
-      'Tor that is started (`man tor`). Generated from `src/config/options.ts` by `npm run docs`.',
+      'Tor that is started (`man tor`). Generated from `src/config/options/` by `npm run docs`.',
     ].join('\n'),
     ...sections,
     '## Groups',
-    ...Object.entries(groups).map(([name, group]) => formatGroup(name, group)),
+    ...Object.entries(optionGroups).map(([name, group]) => formatGroup(name, group)),
   ]
     .join('\n\n')
     .concat('\n');
 }
 
-const optionSections: readonly (readonly [section: OptionRow['section'], title: string])[] = [
-  ['client', 'As a client'],
-  ['bridge', 'As a bridge'],
-  ['both', 'Bandwidth'],
-  ['control', 'Control'],
-  ['daemon', 'The daemon'],
-  ['tor', 'In front of a real Tor'],
+const optionSections: readonly (readonly [
+  title: string,
+  rows: Readonly<Record<string, OptionRow>>,
+])[] = [
+  ['As a client', clientOptions],
+  ['As a bridge', bridgeOptions],
+  ['Bandwidth', bandwidthOptions],
+  ['Control', controlOptions],
+  ['The daemon', daemonOptions],
+  ['In front of a real Tor', torEngineOptions],
 ];
 
 function formatOption(name: string, row: OptionRow): string {
@@ -91,7 +97,7 @@ function formatOption(name: string, row: OptionRow): string {
     ...(row.default === undefined ? [] : [`- Default: \`${row.default}\``]),
     ...(row.isList ? ['- May stand on many lines'] : []),
     ...(row.isFixed ? ['- Cannot change while the daemon runs'] : []),
-    ...(row.isForEveryEngine && row.section !== 'tor' ? ['- Also with `Engine tor`'] : []),
+    ...(row.isForEveryEngine && !(name in torEngineOptions) ? ['- Also with `Engine tor`'] : []),
   ];
   return `### ${name}\n\n${row.summary}\n\n${notes.join('\n')}`;
 }

@@ -2,7 +2,7 @@
  * Every cap on a buffer, a count or a time that a peer can drive.
  *
  * `docs/LIMITS.md` is generated from this table. Code reads `limits.name`. What an operator may want to
- * change is an option, in `config/options.ts`.
+ * change is an option, in `config/options/`.
  */
 
 /** What one limit is. */

@@ -1,4 +1,5 @@
 /** `postern explain`: what an error code, an option or a limit means, out of the tables that the code uses. */
+import { torEngineOptions } from '../config/options/tor-engine.ts';
 import { optionGroups, type OptionRow, optionTable } from '../config/options.ts';
 import { torOptions } from '../config/tor-options.ts';
 import { nearestName } from '../config/near-miss.ts';
@@ -74,7 +75,7 @@ function explainOption(name: string, row: OptionRow): string {
     ...(row.default === undefined ? [] : [`  Default: ${row.default}`]),
     ...(row.isList ? ['  May stand on many lines.'] : []),
     ...(row.isFixed ? ['  Cannot change while the daemon runs.'] : []),
-    ...(row.isForEveryEngine && row.section !== 'tor' ? ['  Also with Engine tor.'] : []),
+    ...(row.isForEveryEngine && !(name in torEngineOptions) ? ['  Also with Engine tor.'] : []),
     '',
   ].join('\n');
 }
