@@ -21,6 +21,11 @@ export interface Allowance {
   readonly more: (elapsedMs: number) => Promise<number>;
 }
 
+/** So many milliseconds, unless the wait is given up. */
+export function allowed(leastMs: number, signal: AbortSignal): Allowance {
+  return { leastMs, signal, more: async () => 0 };
+}
+
 /** Tells waiting code that something has happened. */
 export class News {
   readonly #listeners = new Set<() => void>();

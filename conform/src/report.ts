@@ -4,9 +4,11 @@ import type { ClauseReport, Evidence, Verdict } from './findings.ts';
 
 /** Whether nothing that binds is broken. */
 export function isConforming(reports: readonly ClauseReport[]): boolean {
-  return !reports.some(
-    ({ verdict, clause }) => verdict === 'broken' && bindingLevels.has(clause.level),
-  );
+  return !reports.some(isFailure);
+}
+
+function isFailure({ verdict, clause }: ClauseReport): boolean {
+  return verdict === 'broken' && bindingLevels.has(clause.level);
 }
 
 /** The table for a person, with control sequences where `hasColour`. */
@@ -59,9 +61,7 @@ function formatSummary(
   const count = (verdict: Verdict): number =>
     reports.filter((report) => report.verdict === verdict).length;
   const broken = count('broken');
-  const binding = reports.filter(
-    ({ verdict, clause }) => verdict === 'broken' && bindingLevels.has(clause.level),
-  ).length;
+  const binding = reports.filter(isFailure).length;
   const parts = [
     paint(32, `${count('holds')} hold`),
     broken === 0
@@ -90,8 +90,6 @@ export function formatJson(subject: string, reports: readonly ClauseReport[]): s
 
 /** JUnit XML: a clause is a test case; what does not bind and is broken is noted, and no failure. */
 export function formatJunit(subject: string, reports: readonly ClauseReport[]): string {
-  const isFailure = ({ verdict, clause }: ClauseReport): boolean =>
-    verdict === 'broken' && bindingLevels.has(clause.level);
   const isSkipped = ({ verdict }: ClauseReport): boolean => verdict.startsWith('not ');
   const cases = reports.map((report) => {
     const { clause, verdict, faults, reason } = report;

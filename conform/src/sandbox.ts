@@ -1,6 +1,7 @@
 /** Where a program under test is run: folders of its own, and a watch over all but one of them. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
 import { join, relative, sep } from 'node:path';
+import { bytesToIp, formatEndpoint } from 'postern/pt';
 
 /** The surroundings of one start. */
 export class Sandbox {
@@ -159,13 +160,9 @@ function addressOf(field: string): string {
   const bytes = (address.match(/.{8}/g) ?? []).flatMap((word) =>
     [...Buffer.from(word, 'hex')].reverse(),
   );
-  const number = Number.parseInt(port, 16);
-  if (bytes.length === 4) return `${bytes.join('.')}:${number}`;
-  const isV4 = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255;
-  if (isV4) return `${bytes.slice(12).join('.')}:${number}`;
-  const isLoopback = bytes.slice(0, 15).every((byte) => byte === 0) && bytes[15] === 1;
-  const isAny = bytes.every((byte) => byte === 0);
-  return `[${isAny ? '::' : isLoopback ? '::1' : Buffer.from(bytes).toString('hex')}]:${number}`;
+  const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255;
+  const host = bytesToIp(Buffer.from(isMapped ? bytes.slice(12) : bytes));
+  return formatEndpoint({ host, port: Number.parseInt(port, 16) });
 }
 
 function entries(folder: string): readonly string[] {

@@ -1,6 +1,6 @@
 /** A socket that is read in steps, each with a deadline. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import type { Endpoint } from 'postern/pt';
+import { type Endpoint, formatEndpoint } from 'postern/pt';
 import { News, type Time, waitFor } from './patience.ts';
 
 /** How a wait ended without what was waited for. */
@@ -13,8 +13,9 @@ export class Wire {
   readonly news: News = new News();
   /** The first byte that came, whether it has been taken or not. */
   first: number | undefined;
+  /** How it ended, if it has; what came before that stays in `received`. */
+  end: 'closed' | 'reset' | undefined;
   #received = Buffer.alloc(0);
-  #end: 'closed' | 'reset' | undefined;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -24,7 +25,7 @@ export class Wire {
       this.news.tell();
     });
     const ended = (how: 'closed' | 'reset'): void => {
-      this.#end ??= how;
+      this.end ??= how;
       this.news.tell();
     };
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -45,8 +46,12 @@ export class Wire {
 
   /** Exactly so many bytes, or why they did not come. */
   async take(length: number, time: Time): Promise<Buffer | Silence> {
-    await this.#until(() => this.#received.length >= length || this.#end !== undefined, time);
-    if (this.#received.length < length) return this.#end ?? 'silent';
+    await this.#until(() => this.#received.length >= length, time);
+    return this.#received.length < length ? (this.end ?? 'silent') : this.takeNow(length);
+  }
+
+  /** So many bytes of those that have come. */
+  takeNow(length: number): Buffer {
     const bytes = this.#received.subarray(0, length);
     this.#received = this.#received.subarray(length);
     return bytes;
@@ -54,16 +59,15 @@ export class Wire {
 
   /** Everything up to the first occurrence of a text, that included. */
   async takeThrough(text: string, time: Time): Promise<Buffer | Silence> {
-    await this.#until(() => this.#received.includes(text) || this.#end !== undefined, time);
+    await this.#until(() => this.#received.includes(text), time);
     const at = this.#received.indexOf(text);
-    if (at === -1) return this.#end ?? 'silent';
-    return (await this.take(at + text.length, 0)) as Buffer;
+    return at === -1 ? (this.end ?? 'silent') : this.takeNow(at + text.length);
   }
 
-  /** How it ended, or `silent` when it has not; what comes before that stays in `received`. */
+  /** Waits for its end; `silent` when it does not come. */
   async ending(time: Time): Promise<Silence> {
-    await this.#until(() => this.#end !== undefined, time);
-    return this.#end ?? 'silent';
+    await this.#until(() => false, time);
+    return this.end ?? 'silent';
   }
 
   close(): void {
@@ -96,18 +100,23 @@ export class Wire {
     this.socket.resetAndDestroy();
   }
 
+  /** Waits for a condition, or for the end. */
   async #until(condition: () => boolean, time: Time): Promise<void> {
-    await waitFor(condition, [this.news], time);
+    await waitFor(() => condition() || this.end !== undefined, [this.news], time);
   }
 }
 
+/** Where somebody listens. */
+export type Address = Endpoint | { readonly socketPath: string };
+
 /** Connects, from a local address where one is given; `closed` when nobody is there. */
 export async function dialWire(
-  { host, port }: Endpoint,
+  address: Address,
   time: Time,
   localAddress?: string,
 ): Promise<Wire | Silence> {
-  const socket = connect({ host, port, ...(localAddress !== undefined && { localAddress }) });
+  const target = 'socketPath' in address ? { path: address.socketPath } : address;
+  const socket = connect({ ...target, ...(localAddress !== undefined && { localAddress }) });
   socket.setNoDelay(true);
   // Both directions end on their own.
   socket.allowHalfOpen = true;
@@ -167,8 +176,7 @@ export class Trap {
 
   /** `127.0.0.1:4711` */
   get address(): string {
-    const { host, port } = this.endpoint;
-    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    return formatEndpoint(this.endpoint);
   }
 
   /** Every connection that has come, in order. */

@@ -1,8 +1,8 @@
 /** What a parent says to the PT's SOCKS listener: the protocol, and the arguments in it. */
 import type { Findings } from '../findings.ts';
 import { shown } from '../findings.ts';
-import type { Allowance, Time } from '../patience.ts';
-import type { Wire } from '../wire.ts';
+import type { Allowance } from '../patience.ts';
+import { type Credentials, readCredentials, readMethods, readSocks4 } from '../socks-server.ts';
 import { perform } from './performance.ts';
 import type { Script } from './scripts.ts';
 import type { ParentRun } from './run.ts';
@@ -78,15 +78,14 @@ export async function converse(
     return;
   }
   if (protocol === 'socks4') {
-    const userId = await readSocks4(wire, patience);
+    const userId = (await readSocks4(wire, patience))?.username;
     const came = userId === undefined ? 'no request of SOCKS 4' : `USERID ${shown(userId)}`;
     const judge = findings.on(`${sent}, and CMETHOD with socks4`, came);
     judge(clauses, userId === list, `a request of SOCKS 4 with the USERID ${shown(list)}`);
     return;
   }
-  const head = await wire.take(2, patience);
-  const methods = Buffer.isBuffer(head) ? await wire.take(head[1]!, patience) : head;
-  if (!Buffer.isBuffer(head) || !Buffer.isBuffer(methods) || head[0] !== 5) {
+  const methods = await readMethods(wire, patience);
+  if (methods === undefined) {
     findings.on(sent, 'no greeting of SOCKS 5')(clauses, false, 'a greeting of SOCKS 5');
     return;
   }
@@ -103,7 +102,7 @@ export async function converse(
     return;
   }
   wire.write(Buffer.of(5, 2));
-  const fields = await readUserPass(wire, patience);
+  const fields = await readCredentials(wire, patience);
   const bytes = Buffer.from(list);
   const username = bytes.subarray(0, 255).toString('latin1');
   const password = bytes.subarray(255).toString('latin1') || '\0';
@@ -114,31 +113,6 @@ export async function converse(
   });
 }
 
-interface Fields {
-  readonly username: string;
-  readonly password: string;
-}
-
-function describe({ username, password }: Fields): string {
+function describe({ username, password }: Credentials): string {
   return `UNAME ${shown(username)} (${username.length}), PASSWD ${shown(password)} (${password.length})`;
-}
-
-/** RFC 1929: `01 ULEN UNAME PLEN PASSWD`. */
-async function readUserPass(wire: Wire, time: Time): Promise<Fields | undefined> {
-  const head = await wire.take(2, time);
-  if (!Buffer.isBuffer(head) || head[0] !== 1) return undefined;
-  const username = await wire.take(head[1]!, time);
-  const length = await wire.take(1, time);
-  if (!Buffer.isBuffer(username) || !Buffer.isBuffer(length)) return undefined;
-  const password = await wire.take(length[0]!, time);
-  if (!Buffer.isBuffer(password)) return undefined;
-  return { username: username.toString('latin1'), password: password.toString('latin1') };
-}
-
-/** The USERID of a SOCKS 4 request. */
-async function readSocks4(wire: Wire, time: Time): Promise<string | undefined> {
-  const head = await wire.take(8, time);
-  if (!Buffer.isBuffer(head) || head[0] !== 4 || head[1] !== 1) return undefined;
-  const userId = await wire.takeThrough('\0', time);
-  return Buffer.isBuffer(userId) ? userId.toString('latin1').slice(0, -1) : undefined;
 }

@@ -49,8 +49,7 @@ const stdinEnd = (role: Role): PtCheck => ({
     findings.on(bytes, describeEnd(run))('PT-3.2.1-15', !isHasty, goesOn);
 
     const sent = `${run.what}, a connection, then the end of stdin`;
-    run.stdin?.end();
-    await run.ends(lab.patience);
+    await run.endsWithStdin(lab.patience);
     const judge = findings.on(sent, describeEnd(run));
     judge('PT-3.2.1-15 PT-3.4-06 PT-3-12', run.end?.exitCode === 0, IN_TIME);
     const end = (await talking?.ending(lab.patience)) ?? 'closed';
@@ -127,8 +126,7 @@ const transfer: PtCheck = {
     const second = await pair.connect();
     const sent = 'the end of stdin in the middle of a connection';
     for (const run of [pair.client, pair.server]) {
-      run.stdin?.end();
-      await run.ends(lab.patience);
+      await run.endsWithStdin(lab.patience);
       const judge = findings.on(sent, describeEnd(run));
       judge('PT-3.4-06 PT-3-12', run.end?.exitCode === 0, IN_TIME);
     }

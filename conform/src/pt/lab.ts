@@ -6,6 +6,7 @@ import { type Endpoint, type KeyValues, parseIpEndpoint, parseSmethodArgs } from
 import { Guard } from '../guard.ts';
 import type { ExamineOptions, Lab } from '../examine.ts';
 import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS, type Time } from '../patience.ts';
+import { socksConnect, type SocksOutcome } from '../socks.ts';
 import { startedWith } from './transcript.ts';
 import { Run, type Variables } from './run.ts';
 import { Sandbox } from '../sandbox.ts';
@@ -34,6 +35,12 @@ export interface Facts {
   readonly server: ReadonlyMap<string, KeyValues>;
   /** A transport of both sides, so that the program can be connected to itself. */
   readonly pair: string | undefined;
+}
+
+/** An application's connection, as far as it came. */
+export interface Connection {
+  readonly app: Wire;
+  readonly outcome: SocksOutcome;
 }
 
 /** What one start differs in from the plain one. */
@@ -185,9 +192,7 @@ export class PtLab implements Lab {
       throw new ExaminationError('ERR_CONFORM_PROGRAM', 'the program cannot be started');
     }
     const named = (run: Run, keyword: string): string[] =>
-      transports.filter((name) =>
-        run.methods.some((method) => method.keyword === keyword && method.transport === name),
-      );
+      transports.filter((name) => run.method(name)?.keyword === keyword);
     const client = named(runs[0], 'CMETHOD');
     const server = new Map(
       named(runs[1], 'SMETHOD').map((name) => [name, publishedArgs(runs[1], name)]),
@@ -234,15 +239,23 @@ export class PtLab implements Lab {
   }
 
   /** Connects to where a transport of a run listens; undefined when nobody is there. */
-  async dial(
-    run: Run,
-    name: string,
-    time: Time = this.patience,
-    localAddress?: string,
-  ): Promise<Wire | undefined> {
+  async dial(run: Run, name: string, localAddress?: string): Promise<Wire | undefined> {
     const endpoint = listeningAt(run, name);
-    const wire = endpoint && (await dialWire(endpoint, time, localAddress));
+    const wire = endpoint && (await dialWire(endpoint, this.patience, localAddress));
     return typeof wire === 'string' ? undefined : wire;
+  }
+
+  /** Asks a client for a connection; undefined when nobody is at its SOCKS listener. */
+  async ask(
+    client: Run,
+    target: Endpoint,
+    args: Uint8Array,
+    time: Time = this.patience,
+  ): Promise<Connection | undefined> {
+    const name = this.mainName('client');
+    const app = await this.dial(client, name);
+    const version = socksVersion(client, name);
+    return app && { app, outcome: await socksConnect(app, { version, target, args }, time) };
   }
 
   /** The transport that a role is examined with. */
@@ -290,10 +303,10 @@ const commonVariables: Variables = {
 
 /** What an SMETHOD line of a run publishes; nothing when it cannot be read. */
 export function publishedArgs(run: Run, name: string): KeyValues {
-  const method = run.methods.find(
-    ({ keyword, transport }) => keyword === 'SMETHOD' && transport === name,
-  );
-  const text = method?.rest.find((option) => option.startsWith('ARGS:'))?.slice('ARGS:'.length);
+  const text = run
+    .method(name)
+    ?.rest.find((option) => option.startsWith('ARGS:'))
+    ?.slice('ARGS:'.length);
   if (text === undefined || text === '') return [];
   try {
     return parseSmethodArgs(text);
@@ -302,11 +315,14 @@ export function publishedArgs(run: Run, name: string): KeyValues {
   }
 }
 
+/** The protocol in a CMETHOD line. */
+export function socksVersion(run: Run, name: string): 'socks4' | 'socks5' {
+  return run.method(name)?.rest[0] === 'socks4' ? 'socks4' : 'socks5';
+}
+
 /** Where a transport of a run listens; undefined when it does not say. */
 export function listeningAt(run: Run, name: string): Endpoint | undefined {
-  const method = run.methods.find(
-    ({ keyword, transport }) => /^[CS]METHOD$/.test(keyword) && transport === name,
-  );
+  const method = run.method(name);
   const address = method?.rest[method.keyword === 'CMETHOD' ? 1 : 0];
   return address === undefined ? undefined : parseIpEndpoint(address);
 }

@@ -3,15 +3,13 @@
  * what it must refuse, and watched for what it must not do; a server is visited by a stranger.
  */
 import { encodeSocksArguments, type Endpoint } from 'postern/pt';
-import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
+import { describeOutcome, type SocksOutcome } from '../socks.ts';
 import { Unjudged } from '../findings.ts';
-import type { PtLab } from './lab.ts';
-import type { Time } from '../patience.ts';
-import type { Run } from './run.ts';
-import type { Wire } from '../wire.ts';
-import { CLIENT_ADDRESS, judgeClient, judgeServer, SERVER_ADDRESS } from './privacy.ts';
+import type { Connection } from './lab.ts';
+import { judgeClient, judgeServer, SERVER_ADDRESS, visit } from './privacy.ts';
 import type { PtCheck } from './check.ts';
-import { judgeNaming, readSocks5, UNKNOWN_HOST } from './upstream.ts';
+import { readSocks5 } from '../socks-server.ts';
+import { judgeNaming, UNKNOWN_HOST } from './upstream.ts';
 
 /** A list of so many bytes whose only fault, a pair without "=", is at its very end. */
 function wrongAtTheEnd(length: number): Buffer {
@@ -36,17 +34,17 @@ const refusing: PtCheck = {
     using target = await lab.openTrap();
     await using run = await lab.settled('client');
     for (const [what, args] of malformed) {
-      const asked = await ask(lab, run, target.endpoint, args, lab.patience);
+      const asked = await lab.ask(run, target.endpoint, args);
       if (asked === undefined) return;
-      const { wire, outcome } = asked;
-      const ending = outcome.isOpen ? 'silent' : await wire.ending(lab.patience);
+      const { app, outcome } = asked;
+      const ending = outcome.isOpen ? 'silent' : await app.ending(lab.patience);
       const isRefused = ending !== 'silent' && target.count === 0;
       findings.judge('PT-3.5-05', isRefused, {
         sent: `a SOCKS request with ${what}`,
         came: `${describeOutcome(outcome)}; the connection: ${ending}; connections to the target: ${target.count}`,
         expected: 'a refusal, the end of the connection, and no connection to the target',
       });
-      wire.close();
+      app.close();
       // Each one that is not refused would take the whole time of patience.
       if (!isRefused) break;
     }
@@ -63,12 +61,11 @@ const discreet: PtCheck = {
     await using run = await lab.settled('client');
     const target = { host: SERVER_ADDRESS, port: 9 };
     const args = encodeSocksArguments([['secret', SECRET]]);
-    const asked = await ask(lab, run, target, args, lab.quiet);
+    const asked = await lab.ask(run, target, args, lab.quiet);
     if (asked === undefined) return;
-    await asked.wire.ending(lab.quiet);
-    asked.wire.close();
-    run.stdin?.end();
-    await run.ends(lab.patience);
+    await asked.app.ending(lab.quiet);
+    asked.app.close();
+    await run.endsWithStdin(lab.patience);
     const sent = `a SOCKS request for an address where nobody is (${describeOutcome(asked.outcome)})`;
     await judgeClient(run, sent, findings, 'secret', SECRET);
   },
@@ -95,10 +92,7 @@ const failClosed: PtCheck = {
       wire?.write(Buffer.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
       return request?.target;
     };
-    const [asked, refused] = await Promise.all([
-      ask(lab, run, direct.endpoint, none, lab.patience),
-      refuse(),
-    ]);
+    const [asked, refused] = await Promise.all([lab.ask(run, direct.endpoint, none), refuse()]);
     if (refused === undefined && direct.count === 0) {
       throw new Unjudged(
         'it connects nowhere without arguments, and there is no server to tell them',
@@ -114,12 +108,12 @@ const failClosed: PtCheck = {
     const naming = `${run.what}, and connections to ${UNKNOWN_HOST}`;
     await judgeNaming(findings, naming, run, async () => {
       const target = { host: UNKNOWN_HOST, port: 443 };
-      const asking = ask(lab, run, target, none, lab.patience);
+      const asking = lab.ask(run, target, none);
       const requested = await Promise.race([refuse(), asking.then(() => undefined)]);
       return { asked: requested, outcome: (await asking)?.outcome ?? NOT_ACCEPTED };
     });
 
-    const hanging = await ask(lab, run, direct.endpoint, none, lab.quiet);
+    const hanging = await lab.ask(run, direct.endpoint, none, lab.quiet);
     findings.judge('PT-3.2.2-04 PT-4-04', hanging?.outcome.isOpen !== true && direct.count === 0, {
       sent: `${sent}, while the upstream proxy says nothing`,
       came: `${describe(hanging)}; ${direct.count} connections past it`,
@@ -133,16 +127,9 @@ const unseen: PtCheck = {
   title: 'addresses in what a server writes',
   needs: 'lone server',
   async run(lab, findings) {
-    const name = lab.mainName('server');
     await using run = await lab.settled('server');
-    using stranger = await lab.dial(run, name, lab.patience, CLIENT_ADDRESS);
-    if (stranger === undefined) return;
-    stranger.write('not this transport');
-    stranger.socket.end();
-    await stranger.ending(lab.quiet);
-    stranger.close();
-    run.stdin?.end();
-    await run.ends(lab.patience);
+    if (!(await visit(lab, run))) return;
+    await run.endsWithStdin(lab.patience);
     await judgeServer(run, 'a visit by a stranger', findings);
   },
 };
@@ -152,27 +139,6 @@ export const loneChecks: readonly PtCheck[] = [refusing, discreet, failClosed, u
 /** The SOCKS listener has gone. */
 const NOT_ACCEPTED: SocksOutcome = { stage: 'method', answer: 'closed', isOpen: false };
 
-/** A request to the client's SOCKS listener, as far as it came. */
-interface Asked {
-  readonly wire: Wire;
-  readonly outcome: SocksOutcome;
-}
-
-async function ask(
-  lab: PtLab,
-  run: Run,
-  target: Endpoint,
-  args: Uint8Array,
-  time: Time,
-): Promise<Asked | undefined> {
-  const name = lab.mainName('client');
-  const wire = await lab.dial(run, name);
-  if (wire === undefined) return undefined;
-  const method = run.methods.find(({ transport }) => transport === name);
-  const version = method?.rest[0] === 'socks4' ? 'socks4' : 'socks5';
-  return { wire, outcome: await socksConnect(wire, { version, target, args }, time) };
-}
-
-function describe(asked: Asked | undefined): string {
+function describe(asked: Connection | undefined): string {
   return asked === undefined ? 'no SOCKS connection' : describeOutcome(asked.outcome);
 }

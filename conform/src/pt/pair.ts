@@ -1,12 +1,12 @@
 /** The program connected to itself: a server and a client of it, between an application and an ORPort. */
 import { encodeSocksArguments, type Endpoint, type KeyValues } from 'postern/pt';
 import { ExaminationError } from '../errors.ts';
-import { type PtLab, listeningAt, publishedArgs } from './lab.ts';
+import { type Connection, type PtLab, listeningAt, publishedArgs } from './lab.ts';
 import type { Run, Variables } from './run.ts';
 import { begun } from '../parallel.ts';
-import { describeOutcome, socksConnect, type SocksOutcome } from '../socks.ts';
+import { describeOutcome } from '../socks.ts';
 import type { Time } from '../patience.ts';
-import { dialWire, type Trap, type Wire } from '../wire.ts';
+import type { Trap, Wire } from '../wire.ts';
 import { describeRun } from './transcript.ts';
 
 /** What a pair may differ in. */
@@ -27,12 +27,6 @@ export interface ConnectOptions {
   readonly time?: Time;
 }
 
-/** An application's connection, as far as it came. */
-export interface Connection {
-  readonly app: Wire;
-  readonly outcome: SocksOutcome;
-}
-
 /** A server and a client that run. */
 export class Pair {
   readonly lab: PtLab;
@@ -44,16 +38,12 @@ export class Pair {
   readonly serverEndpoint: Endpoint;
   /** What the server publishes. */
   readonly args: KeyValues;
-  readonly protocol: 'socks4' | 'socks5';
-  readonly #socks: Endpoint;
   readonly #wires: Wire[] = [];
 
   private constructor(lab: PtLab, server: Run, client: Run, orPort: Trap) {
     const name = lab.facts.pair!;
-    const method = client.methods.find(({ transport }) => transport === name);
     const serverEndpoint = listeningAt(server, name);
-    const socks = listeningAt(client, name);
-    if (serverEndpoint === undefined || socks === undefined) {
+    if (serverEndpoint === undefined || listeningAt(client, name) === undefined) {
       const said = serverEndpoint === undefined ? describeRun(server) : describeRun(client);
       throw new ExaminationError('ERR_CONFORM_PROGRAM', `no listener for ${name}: ${said}`);
     }
@@ -64,8 +54,6 @@ export class Pair {
     this.name = name;
     this.serverEndpoint = serverEndpoint;
     this.args = publishedArgs(server, name);
-    this.protocol = method?.rest[0] === 'socks4' ? 'socks4' : 'socks5';
-    this.#socks = socks;
   }
 
   /** @throws ExaminationError `ERR_CONFORM_PROGRAM` when one of the two does not start */
@@ -99,22 +87,6 @@ export class Pair {
     return begun(this.#connect(options));
   }
 
-  /** Connects to the SOCKS port, and says nothing yet. */
-  async dialSocks(): Promise<Wire | undefined> {
-    const wire = await dialWire(this.#socks, this.lab.patience);
-    if (typeof wire === 'string') return undefined;
-    this.#wires.push(wire);
-    return wire;
-  }
-
-  /** Connects to the server as a client of the transport, or someone else, would. */
-  async dialServer(localAddress?: string): Promise<Wire | undefined> {
-    const wire = await dialWire(this.serverEndpoint, this.lab.patience, localAddress);
-    if (typeof wire === 'string') return undefined;
-    this.#wires.push(wire);
-    return wire;
-  }
-
   /**
    * Whether a message gets from the application to the ORPort over a connection. Some transports connect only
    * when there is something to send.
@@ -146,14 +118,12 @@ export class Pair {
   }
 
   async #connect(options: ConnectOptions): Promise<Connection> {
-    const { args = this.encodedArgs, target = this.serverEndpoint } = options;
-    const { time = this.lab.patience } = options;
-    const app = await dialWire(this.#socks, time);
-    if (typeof app === 'string') {
+    const { args = this.encodedArgs, target = this.serverEndpoint, time } = options;
+    const connection = await this.lab.ask(this.client, target, args, time);
+    if (connection === undefined) {
       throw new ExaminationError('ERR_CONFORM_PROGRAM', 'the SOCKS listener does not accept');
     }
-    this.#wires.push(app);
-    const outcome = await socksConnect(app, { version: this.protocol, target, args }, time);
-    return { app, outcome };
+    this.#wires.push(connection.app);
+    return connection;
   }
 }

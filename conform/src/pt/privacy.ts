@@ -1,12 +1,13 @@
 /** What must not be found in anything that the program writes. */
 import { encodeSocksArguments } from 'postern/pt';
 import { type Findings, Unjudged } from '../findings.ts';
+import type { PtLab } from './lab.ts';
 import type { Run } from './run.ts';
 import { Pair } from './pair.ts';
 import type { PtCheck } from './check.ts';
 
 /** Loopback addresses that nothing else has. */
-export const CLIENT_ADDRESS = '127.77.88.99';
+const CLIENT_ADDRESS = '127.77.88.99';
 export const SERVER_ADDRESS = '127.66.55.44';
 
 export const privacyChecks: readonly PtCheck[] = [
@@ -22,17 +23,12 @@ export const privacyChecks: readonly PtCheck[] = [
       const connection = await pair.connect();
       const isCarried = await pair.carries(connection, 'a message');
       // A handshake that fails, and a target where nobody is.
-      const stranger = await pair.dialServer(CLIENT_ADDRESS);
-      stranger?.write('not this transport');
-      stranger?.socket.end();
-      await stranger?.ending(lab.quiet);
-      stranger?.close();
+      await visit(lab, pair.server);
       await pair.connect({ target: { host: SERVER_ADDRESS, port: 9 } });
       const [[key, value] = ['', '']] = pair.args;
       if (value !== '') await pair.connect({ args: encodeSocksArguments([[key, `${value}x`]]) });
       for (const run of [pair.client, pair.server]) {
-        run.stdin?.end();
-        await run.ends(lab.patience);
+        await run.endsWithStdin(lab.patience);
       }
       const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
       await judgeServer(pair.server, sent, findings);
@@ -40,6 +36,15 @@ export const privacyChecks: readonly PtCheck[] = [
     },
   },
 ];
+
+/** Comes to a server from CLIENT_ADDRESS, and does not speak its transport. @returns whether it accepted */
+export async function visit(lab: PtLab, server: Run): Promise<boolean> {
+  using stranger = await lab.dial(server, lab.mainName('server'), CLIENT_ADDRESS);
+  stranger?.write('not this transport');
+  stranger?.socket.end();
+  await stranger?.ending(lab.quiet);
+  return stranger !== undefined;
+}
 
 /** Judges what a server wrote that was visited from CLIENT_ADDRESS. */
 export async function judgeServer(run: Run, sent: string, findings: Findings): Promise<void> {

@@ -132,14 +132,16 @@ export class Run {
     });
   }
 
+  /** The line that reports a listener for a transport. */
+  method(name: string): Method | undefined {
+    return this.methods.find(
+      ({ keyword, transport }) => /^[CS]METHOD$/.test(keyword) && transport === name,
+    );
+  }
+
   /** Waits for something to be true after a line or the end; says whether it came in time. */
   until(condition: () => boolean, time: Time): Promise<boolean> {
     return waitFor(condition, [this.#news], time);
-  }
-
-  /** Whether it has said something, or ended, within a time. */
-  answers(time: Time): Promise<boolean> {
-    return this.until(() => this.#hasAnswered, time);
   }
 
   /** Waits until it is done, has failed, or has had its time; a line of failure is given time to come true. */
@@ -157,6 +159,12 @@ export class Run {
   /** Whether it is gone within a time. */
   ends(time: Time): Promise<boolean> {
     return this.until(() => this.end !== undefined, time);
+  }
+
+  /** Ends its stdin. @returns whether it is gone within a time */
+  endsWithStdin(time: Time): Promise<boolean> {
+    this.stdin?.end();
+    return this.ends(time);
   }
 
   get stdin(): Writable | null {

@@ -24,8 +24,7 @@ const kept: PtCheck = {
       findings.pass('PT-3.2.1-10', 'not observable', 'it kept no state');
     }
     const published = argsOf(first, name);
-    first.stdin?.end();
-    await first.ends(lab.patience);
+    await first.endsWithStdin(lab.patience);
     await first.stop();
 
     if (role === 'client' || published === '' || lab.facts.server.get(name)!.length === 0) {

@@ -3,6 +3,7 @@ import { encodeSocksArguments } from 'postern/pt';
 import { type Findings, Unjudged } from '../findings.ts';
 import { describeOutcome } from '../socks.ts';
 import { dialWire, type Wire } from '../wire.ts';
+import { socksVersion } from './lab.ts';
 import { Pair } from './pair.ts';
 import type { PtCheck } from './check.ts';
 
@@ -220,7 +221,7 @@ const lengths = pairCheck(
     if (pair.args.length === 0) {
       throw new Unjudged(`${pair.name} takes no arguments`);
     }
-    const { encodedArgs, protocol } = pair;
+    const { encodedArgs } = pair;
     const { patience } = pair.lab;
     const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
@@ -265,7 +266,8 @@ const lengths = pairCheck(
       const args = padded(encodedArgs, length);
       if (args !== undefined) await accepted(args, `arguments of ${length} bytes`);
     }
-    const split = protocol === 'socks5' ? splitInEscape(encodedArgs) : undefined;
+    const version = socksVersion(pair.client, pair.name);
+    const split = version === 'socks5' ? splitInEscape(encodedArgs) : undefined;
     if (split !== undefined) await accepted(split, 'arguments with an escape across both fields');
     const second = await pair.connect();
     const bad = await pair.connect({ args: encodeSocksArguments([[key, 'x']]) });

@@ -2,7 +2,7 @@
 import type { Findings } from '../findings.ts';
 import type { Wire } from '../wire.ts';
 import { byId, judgeCircuits, judgeLinks, judgeStreams } from './changes.ts';
-import { Ticker } from './events.ts';
+import { openTicker, ticks } from './events.ts';
 import { type Change, Code, codeOf, describeFrame, setConf, setEvents } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import type { TcCheck } from './check.ts';
@@ -39,7 +39,7 @@ const events: TcCheck = {
         return listener;
       }),
     );
-    const ticker = await Ticker.start(lab);
+    const ticker = await openTicker(lab);
     const { port } = traffic;
     const opened = await openStreams(traffic, lab, session, findings);
     const isThrough = opened === STREAMS;
@@ -51,7 +51,7 @@ const events: TcCheck = {
     const isEnded = (changes: readonly Change[]): boolean =>
       changes.some(({ status }) => status === 3 || status === 4);
     await session.until(() => streams().filter(isEnded).length >= asked);
-    await ticker.ticks(1);
+    await ticks(ticker, 1);
     judgeStreams(streams(), asked, findings);
     await session.ask(setEvents(Code.circuit, Code.orConnection));
     await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
@@ -112,17 +112,17 @@ async function transfer(
 /** Where all circuits were there already, waits until they are too old for new connections. */
 async function renewCircuits(
   session: Session,
-  ticker: Ticker,
+  ticker: Session,
   connect: () => Promise<unknown>,
 ): Promise<void> {
   const isLaunched = (): boolean =>
     byId(session, Code.circuit).some(([first]) => first!.status === 0);
   if (isLaunched()) return;
   for (let second = 0; second < LEAST_DIRTINESS_S + 5 && !isLaunched(); second += 1) {
-    if (!(await ticker.ticks(1))) return;
+    if (!(await ticks(ticker, 1))) return;
     await connect();
   }
-  await ticker.ticks(1);
+  await ticks(ticker, 1);
 }
 
 export const connectionChecks: readonly TcCheck[] = [events];

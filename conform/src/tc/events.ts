@@ -21,25 +21,19 @@ const ALL = [1, 2, 3, 4, 5];
 /** How many reports of the bandwidth are enough to say that another connection has been left out. */
 const TICKS = 2;
 
-/** Tells time by the server: every second it reports the bandwidth. */
-export class Ticker {
-  readonly session: Session;
+/** A session to tell time by: every second the server reports the bandwidth. */
+export async function openTicker(lab: TcLab): Promise<Session> {
+  const ticker = await lab.open();
+  await ticker.ask(setEvents(Code.bandwidth));
+  return ticker;
+}
 
-  private constructor(session: Session) {
-    this.session = session;
-  }
-
-  static async start(lab: TcLab): Promise<Ticker> {
-    const session = await lab.open();
-    await session.ask(setEvents(Code.bandwidth));
-    return new Ticker(session);
-  }
-
-  /** Waits for so many more reports. @returns whether they came */
-  async ticks(count: number = TICKS): Promise<boolean> {
-    const before = this.session.count(Code.bandwidth);
-    return this.session.untilEvents(Code.bandwidth, before + count);
-  }
+/** Waits for so many more reports. @returns whether they came */
+export async function ticks(ticker: Session, count: number = TICKS): Promise<boolean> {
+  const wanted = ticker.count(Code.bandwidth) + count;
+  const hasThem = (): boolean => ticker.count(Code.bandwidth) >= wanted;
+  await ticker.until(hasThem);
+  return hasThem();
 }
 
 const asking: TcCheck = {
@@ -56,11 +50,11 @@ const asking: TcCheck = {
     for (const codes of [[0x0000], [0x0006], [0x7777], [Code.log, 0x7777], [0x0006, Code.log]]) {
       await session.expect('TC-3.6-05', setEvents(...codes), error(0x0006));
     }
-    const ticker = await Ticker.start(lab);
-    const came = await ticker.ticks();
+    const ticker = await openTicker(lab);
+    const came = await ticks(ticker);
     findings.judge('TC-1-07 TC-3.7-12 TC-3.6-02', came, {
       sent: `${describeFrame(setEvents(Code.bandwidth))}, and nothing more`,
-      came: `${ticker.session.count(Code.bandwidth)} reports of the bandwidth`,
+      came: `${ticker.count(Code.bandwidth)} reports of the bandwidth`,
       expected: 'one after the other, every second',
     });
   },
@@ -131,7 +125,7 @@ const changing: TcCheck = {
   title: 'changing what is asked for',
   async run(lab, findings) {
     const silent = await lab.open();
-    const ticker = await Ticker.start(lab);
+    const ticker = await openTicker(lab);
     const cases = [];
     for (const change of changes) {
       const session = await lab.open();
@@ -140,7 +134,7 @@ const changing: TcCheck = {
       else await session.expect(change.answer[0], change.then, change.answer[1]);
       cases.push({ ...change, session, before: session.count(Code.bandwidth) });
     }
-    if (!(await ticker.ticks())) {
+    if (!(await ticks(ticker))) {
       const ids = this.clauses.replace(' TC-3.6-05', '');
       findings.pass(ids, 'not observable', 'it reports no bandwidth, so that nothing happens');
       return;
@@ -148,8 +142,8 @@ const changing: TcCheck = {
     for (const { clauses, what, comes, session, before } of cases) {
       // A report that is due must be there with the next one on the other connection, at the latest.
       if (comes) {
-        while (session.count(Code.bandwidth) === before && (await ticker.ticks(1))) {
-          if (ticker.session.count(Code.bandwidth) > 3 * TICKS) break;
+        while (session.count(Code.bandwidth) === before && (await ticks(ticker, 1))) {
+          if (ticker.count(Code.bandwidth) > 3 * TICKS) break;
         }
       }
       await session.ask(setEvents());
@@ -174,11 +168,11 @@ const logging: TcCheck = {
   title: 'messages of the log',
   async run(lab, findings) {
     const session = await lab.open();
-    const ticker = await Ticker.start(lab);
+    const ticker = await openTicker(lab);
     await session.ask(setEvents(Code.log));
     const dump = signal(0x10);
     await session.expect('TC-3.10-05 TC-3.10-08', dump, done);
-    await ticker.ticks(1);
+    await ticks(ticker, 1);
     const lines = session.count(Code.log);
     if (lines > 0) {
       findings.judge('TC-3.10-05', true, {
@@ -195,7 +189,7 @@ const logging: TcCheck = {
       message(Type.authenticate, 'no secret of this server'),
     ];
     for (const request of lines > 0 ? [] : provocations) await session.ask(request);
-    await ticker.ticks(1);
+    await ticks(ticker, 1);
     if (session.count(Code.log) === 0) {
       const reason = 'nothing that the kit does made it log a notice, a warning or an error';
       findings.pass('TC-3.7-13', 'not observable', reason);

@@ -4,7 +4,8 @@ import type { Endpoint } from 'postern/pt';
 import { Findings } from '../findings.ts';
 import type { ExamineOptions, Lab } from '../examine.ts';
 import { Guard } from '../guard.ts';
-import type { Allowance } from '../patience.ts';
+import { type Allowance, allowed } from '../patience.ts';
+import type { Address } from '../wire.ts';
 import {
   codeOf,
   confLines,
@@ -18,7 +19,7 @@ import {
   Type,
 } from './frames.ts';
 import { isSame } from './check.ts';
-import { type Answer, describeAnswer, Session, type TcAddress } from './session.ts';
+import { type Answer, describeAnswer, Session } from './session.ts';
 
 /** What proves to the server who we are. */
 interface TcSecret {
@@ -44,7 +45,7 @@ export interface TcPermissions {
 
 /** What to examine, and how. */
 export interface TcOptions extends ExamineOptions {
-  readonly address: TcAddress;
+  readonly address: Address;
   /** What the server wants to see; where it trusts whoever connects, none. */
   readonly secret?: TcSecret;
   /** A SOCKS port of the server, for traffic. */
@@ -119,14 +120,12 @@ export class TcLab implements Lab {
     return this.#facts!;
   }
 
-  get patienceMs(): number {
-    return this.options.patienceMs;
-  }
-
-  /** The same for what is no session. */
+  /** How long the server may take for anything that it has to do. */
   get time(): Allowance {
     const { patienceMs, signal } = this.options;
-    return { leastMs: patienceMs, signal, more: async () => 0 };
+    // What it knows must be found out in any case: to be impatient then would only be a mistake.
+    const leastMs = this.#facts === undefined ? PATIENCE_MS : 0;
+    return allowed(Math.max(leastMs, patienceMs), signal);
   }
 
   /** A folder of the kit's own, which goes with the lab. */
@@ -145,13 +144,8 @@ export class TcLab implements Lab {
    * @throws ExaminationError `ERR_CONFORM_SERVER`
    */
   async connect(): Promise<Session> {
-    // What it knows must be found out in any case: to be impatient then would only be a mistake.
-    const leastMs = this.#facts === undefined ? PATIENCE_MS : 0;
-    const session = await Session.open(this.options.address, {
-      ...this.options,
-      patienceMs: Math.max(leastMs, this.patienceMs),
-      findings: this.#findings,
-    });
+    const options = { time: this.time, findings: this.#findings };
+    const session = await Session.open(this.options.address, options);
     if (session === undefined) throw serverError('nobody answers at the address');
     this.sessions.push(session);
     return session;
@@ -253,8 +247,7 @@ export class TcLab implements Lab {
   /** Puts back what was changed; says so where it cannot. Also when the examination was given up. */
   async restore(): Promise<void> {
     if (this.#borrowed.size + this.#mapped.size === 0) return;
-    const { signal } = new AbortController();
-    const options = { patienceMs: RESTORE_PATIENCE_MS, signal, findings: new Findings() };
+    const options = { time: RESTORE_PATIENCE_MS, findings: new Findings() };
     const session = await Session.open(this.options.address, options);
     if (session !== undefined && this.facts.access !== 'open') await session.ask(this.authenticate);
     for (const [key, lines] of this.#borrowed) {

@@ -1,13 +1,8 @@
 /** One connection to the server under test, with all that came on it. */
-import { connect, type Socket } from 'node:net';
-import type { Endpoint } from 'postern/pt';
 import type { Findings } from '../findings.ts';
-import { News, waitFor } from '../patience.ts';
-import type { Silence } from '../wire.ts';
+import { type Time, waitFor } from '../patience.ts';
+import { type Address, dialWire, type Silence, type Wire } from '../wire.ts';
 import { codeOf, describeFrame, encode, type Frame, Type } from './frames.ts';
-
-/** Where a server listens. */
-export type TcAddress = Endpoint | { readonly socketPath: string };
 
 /** A frame that came, and what it came for. */
 export interface Received {
@@ -42,9 +37,8 @@ export function describeAnswer({ frames, silence }: Answer): string {
 
 /** What a session needs. */
 export interface SessionOptions {
-  readonly patienceMs: number;
-  /** Makes every wait fail with its reason. */
-  readonly signal: AbortSignal;
+  /** How long the server may take for anything that it has to do. */
+  readonly time: Time;
   /** What `expect` adds to. */
   readonly findings: Findings;
 }
@@ -56,42 +50,22 @@ export class Session {
   octets = 0;
   /** A request with a unique answer: when that comes, all answers before it have come. */
   fence: { readonly request: Frame; isAnswer(frame: Frame): boolean } | undefined;
-  readonly #socket: Socket;
+  readonly #wire: Wire;
   readonly #options: SessionOptions;
   readonly #outstanding: Frame[] = [];
   readonly #replies: Frame[] = [];
-  readonly #news = new News();
-  #bytes: Buffer = Buffer.alloc(0);
   #wanted: readonly number[] = [];
-  #end: 'closed' | 'reset' | undefined;
 
-  private constructor(socket: Socket, options: SessionOptions) {
-    this.#socket = socket;
+  private constructor(wire: Wire, options: SessionOptions) {
+    this.#wire = wire;
     this.#options = options;
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#ended(error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'reset' : 'closed');
-    });
-    socket.on('end', () => this.#ended('closed'));
-    socket.on('close', () => this.#ended('closed'));
+    wire.news.listen(() => this.#receive());
   }
 
   /** Connects; undefined when nobody is there. */
-  static async open(address: TcAddress, options: SessionOptions): Promise<Session | undefined> {
-    options.signal.throwIfAborted();
-    const target = 'socketPath' in address ? { path: address.socketPath } : address;
-    const socket = connect({ ...target, allowHalfOpen: true, noDelay: true });
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), options.patienceMs);
-      const settle = (open: boolean): void => {
-        clearTimeout(timer);
-        resolve(open);
-      };
-      socket.once('connect', () => settle(true)).once('error', () => settle(false));
-    });
-    if (isOpen) return new Session(socket, options);
-    socket.destroy();
-    return undefined;
+  static async open(address: Address, options: SessionOptions): Promise<Session | undefined> {
+    const wire = await dialWire(address, options.time);
+    return typeof wire === 'string' ? undefined : new Session(wire, options);
   }
 
   /** The EVENTs so far, in order. */
@@ -118,39 +92,36 @@ export class Session {
   async sendSlowly(request: Frame): Promise<void> {
     this.#outstanding.push(request);
     for (const octet of encode(request)) {
-      await new Promise<void>((resolve) => {
-        if (this.#socket.writable)
-          this.#socket.write(Buffer.of(octet), () => setImmediate(resolve));
-        else resolve();
-      });
+      this.#wire.write(Buffer.of(octet));
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
   /** Sends what is no whole request. @param request which it is the first part of, if all of it comes */
   sendBytes(bytes: Uint8Array, request?: Frame): void {
     if (request !== undefined) this.#outstanding.push(request);
-    if (this.#socket.writable) this.#socket.write(bytes);
+    this.#wire.write(bytes);
   }
 
   /** Ends our direction. */
   end(): void {
-    this.#socket.end();
+    this.#wire.socket.end();
   }
 
   /** Reads nothing any more, so that what the server sends queues up there. */
   pause(): void {
-    this.#socket.pause();
+    this.#wire.socket.pause();
   }
 
   /** Reads again. */
   resume(): void {
-    this.#socket.resume();
+    this.#wire.socket.resume();
   }
 
   /** The next frame that is no EVENT. */
   async take(): Promise<Frame | Silence> {
-    await this.until(() => this.#replies.length > 0 || this.#end !== undefined);
-    return this.#replies.shift() ?? this.#end ?? 'silent';
+    await this.until(() => this.#replies.length > 0);
+    return this.#replies.shift() ?? this.#wire.end ?? 'silent';
   }
 
   /** Sends a request and waits for its answer, and for what follows it wrongly. */
@@ -169,45 +140,35 @@ export class Session {
     }
   }
 
-  /** Waits for so many events of a kind, those from before included. @returns whether they came */
-  async untilEvents(code: number, count: number): Promise<boolean> {
-    const hasThem = (): boolean => this.count(code) >= count;
-    await this.until(() => hasThem() || this.#end !== undefined);
-    return hasThem();
-  }
-
   /** How many events of a kind have come. */
   count(code: number): number {
     return this.events.filter((event) => codeOf(event) === code).length;
   }
 
   /** How the connection ended; `silent` when it has not. */
-  async ending(patienceMs?: number): Promise<Silence> {
-    await this.until(() => this.#end !== undefined, patienceMs);
-    return this.#end ?? 'silent';
+  ending(time: Time = this.#options.time): Promise<Silence> {
+    return this.#wire.ending(time);
   }
 
-  /** Waits until something holds that can change with what comes. @throws the signal's reason */
-  async until(holds: () => boolean, patienceMs: number = this.#options.patienceMs): Promise<void> {
-    const { signal } = this.#options;
-    await waitFor(holds, [this.#news], { leastMs: patienceMs, signal, more: async () => 0 });
+  /** Waits until something holds that can change with what comes, or for the end. @throws the signal's reason */
+  async until(holds: () => boolean): Promise<void> {
+    const { news } = this.#wire;
+    await waitFor(() => holds() || this.#wire.end !== undefined, [news], this.#options.time);
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#wire.close();
   }
 
-  #receive(chunk: Buffer): void {
-    this.octets += chunk.length;
-    this.#bytes = Buffer.concat([this.#bytes, chunk]);
+  #receive(): void {
     for (;;) {
-      const length = this.#bytes.length < 4 ? undefined : 4 + this.#bytes.readUInt16BE(0);
-      if (length === undefined || this.#bytes.length < length) break;
-      const type = this.#bytes.readUInt16BE(2);
-      this.#take({ type, body: Buffer.from(this.#bytes.subarray(4, length)) });
-      this.#bytes = this.#bytes.subarray(length);
+      const { received } = this.#wire;
+      const length = received.length < 4 ? undefined : 4 + received.readUInt16BE(0);
+      if (length === undefined || received.length < length) return;
+      const bytes = Buffer.from(this.#wire.takeNow(length));
+      this.octets += length;
+      this.#take({ type: bytes.readUInt16BE(2), body: bytes.subarray(4) });
     }
-    this.#news.tell();
   }
 
   #take(frame: Frame): void {
@@ -224,10 +185,5 @@ export class Session {
     }
     this.log.push({ frame, request, wanted: this.#wanted });
     this.#replies.push(frame);
-  }
-
-  #ended(how: 'closed' | 'reset'): void {
-    this.#end ??= how;
-    this.#news.tell();
   }
 }

@@ -1,6 +1,7 @@
 /** SAVECONF and SIGNAL: what changes a server for longer, and what ends it (TC 3.9 and 3.10). */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Findings } from '../findings.ts';
+import { type Allowance, allowed } from '../patience.ts';
 import { dialWire } from '../wire.ts';
 import { codeOf, describeFrame, hex, message, setConf, signal, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
@@ -86,7 +87,7 @@ async function becomes(
   key: string,
   line: string,
 ): Promise<readonly string[] | undefined> {
-  const deadline = performance.now() + lab.patienceMs;
+  const deadline = performance.now() + lab.time.leastMs;
   for (;;) {
     const lines = await lab.linesOf(session, key);
     if (isSame(lines, [line]) || lines === undefined || performance.now() > deadline) return lines;
@@ -182,7 +183,7 @@ const ending: TcCheck = {
       return;
     }
     session.send(signal(Signal.halt));
-    await judgeEnd(lab, session, findings, 'TC-3.10-07 TC-3.10-08', lab.patienceMs, Signal.halt);
+    await judgeEnd(lab, session, findings, 'TC-3.10-07 TC-3.10-08', Signal.halt);
   },
 };
 
@@ -201,7 +202,7 @@ async function shutDown(
   if (!isRelay || waitMs === 0) {
     findings.pass('TC-3.10-04', 'not applicable', 'it is no relay that waits for its streams');
     const ids = 'TC-3.10-03 TC-3.10-08';
-    await judgeEnd(lab, session, findings, ids, lab.patienceMs, Signal.shutdown);
+    await judgeEnd(lab, session, findings, ids, Signal.shutdown);
     return false;
   }
   findings.pass('TC-3.10-03', 'not applicable', 'it is a relay');
@@ -226,8 +227,8 @@ async function shutDown(
   const lines = await lab.linesOf(session, lab.facts.known[0]);
   const goesOn = lines !== undefined;
   if (goesOn && isHalted) return true;
-  const patienceMs = (goesOn ? waitMs : 0) + lab.patienceMs;
-  await judgeEnd(lab, session, findings, 'TC-3.10-04', patienceMs, Signal.shutdown);
+  const time = allowed((goesOn ? waitMs : 0) + lab.time.leastMs, lab.options.signal);
+  await judgeEnd(lab, session, findings, 'TC-3.10-04', Signal.shutdown, time);
   return false;
 }
 
@@ -243,10 +244,10 @@ async function judgeEnd(
   session: Session,
   findings: Findings,
   clauses: string,
-  patienceMs: number,
   code: number,
+  time: Allowance = lab.time,
 ): Promise<void> {
-  const end = await session.ending(patienceMs);
+  const end = await session.ending(time);
   const replies = session.log.filter(({ request }) => request?.type === Type.signal);
   const isRefused = replies.some(
     ({ frame }) => frame.type === Type.error && codeOf(frame) !== undefined,
