@@ -31,10 +31,9 @@ export class Sandbox {
     });
   }
 
-  /** What a program finds in its environment besides TOR_PT_*. */
+  /** What a program finds in its environment besides PATH and TOR_PT_*. */
   get env(): Record<string, string> {
-    const { PATH = '/usr/bin:/bin' } = process.env;
-    return { PATH, HOME: this.home, TMPDIR: this.temporary, LANG: 'C' };
+    return { HOME: this.home, TMPDIR: this.temporary, LANG: 'C' };
   }
 
   /** What was written outside the state directory, once the program has done its work. */

@@ -44,21 +44,24 @@ export async function runConform(context: ConformContext): Promise<number> {
   }
 }
 
-/** Takes the exit code of a verb. */
-type SetExitCode = (code: number) => void;
-
 function buildProgram(
   context: ConformContext,
   examined: readonly string[],
-  setExitCode: SetExitCode,
+  setExitCode: (code: number) => void,
 ): Command {
   const program = new Command('postern-conform')
     .description('Find out which clauses of a specification a program keeps.')
     .version(ownVersion())
     .helpCommand(false);
-  addPt(program, context, examined, setExitCode);
-  addParent(program, context, examined, setExitCode);
-  addTc(program, context, setExitCode);
+  addPt(program).action(async (options: PtOptions) => {
+    setExitCode(await runPt(context, examined, options));
+  });
+  addParent(program).action(async (options: ParentOptions) => {
+    setExitCode(await runParent(context, examined, options));
+  });
+  addTc(program).action(async (address: string, options: TcVerb) => {
+    setExitCode(await runTc(context, address, options));
+  });
   for (const verb of program.commands) {
     verb
       .option('--only <id>', 'judge only this clause, like TC-3.4-02; may be repeated', collect)
@@ -78,13 +81,8 @@ function buildProgram(
   return program;
 }
 
-function addPt(
-  program: Command,
-  context: ConformContext,
-  examined: readonly string[],
-  setExitCode: SetExitCode,
-): void {
-  program
+function addPt(program: Command): Command {
+  return program
     .command('pt')
     .description('Examine a pluggable transport: start it, many times, and play its parent.')
     .usage('[options] -- <program> [argument...]')
@@ -93,17 +91,11 @@ function addPt(
       '--shown-option <transport:key=value>',
       'a server option that shows in its ARGS, like obfs4:iat-mode=1; may be repeated',
       collect,
-    )
-    .action(async (options: PtOptions) => setExitCode(await runPt(context, examined, options)));
+    );
 }
 
-function addParent(
-  program: Command,
-  context: ConformContext,
-  examined: readonly string[],
-  setExitCode: SetExitCode,
-): void {
-  program
+function addParent(program: Command): Command {
+  return program
     .command('parent')
     .description('Examine a parent: play its transport, right and wrong.')
     .usage('[options] -- <program> [argument with {pt}...]')
@@ -112,14 +104,11 @@ function addParent(
       'after',
       '\nIn the command {pt} is the path of the transport, {args} a place for bridge line arguments,\n' +
         '{listen} an address:port for applications, and {dir} an empty directory.',
-    )
-    .action(async (options: ParentOptions) => {
-      setExitCode(await runParent(context, examined, options));
-    });
+    );
 }
 
-function addTc(program: Command, context: ConformContext, setExitCode: SetExitCode): void {
-  program
+function addTc(program: Command): Command {
+  return program
     .command('tc')
     .description('Examine a control server (TC): connect to it, and play its controllers.')
     .argument('<address>', 'address:port or unix:/path of its control port')
@@ -135,10 +124,7 @@ function addTc(program: Command, context: ConformContext, setExitCode: SetExitCo
       'after',
       '\nIt changes a few options that are not in use, or that take effect later, and puts them back, after Ctrl-C' +
         '\ntoo. Anything more it does only with the option that allows it.',
-    )
-    .action(async (address: string, options: TcVerb) => {
-      setExitCode(await runTc(context, address, options));
-    });
+    );
 }
 
 /** One value each: what stands behind it is not its own. */

@@ -1,16 +1,9 @@
 /** `postern-conform parent`: plays a PT, right and wrong, and watches what its parent does. */
 import { type Clause, readClauses } from '../clauses.ts';
-import { type Check, examine, type ExamineOptions } from '../examine.ts';
+import { type Check, examine } from '../examine.ts';
 import type { ClauseReport } from '../findings.ts';
-import { ParentLab, type ParentLabOptions } from './lab.ts';
-import type { Launch } from './recipes.ts';
+import { ParentLab, type ParentOptions } from './lab.ts';
 import { scripts } from './scripts.ts';
-
-/** What to examine, and how. */
-export interface ParentOptions extends ExamineOptions, ParentLabOptions {
-  /** The ways to start the parent; each is examined. */
-  readonly launches: readonly Launch[];
-}
 
 /** The clauses that bind a parent, and those of a PT that say what a parent may expect of it. */
 export function parentClauses(): readonly Clause[] {

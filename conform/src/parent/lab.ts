@@ -1,76 +1,67 @@
 /** The checks of a parent, each in a run of its own. */
-import { join } from 'node:path';
 import { ExaminationError } from '../errors.ts';
 import type { Role } from '../clauses.ts';
-import type { Check, Lab } from '../examine.ts';
+import type { Check, ExamineOptions } from '../examine.ts';
 import { type Findings, shown } from '../findings.ts';
-import { Guard } from '../guard.ts';
-import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS } from '../patience.ts';
+import { type Allowance, PATIENCE_STARTS, QUIET_STARTS } from '../patience.ts';
+import { ProgramLab, type Times } from '../program-lab.ts';
 import { announce, type Conversation, conversations, converse, overlong } from './arguments.ts';
 import { askedFor, perform, watch } from './performance.ts';
 import type { Launch } from './recipes.ts';
 import { type Script, scripts } from './scripts.ts';
-import { ParentRun, strayVariables } from './run.ts';
+import { ParentRun } from './run.ts';
 import { judgeStop, type Manner, manners, stopClauses } from './stopping.ts';
 import { judgeEnvironment } from './surroundings.ts';
 
-/** How long to wait, and until when. */
-export interface ParentLabOptions {
-  /** How long the parent may take for what it has to do, on a machine that keeps up. */
-  readonly patienceMs?: number;
-  /** How long it is watched where it has to do nothing, on such a machine. */
-  readonly quietMs?: number;
+/** What to examine, and how. */
+export interface ParentOptions extends ExamineOptions, Times {
+  /** The ways to start the parent; each is examined. */
+  readonly launches: readonly Launch[];
   /** How long it may take to end a PT, on such a machine. */
   readonly stopPatienceMs?: number;
-  readonly signal: AbortSignal;
+}
+
+/** What a launch turned out to be. */
+interface Facts {
+  readonly launch: Launch;
+  readonly role: Role;
+  /** The transports that it asks for. */
+  readonly names: readonly string[];
+  /** Whether it uses a PT that starts well. */
+  readonly isUsing: boolean;
+  /** How long it is watched where it has to do nothing. */
+  readonly quiet: Allowance;
+  /** What is played to it, a start without a fault first. */
+  readonly scripts: readonly [Script, ...Script[]];
 }
 
 /** Where parents are examined: it starts them, each time in a folder of its own. */
-export class ParentLab implements Lab {
+export class ParentLab extends ProgramLab<ParentRun> {
   /** Those that the launches so far have asked a PT for. */
   readonly roles: Set<Role> = new Set();
-  readonly #options: ParentLabOptions;
-  readonly #runs = new Set<ParentRun>();
-  readonly #guard: Guard = new Guard();
-  readonly #closed = new AbortController();
-  readonly #signal: AbortSignal;
-  readonly #pace: Pace;
+  readonly #options: ParentOptions;
   readonly #patience: Allowance;
-  #count = 0;
 
-  constructor(options: ParentLabOptions) {
+  constructor(options: ParentOptions) {
+    super(options.signal);
     this.#options = options;
-    this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
-    this.#pace = new Pace(this.#signal);
-    this.#patience = this.#pace.allow(options.patienceMs ?? PATIENCE_MS, PATIENCE_STARTS);
+    this.#patience = this.pace.allow(options.patienceMs ?? PATIENCE_MS, PATIENCE_STARTS);
   }
 
   /** Starts a parent once to see what it asks for, and says what else to do with it. */
   async checksOf(launch: Launch, findings: Findings): Promise<readonly Check<ParentLab>[]> {
-    const { role, names, usedAfterMs } = await this.#look(launch, findings);
-    // Where it does not do something, it is watched for longer than it took to do it.
-    const { quietMs = QUIET_MS } = this.#options;
-    const quiet = this.#pace.allow(Math.max(quietMs, 2 * (usedAfterMs ?? 0)), QUIET_STARTS);
-    const performances = scriptsOf(launch, role).map((script) =>
-      checkOf(script.clauses, script.title, async (_, findings) => {
-        const why =
-          script.needsSeveral === true && names.length === 1
-            ? 'it asks for one transport at a time'
-            : role === 'client' && script.expected === 'refused' && usedAfterMs === undefined
-              ? 'it does not even use a PT that starts well, so that no refusal can be told'
-              : undefined;
-        if (why !== undefined) findings.pass(script.clauses, 'not observable', why);
-        else await this.#perform(launch, script, names.length, quiet, findings);
-      }),
+    const facts = await this.#look(launch, findings);
+    const performances = facts.scripts.map((script) =>
+      checkOf(script.clauses, script.title, (_, findings) => this.#play(facts, script, findings)),
     );
     // Only what has to do with the upstream proxy differs with it.
     if (launch.upstream !== undefined) return performances;
     const stops = manners.map((manner) =>
       checkOf(stopClauses, `the end of a PT that ${manner}`, (_, findings) =>
-        this.#stop(launch, manner, scriptsOf(launch, role)[0]!, quiet, findings),
+        this.#stop(facts, manner, findings),
       ),
     );
-    const talks = role === 'client' ? [...conversations, overlong] : [];
+    const talks = facts.role === 'client' ? [...conversations, overlong] : [];
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
     if (!texts.some((text) => text.includes('{args}'))) {
       const reason = 'the command has no {args}, a place for bridge line arguments';
@@ -81,28 +72,14 @@ export class ParentLab implements Lab {
       checkOf(
         `${talk.clauses} PT-3.5-07`,
         `arguments of ${talk.list.length} bytes`,
-        (_, findings) => this.#talk(launch, talk, quiet, findings),
+        (_, findings) => this.#talk(facts, talk, findings),
       ),
     );
     return [...stops, ...performances, ...talking];
   }
 
-  async close(): Promise<void> {
-    this.#closed.abort(new ExaminationError('ERR_CONFORM_PROGRAM', 'the examination is over'));
-    await Promise.all([...this.#runs].map((run) => run.close()));
-    await this.#guard.close();
-  }
-
   /** One start, which goes well. */
-  async #look(
-    launch: Launch,
-    findings: Findings,
-  ): Promise<{
-    readonly role: Role;
-    readonly names: readonly string[];
-    /** How long it took to use the PT; undefined when it did not. */
-    readonly usedAfterMs: number | undefined;
-  }> {
+  async #look(launch: Launch, findings: Findings): Promise<Facts> {
     await using run = await this.#open(launch, '');
     await run.started(this.#patience);
     if (run.env === undefined) {
@@ -112,30 +89,28 @@ export class ParentLab implements Lab {
     judgeEnvironment(run, launch, findings);
     const asked = askedFor(run.env);
     this.roles.add(asked.role);
+    const played = scriptsOf(launch, asked.role);
     const startedMs = performance.now();
-    perform(run, scriptsOf(launch, asked.role)[0]!);
-    const isUsed = (): boolean => run.conversations.length > 0;
-    if (asked.role === 'client') {
-      await run.until(() => isUsed() || run.exit !== undefined, this.#patience);
-    }
-    return { ...asked, usedAfterMs: isUsed() ? performance.now() - startedMs : undefined };
+    perform(run, played[0]);
+    if (asked.role === 'client') await run.conversation(this.#patience);
+    const isUsing = run.conversations.length > 0;
+    // Where it does not do something, it is watched for longer than it took to do it.
+    const usedAfterMs = isUsing ? performance.now() - startedMs : 0;
+    const { quietMs = QUIET_MS } = this.#options;
+    const quiet = this.pace.allow(Math.max(quietMs, 2 * usedAfterMs), QUIET_STARTS);
+    return { launch, ...asked, isUsing, quiet, scripts: played };
   }
 
   /** Ends the parent of a PT that has started well; again, when the machine was too busy to see how. */
-  async #stop(
-    launch: Launch,
-    manner: Manner,
-    plain: Script,
-    quiet: Allowance,
-    findings: Findings,
-  ): Promise<void> {
+  async #stop(facts: Facts, manner: Manner, findings: Findings): Promise<void> {
+    const { launch, role, quiet, scripts } = facts;
     const { stopPatienceMs = STOP_PATIENCE_MS } = this.#options;
-    const patience = this.#pace.allow(stopPatienceMs, PATIENCE_STARTS);
+    const patience = this.pace.allow(stopPatienceMs, PATIENCE_STARTS);
     let isSeen = false;
     for (let attempt = 0; attempt < STOP_ATTEMPTS && !isSeen; attempt += 1) {
       await this.#on(launch, '', stopClauses, findings, async (run) => {
-        perform(run, plain);
-        await watch(run, {}, 1, plain.role === 'client' ? this.#patience : quiet);
+        perform(run, scripts[0]);
+        await watch(run, {}, 1, role === 'client' ? this.#patience : quiet);
         isSeen = await judgeStop(run, manner, { patience, quiet }, findings);
       });
     }
@@ -143,16 +118,19 @@ export class ParentLab implements Lab {
     if (!isSeen) findings.pass(stopClauses, 'not observable', reason);
   }
 
-  async #perform(
-    launch: Launch,
-    script: Script,
-    names: number,
-    quiet: Allowance,
-    findings: Findings,
-  ): Promise<void> {
-    const { role, clauses, expected } = script;
+  /** Plays a script, and judges what the parent makes of it. */
+  async #play(facts: Facts, script: Script, findings: Findings): Promise<void> {
+    const { launch, role, names, isUsing, quiet } = facts;
+    const { clauses, expected, needsSeveral = false } = script;
+    const why =
+      needsSeveral && names.length === 1
+        ? 'it asks for one transport at a time'
+        : role === 'client' && expected === 'refused' && !isUsing
+          ? 'it does not even use a PT that starts well, so that no refusal can be told'
+          : undefined;
+    if (why !== undefined) return findings.pass(clauses, 'not observable', why);
     const isUse = role === 'client' && expected === 'accepted';
-    const wanted = script.needsSeveral === true && script.says.includes('$REVERSED') ? names : 1;
+    const wanted = needsSeveral && script.says.includes('$REVERSED') ? names.length : 1;
     await this.#on(launch, '', clauses, findings, async (run) => {
       const sent = perform(run, script);
       const time = isUse ? this.#patience : quiet;
@@ -169,12 +147,8 @@ export class ParentLab implements Lab {
     });
   }
 
-  async #talk(
-    launch: Launch,
-    conversation: Conversation,
-    quiet: Allowance,
-    findings: Findings,
-  ): Promise<void> {
+  async #talk(facts: Facts, conversation: Conversation, findings: Findings): Promise<void> {
+    const { launch, quiet } = facts;
     const { clauses, args } = conversation;
     if (conversation !== overlong) {
       await this.#on(launch, args, clauses, findings, async (run) => {
@@ -206,10 +180,7 @@ export class ParentLab implements Lab {
   ): Promise<void> {
     await using run = await this.#open(launch, args);
     await run.started(this.#patience);
-    if (run.env !== undefined) {
-      await act(run);
-      return;
-    }
+    if (run.env !== undefined) return await act(run);
     findings.judge(clauses, false, {
       sent: `a start of the parent${args === '' ? '' : ` with a bridge line with ${shown(args)}`}`,
       came: `it started no PT, and said ${run.lastWords}`,
@@ -218,17 +189,9 @@ export class ParentLab implements Lab {
   }
 
   async #open(launch: Launch, args: string): Promise<ParentRun> {
-    this.#signal.throwIfAborted();
-    this.#count += 1;
-    const run = await ParentRun.open({
-      launch,
-      args,
-      folder: join(this.#guard.folder, String(this.#count)),
-      variables: strayVariables,
-      pace: this.#pace,
-      guard: this.#guard,
-    });
-    this.#runs.add(run);
+    const { pace, guard } = this;
+    const run = await ParentRun.open({ launch, args, folder: this.nextFolder(), pace, guard });
+    this.runs.push(run);
     return run;
   }
 }
@@ -244,11 +207,12 @@ const expectations = {
 } as const;
 
 /** What is played to a launch, a start without a fault first. */
-function scriptsOf({ upstream }: Launch, role: Role): readonly Script[] {
-  return scripts.filter(
+function scriptsOf({ upstream }: Launch, role: Role): Facts['scripts'] {
+  const [plain, ...others] = scripts.filter(
     (script) =>
       script.role === role && (script.needsUpstream === true) === (upstream !== undefined),
   );
+  return [plain!, ...others];
 }
 
 /** How long a parent may take from its start to the use of a PT. */

@@ -74,11 +74,11 @@ export async function watch(
   // A PT that was told to leave is no parent's doing.
   const isGone = (): boolean => then !== 'exit' && run.has('gone');
   const hasEnded = (): boolean =>
-    run.has('stdin end') || run.has('SIGTERM') || isGone() || run.exit !== undefined;
+    run.has('stdin end') || run.has('SIGTERM') || isGone() || run.end !== undefined;
   await run.until(() => run.conversations.length >= connections || hasEnded(), time);
   // The PT hears of its parent's death before the kit does.
-  if (hasEnded()) await run.until(() => run.exit !== undefined, run.pace.moment(DEATH_MS));
-  const crash = run.exit?.signal ?? null;
+  if (hasEnded()) await run.until(() => run.end !== undefined, run.pace.moment(DEATH_MS));
+  const crash = run.end?.signal ?? null;
   if (crash !== null && crash !== 'SIGTERM' && crash !== 'SIGKILL') {
     return { outcome: 'crashed', description: `the parent died of ${crash}` };
   }
@@ -90,7 +90,7 @@ export async function watch(
 }
 
 function describeStop(run: ParentRun): string {
-  if (run.exit !== undefined) return `it ended itself with exit ${run.exit.exitCode}`;
+  if (run.end !== undefined) return `it ended itself with exit ${run.end.exitCode}`;
   if (run.has('SIGTERM')) return 'it stopped the PT';
   return run.has('stdin end') ? 'it closed the PT’s stdin' : 'it killed the PT';
 }

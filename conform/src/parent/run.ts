@@ -1,14 +1,12 @@
 /** One start of a parent, with the kit in the place of its PT. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { join, resolve, sep } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { randomBytes } from 'node:crypto';
-import type { Guard } from '../guard.ts';
-import { ProcessGroup } from '../process-group.ts';
-import { News, type Pace, type Time, waitFor } from '../patience.ts';
+import type { Time } from '../patience.ts';
+import { Program, type ProgramOptions, runnable } from '../program.ts';
 import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
 import type { FakeNews, FakeOrder, Moment } from './fake-pt.ts';
 import type { Launch } from './recipes.ts';
@@ -20,17 +18,13 @@ export const strayVariables: Readonly<Record<string, string>> = {
 };
 
 /** How a parent is started. */
-export interface ParentRunOptions {
+export interface ParentRunOptions extends Pick<ProgramOptions, 'pace' | 'guard'> {
   /** The command, in which `{pt}`, `{args}`, `{listen}` and `{dir}` stand for what the kit provides. */
   readonly launch: Launch;
   /** Bridge line arguments, for `{args}`. */
   readonly args: string;
   /** A folder that does not exist yet. */
   readonly folder: string;
-  readonly variables: Readonly<Record<string, string>>;
-  /** Hears how long it took until the PT was started. */
-  readonly pace: Pace;
-  readonly guard: Guard;
 }
 
 /** What can happen to the fake PT. */
@@ -44,7 +38,7 @@ export interface PtEvent {
 }
 
 /** A parent that runs, and the PT that it started. */
-export class ParentRun {
+export class ParentRun extends Program {
   /** What the fake PT found in its environment; undefined until it is started. */
   env: Readonly<Record<string, string>> | undefined;
   parentPid: number | undefined;
@@ -54,35 +48,24 @@ export class ParentRun {
   isAttentive = false;
   /** Whether it has ended by itself, and was not killed. */
   hasLeft = false;
-  /** How the parent ended. */
-  exit: { readonly exitCode: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   #output = '';
   /** Where the fake PT's SOCKS listener is. */
   readonly socks: Trap;
-  readonly pace: Pace;
-  readonly #child: ChildProcess;
   readonly #control: Server;
   readonly #connections = new Set<Socket>();
   readonly #pokes = new Set<Wire>();
-  readonly #news = new News();
-  readonly #group: ProcessGroup;
-  readonly #startedMs = performance.now();
   /** By this the fake PT of this run is known from whoever else connects. */
-  readonly #word = randomBytes(16).toString('hex');
+  readonly #word: string;
   #first: Socket | undefined;
-  #closed: Promise<void> | undefined;
 
   private constructor(options: ParentRunOptions, control: Server, socks: Trap, listen: string) {
     const { folder, launch, args } = options;
-    this.pace = options.pace;
-    this.#control = control;
-    this.socks = socks;
     const { port } = control.address() as AddressInfo;
+    const word = randomBytes(16).toString('hex');
     const pt = join(folder, 'pt');
     const script = fileURLToPath(new URL('./fake-pt.js', import.meta.url));
-    writeFileSync(pt, `#!/bin/sh\nexec '${process.execPath}' '${script}' ${port} ${this.#word}\n`);
+    writeFileSync(pt, `#!/bin/sh\nexec '${process.execPath}' '${script}' ${port} ${word}\n`);
     chmodSync(pt, 0o755);
-    control.on('connection', (socket) => this.#accept(socket));
     const directory = join(folder, 'data');
     const fill = (text: string): string =>
       text
@@ -95,29 +78,23 @@ export class ParentRun {
     }
     // Without arguments nothing is left of their place but a space.
     const [program, ...rest] = launch.template.map((word) => fill(word).trimEnd());
-    const { PATH = '/usr/bin:/bin' } = process.env;
-    // It is started in another folder: a relative path would lead nowhere.
-    const path = program!.includes(sep) ? resolve(program!) : program!;
-    this.#child = spawn(path, rest, {
+    super({
+      ...options,
+      command: [runnable(program!), ...rest],
       cwd: folder,
-      env: { PATH, HOME: folder, TMPDIR: folder, ...options.variables },
+      env: { HOME: folder, TMPDIR: folder, ...strayVariables },
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
+      endsWith: 'exit',
     });
-    this.#group = new ProcessGroup(this.#child, options.guard);
-    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
+    this.#word = word;
+    this.#control = control.on('connection', (socket) => this.#accept(socket));
+    this.socks = socks;
+    socks.news.listen(() => this.news.tell());
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding('latin1').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-KEPT_OUTPUT_CHARACTERS);
       });
     }
-    this.#child.once('exit', (exitCode, signal) => {
-      this.exit ??= { exitCode, signal };
-      this.#news.tell();
-    });
-    this.#child.once('error', () => {
-      this.exit ??= { exitCode: null, signal: null };
-      this.#news.tell();
-    });
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
     // What becomes of an application's connections does not matter here.
     if (texts.some((text) => text.includes('{listen}'))) this.#poke(listen).catch(() => {});
@@ -139,18 +116,9 @@ export class ParentRun {
     return this.#output.trim().split('\n').slice(-3).join(' / ');
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   /** Waits until it has started the PT, or has ended. */
   started(time: Time): Promise<boolean> {
-    return this.until(() => this.env !== undefined || this.exit !== undefined, time);
-  }
-
-  /** Waits for something to be true; says whether it came in time. */
-  until(condition: () => boolean, time: Time): Promise<boolean> {
-    return waitFor(condition, [this.#news, this.socks.news], time);
+    return this.until(() => this.env !== undefined || this.end !== undefined, time);
   }
 
   /** The parent's connections to the PT that have begun to speak SOCKS; others are somebody else's. */
@@ -158,9 +126,9 @@ export class ParentRun {
     return this.socks.wires.filter(({ first }) => first === 4 || first === 5);
   }
 
-  /** The first of them. */
+  /** The first of them; undefined when none comes, or the parent has ended before. */
   async conversation(time: Time): Promise<Wire | undefined> {
-    await this.until(() => this.conversations.length > 0, time);
+    await this.until(() => this.conversations.length > 0 || this.end !== undefined, time);
     return this.conversations[0];
   }
 
@@ -181,23 +149,10 @@ export class ParentRun {
 
   /** Asks the parent to end. */
   stopParent(): void {
-    this.#child.kill('SIGTERM');
+    this.child.kill('SIGTERM');
   }
 
-  /** Ends the parent and all that it has started. Idempotent. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(): Promise<void> {
-    this.#group.kill();
-    await this.until(() => this.exit !== undefined, CLOSE_WAIT_MS);
-    this.#group.forget();
+  protected override cleanUp(): void {
     // What the parent started elsewhere ends with its connection.
     for (const socket of this.#connections) socket.destroy();
     for (const wire of this.#pokes) wire.close();
@@ -222,7 +177,7 @@ export class ParentRun {
     if (this.#first === undefined) {
       if (!line.includes(this.#word)) return;
       this.#first = socket;
-      this.pace.note(performance.now() - this.#startedMs);
+      this.answered();
     }
     if (socket !== this.#first) return;
     const news = JSON.parse(line) as FakeNews;
@@ -242,18 +197,18 @@ export class ParentRun {
       case 'sigterm':
         return this.#note({ event: 'SIGTERM', moment: news });
     }
-    this.#news.tell();
+    this.news.tell();
   }
 
   #note(event: Omit<PtEvent, 'atMs'>): void {
     this.events.push({ ...event, atMs: Date.now() });
-    this.#news.tell();
+    this.news.tell();
   }
 
   /** Plays the application where the parent has a listener for one. */
   async #poke(listen: string): Promise<void> {
     const [host = '', port = ''] = listen.split(':');
-    while (this.#closed === undefined && this.exit === undefined) {
+    while (!this.isStopped && this.end === undefined) {
       const wire = await dialWire({ host, port: Number(port) }, POKE_MS);
       if (typeof wire !== 'string') {
         this.#pokes.add(wire);
@@ -268,4 +223,3 @@ export class ParentRun {
 const KEPT_OUTPUT_CHARACTERS = 20_000;
 const POKE_EVERY_MS = 100;
 const POKE_MS = 3000;
-const CLOSE_WAIT_MS = 5000;

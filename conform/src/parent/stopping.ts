@@ -29,7 +29,7 @@ export async function judgeStop(
   await run.until(() => run.isAttentive || run.has('gone'), times.patience);
   const wasOpen = !run.has('stdin end');
   run.stopParent();
-  await run.until(() => run.has('gone') || run.exit !== undefined, times.patience);
+  await run.until(() => run.has('gone') || run.end !== undefined, times.patience);
   // A parent that has gone does nothing more.
   await run.until(() => run.has('gone'), times.quiet);
 

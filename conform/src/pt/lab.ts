@@ -1,28 +1,24 @@
 import { mkdirSync } from 'node:fs';
-import { join, resolve, sep } from 'node:path';
 import type { Role } from '../clauses.ts';
 import { ExaminationError } from '../errors.ts';
 import { type Endpoint, type KeyValues, parseIpEndpoint, parseSmethodArgs } from 'postern/pt';
-import { Guard } from '../guard.ts';
-import type { ExamineOptions, Lab } from '../examine.ts';
-import { type Allowance, Pace, PATIENCE_STARTS, QUIET_STARTS, type Time } from '../patience.ts';
+import type { ExamineOptions } from '../examine.ts';
+import { type Allowance, PATIENCE_STARTS, QUIET_STARTS, type Time } from '../patience.ts';
 import { socksConnect, type SocksOutcome } from '../socks.ts';
+import { runnable } from '../program.ts';
+import { ProgramLab, type Times } from '../program-lab.ts';
 import { startedWith } from './transcript.ts';
 import { Run, type Variables } from './run.ts';
 import { Sandbox } from '../sandbox.ts';
 import { dialWire, ownLoopbackAddress, Trap, type Wire } from '../wire.ts';
 
 /** What to examine, and how. */
-export interface PtOptions extends ExamineOptions {
+export interface PtOptions extends ExamineOptions, Times {
   readonly command: readonly [string, ...string[]];
   /** The program's transports, where they are not among those that are asked for anyway. */
   readonly transports?: readonly string[];
   /** An option of a transport that its ARGS show again; by transport. */
   readonly shownOptions?: ReadonlyMap<string, string>;
-  /** How long the program may take for anything that it has to do, on a machine that keeps up. */
-  readonly patienceMs?: number;
-  /** How long it is watched where it has to do nothing, on such a machine. */
-  readonly quietMs?: number;
   /** What the program has, where that is known and need not be found out. */
   readonly facts?: Facts;
 }
@@ -80,33 +76,22 @@ const defaults: Required<Pick<PtOptions, Defaulted>> = {
 };
 
 /** Where a PT program is examined: it starts the program, and cleans up after it. */
-export class PtLab implements Lab {
+export class PtLab extends ProgramLab<Run> {
   readonly options: PtOptions & Required<Pick<PtOptions, Defaulted>>;
-  /** Every start so far. */
-  readonly runs: Run[] = [];
-  /** How fast the program starts at the moment. */
-  readonly pace: Pace;
   /** How long the program may take for anything that it has to do. */
   readonly patience: Allowance;
   /** How long it is watched where it has to do nothing. */
   readonly quiet: Allowance;
-  readonly #guard: Guard = new Guard();
   readonly #traps: Trap[] = [];
-  readonly #signal: AbortSignal;
-  readonly #closed = new AbortController();
   #facts: Facts | undefined;
   #upstream: Promise<string | undefined> | undefined;
-  #sandboxes = 0;
 
   constructor(given: PtOptions) {
+    super(given.signal);
     const options = { ...defaults, ...given };
     const [program, ...args] = options.command;
-    // It is started in another folder: a relative path would lead nowhere.
-    const path = program.includes(sep) ? resolve(program) : program;
-    this.options = { ...options, command: [path, ...args] };
+    this.options = { ...options, command: [runnable(program), ...args] };
     this.#facts = options.facts;
-    this.#signal = AbortSignal.any([options.signal, this.#closed.signal]);
-    this.pace = new Pace(this.#signal);
     this.patience = this.pace.allow(options.patienceMs, PATIENCE_STARTS);
     this.quiet = this.pace.allow(options.quietMs, QUIET_STARTS);
   }
@@ -116,17 +101,12 @@ export class PtLab implements Lab {
     return this.#facts!;
   }
 
-  /** A folder of the kit's own, which goes with the lab. */
-  get folder(): string {
-    return this.#guard.folder;
-  }
-
   /** Listens until the lab is closed, on an address that nothing else uses. */
   async openTrap(): Promise<Trap> {
     const trap = await Trap.open(ownLoopbackAddress());
     this.#traps.push(trap);
-    if (this.#closed.signal.aborted) trap.close();
-    this.#signal.throwIfAborted();
+    if (this.signal.aborted) trap.close();
+    this.signal.throwIfAborted();
     return trap;
   }
 
@@ -146,9 +126,7 @@ export class PtLab implements Lab {
     const what = startedWith(role, { ...asked, ...changes });
     const plain = role === 'client' ? clientVariables : serverVariables;
     const variables = { ...plain(names ?? [this.mainName(role)]), ...changes };
-    this.#signal.throwIfAborted();
-    this.#sandboxes += 1;
-    const sandbox = new Sandbox(join(this.folder, String(this.#sandboxes)), options.state);
+    const sandbox = new Sandbox(this.nextFolder(), options.state);
     if (options.hasState === true) mkdirSync(sandbox.state, { recursive: true, mode: 0o700 });
     const filled = Object.entries(variables).map(([name, value]) => [
       name,
@@ -162,7 +140,7 @@ export class PtLab implements Lab {
       stdin: options.stdin ?? 'open',
       hasMiddleman: options.hasMiddleman ?? false,
       pace: this.pace,
-      guard: this.#guard,
+      guard: this.guard,
     });
     this.runs.push(run);
     return run;
@@ -263,12 +241,9 @@ export class PtLab implements Lab {
     return this.facts.pair ?? this.names(role)[0]!;
   }
 
-  /** Kills everything that was started and removes what is left. */
-  async close(): Promise<void> {
-    this.#closed.abort(new ExaminationError('ERR_CONFORM_PROGRAM', 'the examination is over'));
+  override async close(): Promise<void> {
     for (const trap of this.#traps) trap.close();
-    await Promise.all(this.runs.map((run) => run.stop()));
-    await this.#guard.close();
+    await super.close();
   }
 }
 

@@ -77,7 +77,12 @@ async function judgeWritten(
   findings: Findings,
   isCounted: (where: string) => boolean = () => true,
 ): Promise<void> {
-  const found = await placesOf(run, text, isCounted);
+  const found: string[] = [];
+  for await (const { where, text: written } of run.written()) {
+    if (isCounted(where) && written.includes(text)) {
+      found.push(where.replace(run.sandbox.root, '').replace(/^\//, ''));
+    }
+  }
   findings.judge(clauses, found.length === 0, {
     sent,
     came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
@@ -87,17 +92,3 @@ async function judgeWritten(
 
 /** A shorter value may stand somewhere by chance. */
 const RECOGNISABLE_LENGTH = 8;
-
-async function placesOf(
-  run: Run,
-  text: string,
-  isCounted: (where: string) => boolean,
-): Promise<readonly string[]> {
-  const places: string[] = [];
-  for await (const { where, text: written } of run.written()) {
-    if (isCounted(where) && written.includes(text)) {
-      places.push(where.replace(run.sandbox.root, '').replace(/^\//, ''));
-    }
-  }
-  return places;
-}

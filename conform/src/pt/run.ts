@@ -1,34 +1,22 @@
 /** One start of a program under test: its process, what it says, and how it ends. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Writable } from 'node:stream';
-import { News, type Pace, type Time, waitFor } from '../patience.ts';
-import type { Guard } from '../guard.ts';
-import { ProcessGroup } from '../process-group.ts';
+import type { Time } from '../patience.ts';
+import { Program, type ProgramOptions } from '../program.ts';
 import { filesBelow, type Sandbox } from '../sandbox.ts';
 
 /** `TOR_PT_*` variables; undefined leaves one out. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** How a program is started. */
-export interface RunOptions {
+export interface RunOptions extends Pick<ProgramOptions, 'command' | 'pace' | 'guard'> {
   /** How evidence names the start. */
   readonly what: string;
-  readonly command: readonly [string, ...string[]];
   readonly variables: Variables;
   readonly sandbox: Sandbox;
   /** `open`: a pipe that stays open. `none`: at its end from the start. */
   readonly stdin: 'open' | 'none';
   /** Starts it below another process, whose death `killParent` brings about. */
   readonly hasMiddleman: boolean;
-  /** Hears how long it took until the program said something or ended. */
-  readonly pace: Pace;
-  readonly guard: Guard;
-}
-
-/** How a process ended. */
-export interface RunEnd {
-  readonly exitCode: number | null;
-  readonly signal: NodeJS.Signals | null;
 }
 
 /** A line of method status, as far as it can be read. */
@@ -42,7 +30,7 @@ const doneLines: ReadonlySet<string> = new Set(['CMETHODS DONE', 'SMETHODS DONE'
 const errorLine = /^(?:VERSION|ENV|PROXY)-ERROR(?: |$)/;
 
 /** A program that was started. */
-export class Run {
+export class Run extends Program {
   readonly what: string;
   readonly variables: Variables;
   readonly sandbox: Sandbox;
@@ -51,72 +39,57 @@ export class Run {
   /** What stands behind the last NL. */
   tail = '';
   stderr = '';
-  end: RunEnd | undefined;
   /** Whether it ended by itself after a line that announces just that; undefined without one. */
   endedAfterError: boolean | undefined;
   /** What it wrote outside its state directory; known when it has been stopped. */
   strays: readonly string[] = [];
-  readonly #child: ChildProcess;
-  readonly #pace: Pace;
-  readonly #group: ProcessGroup;
-  readonly #startedMs = performance.now();
-  readonly #news = new News();
   readonly #hasMiddleman: boolean;
   #middlemanSays = '';
-  #hasAnswered = false;
-  #stopped: Promise<void> | undefined;
 
-  constructor({ what, command, variables, sandbox, stdin, hasMiddleman, pace, guard }: RunOptions) {
-    this.what = what;
-    this.variables = variables;
-    this.sandbox = sandbox;
-    this.#pace = pace;
-    this.#hasMiddleman = hasMiddleman;
-    const [file, ...args] = hasMiddleman ? [...middleman, ...command] : command;
+  constructor({ what, variables, sandbox, stdin, hasMiddleman, ...options }: RunOptions) {
     const set = Object.entries(variables).filter(
       (entry): entry is [string, string] => entry[1] !== undefined,
     );
-    this.#child = spawn(file!, args, {
+    super({
+      ...options,
+      command: hasMiddleman ? [...middleman, ...options.command] : options.command,
       cwd: sandbox.cwd,
       env: { ...sandbox.env, ...Object.fromEntries(set) },
       stdio: hasMiddleman
         ? ['ignore', 'pipe', 'pipe', 'pipe', 'pipe']
         : [stdin === 'open' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-      // A process group of its own: all of it can be ended, and Ctrl-C is for the kit alone.
-      detached: true,
+      endsWith: 'close',
     });
-    this.#group = new ProcessGroup(this.#child, guard);
-    this.#child.stdin?.on('error', () => {});
-    this.#child.stdout!.setEncoding('latin1').on('data', (text: string) => this.#read(text));
-    this.#child.stderr!.setEncoding('latin1').on('data', (text: string) => {
+    this.what = what;
+    this.variables = variables;
+    this.sandbox = sandbox;
+    this.#hasMiddleman = hasMiddleman;
+    this.child.stdin?.on('error', () => {});
+    this.child.stdout!.setEncoding('latin1').on('data', (text: string) => this.#read(text));
+    this.child.stderr!.setEncoding('latin1').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-KEPT_STDERR_CHARACTERS);
     });
     if (hasMiddleman) {
-      const [, , , says, stdin] = this.#child.stdio as readonly (Duplex | null)[];
+      const [, , , says, stdin] = this.child.stdio as readonly (Duplex | null)[];
       says?.setEncoding('latin1').on('data', (text: string) => {
         this.#middlemanSays += text;
-        this.#news.tell();
+        this.news.tell();
       });
       // Its end, which must be read to be seen, is that of the program.
       stdin?.on('error', () => {}).resume();
     }
-    // 'close' and not 'exit': everything it said has been read by then.
-    this.#child.once('close', (exitCode, signal) => {
-      if (this.#child.pid !== undefined) this.#ended({ exitCode, signal });
-    });
-    this.#child.once('error', () => this.#ended({ exitCode: null, signal: null }));
   }
 
   /** The program's process number, not that of a middleman; undefined while it is not known. */
-  get pid(): number | undefined {
-    if (!this.#hasMiddleman) return this.#child.pid;
+  override get pid(): number | undefined {
+    if (!this.#hasMiddleman) return this.child.pid;
     const number = /^(\d+)\n/.exec(this.#middlemanSays);
     return number === null ? undefined : Number(number[1]);
   }
 
   /** Whether it was able to start at all. */
   get isSpawned(): boolean {
-    return this.#child.pid !== undefined;
+    return this.child.pid !== undefined;
   }
 
   /** It said CMETHODS DONE or SMETHODS DONE. */
@@ -139,26 +112,16 @@ export class Run {
     );
   }
 
-  /** Waits for something to be true after a line or the end; says whether it came in time. */
-  until(condition: () => boolean, time: Time): Promise<boolean> {
-    return waitFor(condition, [this.#news], time);
-  }
-
   /** Waits until it is done, has failed, or has had its time; a line of failure is given time to come true. */
   async settle(time: Time): Promise<void> {
     const hasFailed = (): boolean => this.lines.some((line) => errorLine.test(line));
     await this.until(() => this.isDone || hasFailed() || this.end !== undefined, time);
     // What should not follow often does so at once.
-    if (this.isDone) await this.until(() => this.end !== undefined, this.#pace.moment(LINGER_MS));
+    if (this.isDone) await this.until(() => this.end !== undefined, this.pace.moment(LINGER_MS));
     if (hasFailed()) {
       this.endedAfterError = await this.until(() => this.end !== undefined, time);
     }
     if (this.pid !== undefined && this.end === undefined) this.sandbox.noteOpenFiles(this.pid);
-  }
-
-  /** Whether it is gone within a time. */
-  ends(time: Time): Promise<boolean> {
-    return this.until(() => this.end !== undefined, time);
   }
 
   /** Ends its stdin. @returns whether it is gone within a time */
@@ -168,27 +131,17 @@ export class Run {
   }
 
   get stdin(): Writable | null {
-    return this.#child.stdin;
+    return this.child.stdin;
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (this.end === undefined) this.#child.kill(signal);
+    if (this.end === undefined) this.child.kill(signal);
   }
 
   /** Kills the process that started it, and nothing else. */
   async killParent(time: Time): Promise<void> {
     await this.until(() => this.pid !== undefined, time);
-    this.#child.kill('SIGKILL');
-  }
-
-  /** Kills it with all that it started. Idempotent. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
+    this.child.kill('SIGKILL');
   }
 
   /** Everything that it wrote: what it said, and the text of its files. */
@@ -205,11 +158,7 @@ export class Run {
     }
   }
 
-  async #stop(): Promise<void> {
-    // Also when it has ended: what it has started may be there still.
-    this.#group.kill();
-    if (this.isSpawned) await this.ends(STOP_WAIT_MS);
-    this.#group.forget();
+  protected override cleanUp(): void {
     this.strays = this.sandbox.strays();
     this.sandbox.close();
   }
@@ -218,21 +167,8 @@ export class Run {
     const pieces = (this.tail + text).split('\n');
     this.tail = pieces.pop()!;
     this.lines.push(...pieces);
-    if (pieces.length > 0) this.#answered();
-    this.#news.tell();
-  }
-
-  /** It has said a line, or ended: that is as long as a start takes. */
-  #answered(): void {
-    if (this.#hasAnswered) return;
-    this.#hasAnswered = true;
-    if (this.#stopped === undefined) this.#pace.note(performance.now() - this.#startedMs);
-  }
-
-  #ended(end: RunEnd): void {
-    this.end ??= end;
-    this.#answered();
-    this.#news.tell();
+    if (pieces.length > 0) this.answered();
+    this.news.tell();
   }
 }
 
@@ -245,6 +181,3 @@ const middleman = ['/bin/sh', '-c', '"$@" <&4 3>&- 4<&- & echo $! >&3; exec 3>&-
 const LINGER_MS = 50;
 
 const KEPT_STDERR_CHARACTERS = 100_000;
-
-/** What was killed is gone at once; only a stopped machine takes longer. */
-const STOP_WAIT_MS = 5000;

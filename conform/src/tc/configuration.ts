@@ -1,6 +1,6 @@
 /** SETCONF and GETCONF (TC 3.2 to 3.5). */
 import { type Findings, Unjudged } from '../findings.ts';
-import { message, setConf, Type } from './frames.ts';
+import { asLines, getConf, message, setConf, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
 import { done, error, isSame, type TcCheck, values } from './check.ts';
@@ -92,8 +92,7 @@ const clearing: TcCheck = {
         await set('TC-3.3-07', `${text}${end}`, 'done', text, []);
       }
       if (list !== undefined) {
-        const body = list.values.map((value) => `${list.key} ${value}\n`).join('');
-        await session.ask(setConf(body));
+        await session.ask(setConf(asLines(list.values.map((value) => `${list.key} ${value}`))));
         await set('TC-3.3-07', `${list.key}${end}`, 'done', list.key, []);
       }
     }
@@ -121,12 +120,14 @@ const lists: TcCheck = {
     if (list === undefined) throw new Unjudged(NO_LIST);
     const { key } = list;
     const { set } = await borrowing(lab, findings, key);
-    const [one, two, three] = list.values.map((value) => `${key} ${value}`);
-    const body = (...lines: readonly (string | undefined)[]): string =>
-      lines.map((line) => `${line}\n`).join('');
-    await set('TC-3.4-03 TC-3.3-05', body(two, one, three), 'done', key, [two!, one!, three!]);
-    await set('TC-3.3-05', body(three), 'done', key, [three!]);
-    await set('TC-3.3-05', body(one, two), 'done', key, [one!, two!]);
+    const [one = '', two = '', three = ''] = list.values.map((value) => `${key} ${value}`);
+    for (const [clauses, ...lines] of [
+      ['TC-3.4-03 TC-3.3-05', two, one, three],
+      ['TC-3.3-05', three],
+      ['TC-3.3-05', one, two],
+    ] as const) {
+      await set(clauses, asLines(lines), 'done', key, lines);
+    }
   },
 };
 
@@ -147,11 +148,10 @@ const getting: TcCheck = {
     ): Promise<unknown> => session.expect(clauses, message(Type.getConf, body), values(...lines));
     const [one, two] = known;
     const five = Array.from({ length: 5 }, (_, at) => known[at % known.length]!);
-    const body = (keys: readonly string[]): string => keys.map((key) => `${key}\n`).join('');
-    await gets('TC-3.4-02 TC-3.5-01 TC-3.2-01', body([one]), of(one));
-    await gets('TC-3.4-02 TC-3.2-01', body(five), of(...five));
-    await gets('TC-3.4-02', body(five.toReversed()), of(...five.toReversed()));
-    await gets('TC-3.4-02', body([two, two]), of(two, two));
+    await gets('TC-3.4-02 TC-3.5-01 TC-3.2-01', asLines([one]), of(one));
+    await gets('TC-3.4-02 TC-3.2-01', asLines(five), of(...five));
+    await gets('TC-3.4-02', asLines(five.toReversed()), of(...five.toReversed()));
+    await gets('TC-3.4-02', asLines([two, two]), of(two, two));
     await gets('TC-3.4-01', one, of(one));
     await gets('TC-3.4-01', `${one}\r\n${two}\r\n`, of(one, two));
     await gets('TC-3.4-01', `  ${one} \n\n${two}\t\n`, of(one, two));
@@ -161,10 +161,10 @@ const getting: TcCheck = {
       [one, UNKNOWN_KEY],
       [UNKNOWN_KEY, one],
     ]) {
-      await session.expect('TC-3.4-04', message(Type.getConf, body(keys)), error(0x0004));
+      await session.expect('TC-3.4-04', getConf(...keys), error(0x0004));
     }
     const { text } = lab.facts;
-    if (text !== undefined) await gets('TC-3.4-02', body([text, one]), of(one));
+    if (text !== undefined) await gets('TC-3.4-02', asLines([text, one]), of(one));
   },
 };
 

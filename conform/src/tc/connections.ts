@@ -2,8 +2,8 @@
 import type { Findings } from '../findings.ts';
 import type { Wire } from '../wire.ts';
 import { byId, judgeCircuits, judgeLinks, judgeStreams } from './changes.ts';
-import { openTicker, ticks } from './events.ts';
-import { type Change, Code, codeOf, describeFrame, setConf, setEvents } from './frames.ts';
+import { judgeOnly, openTicker, ticks } from './events.ts';
+import { type Change, Code, codeOf, setConf, setEvents } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import type { TcCheck } from './check.ts';
 import type { Session } from './session.ts';
@@ -32,13 +32,12 @@ const events: TcCheck = {
     await lab.borrow(session, DIRTINESS);
     await session.ask(setConf(`${DIRTINESS} ${LEAST_DIRTINESS_S}\n`));
     await session.ask(setEvents(1, 2, 3, 4));
-    const lone = await Promise.all(
-      [Code.circuit, Code.stream, Code.orConnection].map(async (code) => {
-        const listener = await lab.open();
-        await listener.ask(setEvents(code));
-        return listener;
-      }),
-    );
+    const lone = new Map<number, Session>();
+    for (const code of [Code.circuit, Code.stream, Code.orConnection]) {
+      const listener = await lab.open();
+      await listener.ask(setEvents(code));
+      lone.set(code, listener);
+    }
     const ticker = await openTicker(lab);
     const { port } = traffic;
     const opened = await openStreams(traffic, lab, session, findings);
@@ -58,15 +57,9 @@ const events: TcCheck = {
     await session.ask(setEvents());
     judgeCircuits(byId(session, Code.circuit), findings);
     judgeLinks(session, findings);
-    const one = [Code.circuit, Code.stream, Code.orConnection];
-    for (const [index, listener] of lone.entries()) {
+    for (const [code, listener] of lone) {
       await listener.ask(setEvents());
-      const others = listener.events.filter((event) => codeOf(event) !== one[index]);
-      findings.judge('TC-3.7-01', others.length === 0, {
-        sent: `${describeFrame(setEvents(one[index]!))}, then connections through SOCKS`,
-        came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
-        expected: 'EVENTs of this kind only',
-      });
+      judgeOnly(listener, code, 'then connections through SOCKS', findings);
     }
   },
 };

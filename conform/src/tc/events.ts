@@ -11,6 +11,7 @@ import {
   signal,
   Type,
 } from './frames.ts';
+import type { Findings } from '../findings.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
 import { done, error, type TcCheck } from './check.ts';
@@ -163,6 +164,16 @@ const changing: TcCheck = {
   },
 };
 
+/** Judges whether a session that asked for one kind of events got no others. */
+export function judgeOnly(session: Session, code: number, when: string, findings: Findings): void {
+  const others = session.events.filter((event) => codeOf(event) !== code);
+  findings.judge('TC-3.7-01', others.length === 0, {
+    sent: `${describeFrame(setEvents(code))}, ${when}`,
+    came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
+    expected: 'EVENTs of this kind only',
+  });
+}
+
 const logging: TcCheck = {
   clauses: 'TC-3.7-13 TC-3.7-01 TC-3.6-02 TC-3.10-05 TC-3.10-08',
   title: 'messages of the log',
@@ -195,12 +206,7 @@ const logging: TcCheck = {
       findings.pass('TC-3.7-13', 'not observable', reason);
     }
     await session.ask(setEvents());
-    const others = session.events.filter((event) => codeOf(event) !== Code.log);
-    findings.judge('TC-3.7-01', others.length === 0, {
-      sent: `${describeFrame(setEvents(Code.log))}, while the bandwidth was reported elsewhere`,
-      came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
-      expected: 'EVENTs of this kind only',
-    });
+    judgeOnly(session, Code.log, 'while the bandwidth was reported elsewhere', findings);
   },
 };
 

@@ -45,9 +45,14 @@ export function message(type: number, body: Uint8Array | string = ''): Frame {
   return { type, body: Buffer.from(body) };
 }
 
+/** Each on a line of its own, as GETCONF and SETCONF take them. */
+export function asLines(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('');
+}
+
 /** GETCONF of keys, each on a line of its own. */
 export function getConf(...keys: readonly string[]): Frame {
-  return message(Type.getConf, keys.map((key) => `${key}\n`).join(''));
+  return message(Type.getConf, asLines(keys));
 }
 
 /** SETCONF. */

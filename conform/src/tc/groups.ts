@@ -1,7 +1,7 @@
 /** Options that mean something together: those of hidden services (TC 3.3 and 3.4). */
 import { join } from 'node:path';
 import { type Findings, Unjudged } from '../findings.ts';
-import { confLines, type Frame, getConf, setConf, Type } from './frames.ts';
+import { asLines, confLines, getConf, setConf, Type } from './frames.ts';
 import { GROUP, GROUP_HEAD, type TcLab } from './lab.ts';
 import { done, error, isSame, type TcCheck, values } from './check.ts';
 import { describeAnswer, type Session } from './session.ts';
@@ -54,7 +54,7 @@ async function judgeSetting(
   const serviceLines = (number: number): readonly string[] =>
     linesOfService(lab, number).filter((line) => members.includes(line.split(' ')[0]!));
   const two = [...serviceLines(1), ...serviceLines(2)];
-  const set = await session.ask(setLines(two));
+  const set = await session.ask(setConf(asLines(two)));
   if (!done.isMet(set)) throw new Unjudged(`it takes no hidden service: ${describeAnswer(set)}`);
   const shows = async (ids: string, sent: string, lines: readonly string[]): Promise<void> => {
     const answer = await session.ask(getConf(GROUP));
@@ -72,9 +72,9 @@ async function judgeSetting(
     await session.expect('TC-3.4-05', getConf(key), values(), 'with two hidden services');
   }
   const third = serviceLines(3).slice(0, 2);
-  await session.expect('TC-3.3-06', setLines(third), done);
+  await session.expect('TC-3.3-06', setConf(asLines(third)), done);
   await shows('TC-3.3-06 TC-3.4-06', 'SETCONF of two hidden services, then of another', third);
-  await session.expect('TC-3.3-06', setLines([PORT]), done);
+  await session.expect('TC-3.3-06', setConf(`${PORT}\n`), done);
   await shows('TC-3.3-06', `SETCONF of a hidden service, then of ${PORT} alone`, []);
   await session.expect('TC-3.4-06', setConf(`${GROUP} value\n`), error(0x0005));
 }
@@ -95,10 +95,6 @@ async function judgeUnknown(session: Session, findings: Findings): Promise<void>
     `${describeAnswer(member)}; ${describeAnswer(virtual)}`,
   );
   judge('TC-3.4-06', false, 'a virtual key with which the options of hidden services can be read');
-}
-
-function setLines(lines: readonly string[]): Frame {
-  return setConf(lines.map((line) => `${line}\n`).join(''));
 }
 
 /** A hidden service in the kit's own folder, whose port leads to nobody. */

@@ -7,6 +7,7 @@ import { Guard } from '../guard.ts';
 import { type Allowance, allowed } from '../patience.ts';
 import type { Address } from '../wire.ts';
 import {
+  asLines,
   codeOf,
   confLines,
   decodePair,
@@ -288,7 +289,7 @@ export class TcLab implements Lab {
   /** First to the default, so that nothing is set that was not; the lines themselves where need be. */
   async #putBack(session: Session, key: string, lines: readonly string[]): Promise<boolean> {
     const bare = key === GROUP ? GROUP_HEAD : key;
-    for (const body of [`${bare}\n`, lines.map((line) => `${line}\n`).join('')]) {
+    for (const body of [`${bare}\n`, asLines(lines)]) {
       await session.ask(setConf(body));
       if (isSame(await this.linesOf(session, key), lines)) return true;
     }
@@ -306,7 +307,7 @@ export class TcLab implements Lab {
 /** A GETCONF of two options: no check asks for these two and no others. */
 function fenceOf([one, two]: TcFacts['known']): NonNullable<Session['fence']> {
   return {
-    request: message(Type.getConf, `${one}\n${two}\n`),
+    request: getConf(one, two),
     isAnswer({ type, body }) {
       const text = body.toString('latin1').toLowerCase();
       const isBoth = text.includes(one.toLowerCase()) && text.includes(two.toLowerCase());

@@ -1,8 +1,9 @@
 /** Connections to mapped addresses (TC 3.11). */
 import { type Findings, Unjudged } from '../findings.ts';
 import type { TcCheck } from './check.ts';
-import { decodePair, type Frame, mapAddress } from './frames.ts';
+import { mapAddress } from './frames.ts';
 import type { TcLab } from './lab.ts';
+import { pairIn } from './mappings.ts';
 import type { Session } from './session.ts';
 import { Traffic } from './traffic.ts';
 
@@ -25,9 +26,9 @@ class Mapper {
     this.#findings = findings;
   }
 
-  async map(from: string, to: string): Promise<Frame | undefined> {
+  async map(from: string, to: string): Promise<void> {
     this.#lab.borrowAddress(from);
-    return (await this.#session.ask(mapAddress(from, to))).frames[0];
+    await this.#session.ask(mapAddress(from, to));
   }
 
   async arrives(
@@ -56,8 +57,7 @@ const mapped: TcCheck = {
     const mapper = new Mapper(traffic, lab, session, findings);
     await judgeMapped(mapper, lab, findings);
 
-    const picked = await session.ask(mapAddress('0.0.0.0', LOOPBACK));
-    const [original] = picked.frames[0] ? (decodePair(picked.frames[0].body) ?? []) : [];
+    const [original] = pairIn(await session.ask(mapAddress('0.0.0.0', LOOPBACK)));
     if (original !== undefined) {
       lab.borrowAddress(original);
       const what = `MAPADDRESS 0.0.0.0 → ${LOOPBACK}`;

@@ -12,7 +12,7 @@ import {
 } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { done, error, mapped, type TcCheck } from './check.ts';
-import { describeAnswer, type Session } from './session.ts';
+import { type Answer, describeAnswer, type Session } from './session.ts';
 
 /** Addresses for documentation (RFC 5737, RFC 3849) and names that are never given to anyone. */
 const V4 = '192.0.2.77';
@@ -56,6 +56,11 @@ async function openMappings(lab: TcLab, findings: Findings): Promise<Mappings> {
       });
     },
   };
+}
+
+/** The pair of an ADDRESSMAPPED, if that was the answer. */
+export function pairIn({ frames: [frame] }: Answer): Pair | readonly [] {
+  return (frame && decodePair(frame.body)) ?? [];
 }
 
 function isOne(found: readonly Pair[] | undefined, to: string): boolean {
@@ -170,9 +175,7 @@ const picking: TcCheck = {
       for (const to of [NAME, OTHER_NAME, NAME]) {
         const request = mapAddress(nulls[kind], to);
         const answer = await mappings.session.ask(request);
-        const [original, replacement] = answer.frames[0]
-          ? (decodePair(answer.frames[0].body) ?? [])
-          : [];
+        const [original, replacement] = pairIn(answer);
         const isMapped = mapped().isMet(answer) && replacement === to;
         const evidence = { sent: describeFrame(request), came: describeAnswer(answer) };
         const expected = `an ADDRESSMAPPED of some address → ${to}`;

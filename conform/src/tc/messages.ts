@@ -58,20 +58,26 @@ const order: TcCheck = {
       marked(7),
     ];
     session.send(...requests.map(([request]) => request));
-    const came: string[] = [];
-    while (came.length < requests.length) {
-      const frame = await session.take();
-      if (typeof frame === 'string') break;
-      came.push(kindOf(frame));
-    }
+    const came = await takeKinds(session, requests.length);
     const expected = requests.map(([, kind]) => kind);
     findings.judge('TC-1-08 TC-1-03 TC-2-01', isSame(came, expected), {
       sent: `${requests.length} requests in one write`,
-      came: came.join(', ') || 'nothing',
+      came: came.join(', '),
       expected: expected.join(', '),
     });
   },
 };
+
+/** So many replies, as far as they can be foretold; behind the last of them why no more came. */
+async function takeKinds(session: Session, count: number): Promise<readonly string[]> {
+  const kinds: string[] = [];
+  while (kinds.length < count) {
+    const frame = await session.take();
+    if (typeof frame === 'string') return [...kinds, frame];
+    kinds.push(kindOf(frame));
+  }
+  return kinds;
+}
 
 /** A reply as far as it can be foretold. */
 function kindOf(frame: Frame): string {
@@ -131,20 +137,12 @@ const streams: TcCheck = {
   async run(lab, findings) {
     const [first, second] = [await lab.open(), await lab.open()];
     const [key] = lab.facts.known;
-    const count = async (session: Session): Promise<readonly string[]> => {
-      const came: string[] = [];
-      for (let at = 0; at < ROUNDS; at += 1) {
-        const frame = await session.take();
-        came.push(typeof frame === 'string' ? frame : kindOf(frame));
-        if (typeof frame === 'string') break;
-      }
-      return came;
-    };
     for (let round = 0; round < ROUNDS; round += 1) {
       first.send(getConf(key));
       second.send(message(Type.getConf, `${key}\n${key}\n`));
     }
-    const came = [await count(first), await count(second)].map((list) => list.join(', '));
+    const kinds = [await takeKinds(first, ROUNDS), await takeKinds(second, ROUNDS)];
+    const came = kinds.map((list) => list.join(', '));
     const expected = [1, 2].map((lines) =>
       Array.from({ length: ROUNDS }, () => `CONFVALUE of ${lines} lines`).join(', '),
     );

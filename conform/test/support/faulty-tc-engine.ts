@@ -4,6 +4,9 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { join } from 'node:path';
 import type { Endpoint } from 'postern/pt';
 
+/** Whether the server has a fault. */
+export type Has = (fault: string) => boolean;
+
 /** What a request is refused with. */
 export class Refusal extends Error {
   readonly code: number;
@@ -31,7 +34,7 @@ interface Lines {
 
 /** The options. */
 export class FaultyOptions {
-  readonly #has: (fault: string) => boolean;
+  readonly #has: Has;
   readonly #options: ReadonlyMap<string, Option>;
   #now: Lines;
   #file: Lines;
@@ -40,11 +43,7 @@ export class FaultyOptions {
    * @param waitSeconds how long it waits when it is shut down as a relay
    * @param extra options whose values do not change
    */
-  constructor(
-    has: (fault: string) => boolean,
-    waitSeconds: number,
-    extra: Readonly<Record<string, readonly string[]>>,
-  ) {
+  constructor(has: Has, waitSeconds: number, extra: Readonly<Record<string, readonly string[]>>) {
     this.#has = has;
     const options: readonly Option[] = [
       { name: 'MaxCircuitDirtiness', kind: 'number', initial: ['600'] },
@@ -56,11 +55,9 @@ export class FaultyOptions {
     this.#options = new Map(
       [
         ...options,
-        ...Object.entries(extra).map(([name, initial]): Option => ({
-          name,
-          kind: 'fixed',
-          initial,
-        })),
+        ...Object.entries(extra).map(
+          ([name, initial]) => ({ name, kind: 'fixed', initial }) as const,
+        ),
       ].map((option) => [option.name.toLowerCase(), option]),
     );
     this.#now = { values: new Map(), group: [] };
@@ -183,14 +180,14 @@ function copyOf({ values, group }: Lines): Lines {
 
 /** The mappings of controllers. */
 export class FaultyMappings {
-  readonly #has: (fault: string) => boolean;
+  readonly #has: Has;
   readonly #options: FaultyOptions;
   /** In the order in which they were made, with the connection that made them. */
   #all: { from: string; to: string; readonly owner: unknown }[] = [];
   readonly #picked = new Map<string, string>();
   #count = 0;
 
-  constructor(has: (fault: string) => boolean, options: FaultyOptions) {
+  constructor(has: Has, options: FaultyOptions) {
     this.#has = has;
     this.#options = options;
   }
@@ -259,10 +256,10 @@ const nulls = ['0.0.0.0', '::', '.'];
 /** Log files, of which a debug line tells the level. */
 export class FaultyLogs {
   readonly paths: readonly string[];
-  readonly #has: (fault: string) => boolean;
+  readonly #has: Has;
   #isDebug = false;
 
-  constructor(has: (fault: string) => boolean, folder: string) {
+  constructor(has: Has, folder: string) {
     this.#has = has;
     this.paths = ['one.log', 'two.log'].map((name) => join(folder, name));
     for (const path of this.paths) writeFileSync(path, '');
@@ -281,11 +278,11 @@ export class FaultyLogs {
 }
 
 /** Tells an event: its code, and what follows. */
-type Tell = (code: number, ...parts: readonly (number | string | Buffer)[]) => void;
+export type Tell = (code: number, ...parts: readonly (number | string | Buffer)[]) => void;
 
 /** The SOCKS port, whose connections lead to loopback and nowhere else. */
 export class FaultyNetwork {
-  readonly #has: (fault: string) => boolean;
+  readonly #has: Has;
   readonly #mappings: FaultyMappings;
   readonly #tell: Tell;
   readonly #server: Server;
@@ -294,18 +291,14 @@ export class FaultyNetwork {
   #circuits = 0;
   #bytes = 0;
 
-  private constructor(has: (fault: string) => boolean, mappings: FaultyMappings, tell: Tell) {
+  private constructor(has: Has, mappings: FaultyMappings, tell: Tell) {
     this.#has = has;
     this.#mappings = mappings;
     this.#tell = tell;
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
-  static async open(
-    has: (fault: string) => boolean,
-    mappings: FaultyMappings,
-    tell: Tell,
-  ): Promise<FaultyNetwork> {
+  static async open(has: Has, mappings: FaultyMappings, tell: Tell): Promise<FaultyNetwork> {
     const network = new FaultyNetwork(has, mappings, tell);
     await new Promise<void>((resolve) => network.#server.listen(0, '127.0.0.1', resolve));
     return network;
@@ -422,8 +415,7 @@ export class FaultyNetwork {
     tell(2, ['one']);
     tell(3, ['one']);
     this.#circuits += 1;
-    if (this.#has('built-first')) tell(1, []);
-    else tell(0, []);
+    tell(0, []);
     tell(2, ['one']);
     tell(2, ['one', 'two']);
     tell(1, ['one', 'two']);

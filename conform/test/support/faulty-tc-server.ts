@@ -13,7 +13,9 @@ import {
   FaultyMappings,
   FaultyNetwork,
   FaultyOptions,
+  type Has,
   Refusal,
+  type Tell,
 } from './faulty-tc-engine.ts';
 
 /** Who is let in, and what the server is; `unwritable`: its torrc cannot be written. */
@@ -55,7 +57,7 @@ const PASSPHRASE = 'open sesame';
 const TICK_MS = 10;
 
 class TcServer {
-  readonly #fault: string;
+  readonly has: Has;
   readonly #variant: TcVariant;
   readonly #folder: string;
   readonly #connections = new Set<Connection>();
@@ -71,10 +73,10 @@ class TcServer {
   #isClosed = false;
 
   constructor(fault: string, variant: TcVariant, folder: string) {
-    this.#fault = fault;
     this.#variant = variant;
     this.#folder = folder;
-    const has = (name: string): boolean => this.has(name);
+    const has: Has = (name) => name === fault;
+    this.has = has;
     this.logs = new FaultyLogs(has, folder);
     this.options = new FaultyOptions(has, variant === 'relay' ? 1 : 30, {
       Log: this.logs.paths.map((path) => `notice file ${path}`),
@@ -91,10 +93,6 @@ class TcServer {
     });
   }
 
-  has(fault: string): boolean {
-    return this.#fault === fault;
-  }
-
   get isOpenToAll(): boolean {
     return this.#variant === 'socket' || this.has('open-door');
   }
@@ -108,11 +106,8 @@ class TcServer {
   }
 
   async start(): Promise<FaultyTcServer> {
-    this.network = await FaultyNetwork.open(
-      (name) => this.has(name),
-      this.mappings,
-      (code, ...parts) => this.tell(code, ...parts),
-    );
+    const tell: Tell = (code, ...parts) => this.tell(code, ...parts);
+    this.network = await FaultyNetwork.open(this.has, this.mappings, tell);
     const socketPath = join(this.#folder, 'control');
     const host = this.has('listens-everywhere') ? '0.0.0.0' : '127.0.0.1';
     const isSocket = this.#variant === 'socket';
@@ -157,7 +152,7 @@ class TcServer {
   }
 
   /** Tells an event to whoever asked for it. */
-  tell(code: number, ...parts: readonly (number | string | Buffer)[]): void {
+  tell(...[code, ...parts]: Parameters<Tell>): void {
     if (this.has('no-events')) return;
     const bytes = parts.map((part) =>
       typeof part === 'number' ? Buffer.of(part) : Buffer.from(part),
@@ -269,7 +264,7 @@ class Connection {
   }
 
   tell(code: number, frame: Buffer): void {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     const isWanted =
       this.#events.includes(code) ||
       has('events-for-all') ||
@@ -280,12 +275,8 @@ class Connection {
     this.write(frame);
   }
 
-  get #faults(): { readonly has: (name: string) => boolean } {
-    return { has: (name) => this.#server.has(name) };
-  }
-
   #receive(chunk: Buffer): void {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     for (;;) {
       const length = this.#bytes.length < 4 ? Infinity : 4 + this.#bytes.readUInt16BE(0);
@@ -300,7 +291,7 @@ class Connection {
   }
 
   #handle(type: number, body: Buffer): void {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     this.#server.logs.debug();
     let reply: Buffer | undefined;
     try {
@@ -315,7 +306,7 @@ class Connection {
   }
 
   #refuse({ code, message }: Refusal, type: number): Buffer {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     const isByteCode = code === 6 && has('byte-code-is-syntax');
     const isSyntax = code === 3 && has('syntax-is-code');
     const isOwn = code === 4 && has('own-codes');
@@ -329,7 +320,7 @@ class Connection {
   }
 
   #perform(type: number, body: Buffer): Buffer | undefined {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     if (type === 7) return this.#authenticate(body);
     const isIn =
       this.#isOpen ||
@@ -382,7 +373,7 @@ class Connection {
   }
 
   #authenticate(body: Buffer): Buffer {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     if (this.#server.isAuthentic(body)) {
       this.#isOpen = true;
       this.#server.isAnyoneIn = true;
@@ -393,7 +384,7 @@ class Connection {
   }
 
   #setEvents(body: Buffer): void {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     if (body.length % 2 === 1 && !has('odd-is-fine')) {
       if (has('forgets-on-error')) this.#events = [];
       throw new Refusal(3, 'each code has two octets');
@@ -410,7 +401,7 @@ class Connection {
   }
 
   #map(body: Buffer): Buffer {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     const first = readAddress(body, has('short-addresses'));
     const second = readAddress(first.rest, has('short-addresses'));
     if (second.rest.length > 0 && !has('trailing-is-fine')) throw new Refusal(3, 'more octets');
@@ -422,7 +413,7 @@ class Connection {
   }
 
   #mapped(from: string, to: string): Buffer {
-    const { has } = this.#faults;
+    const { has } = this.#server;
     const write = (host: string): Buffer => {
       const bytes = ipToBytes(host);
       if (bytes === undefined)
