@@ -10,10 +10,13 @@ import {
 } from './findings.ts';
 import { inParallel } from './parallel.ts';
 
-/** Where programs of one kind are examined: it starts them or connects to them, and cleans up afterwards. */
-export interface Lab {
+/**
+ * Where programs of one kind are examined, and what is found there: it starts them or connects to them, and cleans
+ * up afterwards.
+ */
+export abstract class Lab extends Findings {
   /** Ends everything that was started, and removes or puts back what is left. */
-  close(): Promise<void>;
+  abstract close(): Promise<void>;
 }
 
 /** One experiment, and the clauses that it can judge. */
@@ -23,7 +26,7 @@ export interface Check<L extends Lab> {
   /** What is being done, for the progress line. */
   readonly title: string;
   /** @throws Unjudged when it cannot judge them; what it judged before stays */
-  readonly run: (lab: L, findings: Findings) => Promise<void>;
+  readonly run: (lab: L) => Promise<void>;
 }
 
 /** How one examination goes, whatever is examined. */
@@ -41,14 +44,12 @@ export interface ExamineOptions {
 export interface Subject<L extends Lab> {
   readonly clauses: readonly Clause[];
   readonly lab: L;
-  /** Findings that the lab adds to by itself, if it does. */
-  readonly findings?: Findings;
   /** How many checks at a time. */
   readonly jobs: number;
   /** The line of progress for `discover`, which takes a while. */
   readonly first: string;
   /** Finds out what there is to examine. @returns all that could be checked of it */
-  readonly discover: (findings: Findings) => Promise<readonly Check<L>[]>;
+  readonly discover: () => Promise<readonly Check<L>[]>;
   /** Comes after each check. */
   readonly settle?: () => Promise<void>;
   /** What must hold of all that the program says, whatever it was asked for. */
@@ -74,16 +75,15 @@ export async function examine<L extends Lab>(
   const clauses = subject.clauses.filter(({ id }) => only === undefined || only.includes(id));
   const selected = new Set(clauses.map(({ id }) => id));
   const count = (ids: string): number => ids.split(' ').filter((id) => selected.has(id)).length;
-  const { findings = new Findings() } = subject;
   const reports = (): readonly ClauseReport[] => {
-    const all = findings.copy();
+    const all = lab.copy();
     overall?.judge(all);
     return reportClauses(clauses, all);
   };
   try {
     onProgress(0, 0, subject.first);
     const needsOverall = overall !== undefined && count(overall.clauses) > 0;
-    const checks = (await subject.discover(findings)).filter(
+    const checks = (await subject.discover()).filter(
       (check) => count(check.clauses) > 0 || (needsOverall && overall.checks.has(check)),
     );
     // Those that judge most of the clauses come first: they may be enough.
@@ -93,18 +93,18 @@ export async function examine<L extends Lab>(
       signal.throwIfAborted();
       if (bail && reports().every(({ verdict }) => verdict === 'broken')) return;
       try {
-        await check.run(lab, findings);
+        await check.run(lab);
       } catch (error) {
-        if (error instanceof Unjudged) findings.pass(check.clauses, error.verdict, error.message);
+        if (error instanceof Unjudged) lab.pass(check.clauses, error.verdict, error.message);
         else if (error instanceof ExaminationError)
-          findings.pass(check.clauses, 'not observable', error.message);
+          lab.pass(check.clauses, 'not observable', error.message);
         else throw error;
       }
       await subject.settle?.();
       done += 1;
       onProgress(done, checks.length, check.title);
     });
-    for (const row of subject.unjudged) findings.lack(...row);
+    for (const row of subject.unjudged) lab.lack(...row);
     return reports();
   } finally {
     await lab.close();

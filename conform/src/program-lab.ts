@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { ExaminationError } from './errors.ts';
-import type { Lab } from './examine.ts';
+import { Lab } from './examine.ts';
 import { Guard } from './guard.ts';
 import { Pace } from './patience.ts';
 import type { Program } from './program.ts';
@@ -14,7 +14,7 @@ export interface Times {
 }
 
 /** Where programs are started, each in a folder of its own. */
-export abstract class ProgramLab<P extends Program> implements Lab {
+export abstract class ProgramLab<P extends Program> extends Lab {
   /** Every start so far. */
   readonly runs: P[] = [];
   /** How fast programs start at the moment. */
@@ -26,6 +26,7 @@ export abstract class ProgramLab<P extends Program> implements Lab {
   #folders = 0;
 
   constructor(signal: AbortSignal) {
+    super();
     this.signal = AbortSignal.any([signal, this.#closed.signal]);
     this.pace = new Pace(this.signal);
   }
@@ -36,7 +37,7 @@ export abstract class ProgramLab<P extends Program> implements Lab {
   }
 
   /** Kills everything that was started and removes what is left. */
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.#closed.abort(new ExaminationError('ERR_CONFORM_PROGRAM', 'the examination is over'));
     await Promise.all(this.runs.map((run) => run.stop()));
     await this.guard.close();

@@ -64,10 +64,10 @@ export function announce(run: ParentRun, { protocol = 'socks5' }: { protocol?: s
 
 /** Takes the parent's connection and judges what it says. */
 export async function converse(
+  findings: Findings,
   run: ParentRun,
   conversation: Conversation,
   { patience, quiet }: { readonly patience: Allowance; readonly quiet: Allowance },
-  findings: Findings,
 ): Promise<void> {
   const { clauses, list, protocol, method } = conversation;
   const sent = `a bridge line with ${shown(conversation.args) || 'no arguments'}`;

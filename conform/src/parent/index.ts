@@ -24,13 +24,13 @@ export function examineParent(options: ParentOptions): Promise<readonly ClauseRe
     lab,
     jobs: JOBS,
     first: 'looking for what it asks of a PT',
-    async discover(findings) {
+    async discover() {
       const checks: Check<ParentLab>[] = [];
-      for (const launch of options.launches) checks.push(...(await lab.checksOf(launch, findings)));
+      for (const launch of options.launches) checks.push(...(await lab.checksOf(launch)));
       for (const role of ['client', 'server'] as const) {
         if (lab.roles.has(role)) continue;
         const ids = clauses.map(({ id }) => id).filter((id) => ofRole[role].test(id));
-        findings.lack(ids.join(' '), 'not applicable', `this command launches no ${role}`);
+        lab.lack(ids.join(' '), 'not applicable', `this command launches no ${role}`);
       }
       return checks;
     },

@@ -2,7 +2,7 @@
 import { ExaminationError } from '../errors.ts';
 import type { Role } from '../clauses.ts';
 import type { Check, ExamineOptions } from '../examine.ts';
-import { type Findings, shown } from '../findings.ts';
+import { shown } from '../findings.ts';
 import { type Allowance, PATIENCE_STARTS, QUIET_STARTS } from '../patience.ts';
 import { ProgramLab, type Times } from '../program-lab.ts';
 import { announce, type Conversation, conversations, converse, overlong } from './arguments.ts';
@@ -49,44 +49,40 @@ export class ParentLab extends ProgramLab<ParentRun> {
   }
 
   /** Starts a parent once to see what it asks for, and says what else to do with it. */
-  async checksOf(launch: Launch, findings: Findings): Promise<readonly Check<ParentLab>[]> {
-    const facts = await this.#look(launch, findings);
+  async checksOf(launch: Launch): Promise<readonly Check<ParentLab>[]> {
+    const facts = await this.#look(launch);
     const performances = facts.scripts.map((script) =>
-      checkOf(script.clauses, script.title, (_, findings) => this.#play(facts, script, findings)),
+      checkOf(script.clauses, script.title, () => this.#play(facts, script)),
     );
     // Only what has to do with the upstream proxy differs with it.
     if (launch.upstream !== undefined) return performances;
     const stops = manners.map((manner) =>
-      checkOf(stopClauses, `the end of a PT that ${manner}`, (_, findings) =>
-        this.#stop(facts, manner, findings),
-      ),
+      checkOf(stopClauses, `the end of a PT that ${manner}`, () => this.#stop(facts, manner)),
     );
     const talks = facts.role === 'client' ? [...conversations, overlong] : [];
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
     if (!texts.some((text) => text.includes('{args}'))) {
       const reason = 'the command has no {args}, a place for bridge line arguments';
-      for (const { clauses } of talks) findings.pass(clauses, 'not observable', reason);
+      for (const { clauses } of talks) this.pass(clauses, 'not observable', reason);
       return [...stops, ...performances];
     }
     const talking = talks.map((talk) =>
-      checkOf(
-        `${talk.clauses} PT-3.5-07`,
-        `arguments of ${talk.list.length} bytes`,
-        (_, findings) => this.#talk(facts, talk, findings),
+      checkOf(`${talk.clauses} PT-3.5-07`, `arguments of ${talk.list.length} bytes`, () =>
+        this.#talk(facts, talk),
       ),
     );
     return [...stops, ...performances, ...talking];
   }
 
   /** One start, which goes well. */
-  async #look(launch: Launch, findings: Findings): Promise<Facts> {
+  async #look(launch: Launch): Promise<Facts> {
     await using run = await this.#open(launch, '');
     await run.started(this.#patience);
     if (run.env === undefined) {
       const words = run.lastWords === '' ? '' : `: ${run.lastWords}`;
       throw new ExaminationError('ERR_CONFORM_PROGRAM', `the command starts no PT${words}`);
     }
-    judgeEnvironment(run, launch, findings);
+    judgeEnvironment(this, run, launch);
     const asked = askedFor(run.env);
     this.roles.add(asked.role);
     const played = scriptsOf(launch, asked.role);
@@ -102,24 +98,24 @@ export class ParentLab extends ProgramLab<ParentRun> {
   }
 
   /** Ends the parent of a PT that has started well; again, when the machine was too busy to see how. */
-  async #stop(facts: Facts, manner: Manner, findings: Findings): Promise<void> {
+  async #stop(facts: Facts, manner: Manner): Promise<void> {
     const { launch, role, quiet, scripts } = facts;
     const { stopPatienceMs = STOP_PATIENCE_MS } = this.#options;
     const patience = this.pace.allow(stopPatienceMs, PATIENCE_STARTS);
     let isSeen = false;
     for (let attempt = 0; attempt < STOP_ATTEMPTS && !isSeen; attempt += 1) {
-      await this.#on(launch, '', stopClauses, findings, async (run) => {
+      await this.#on(launch, '', stopClauses, async (run) => {
         perform(run, scripts[0]);
         await watch(run, {}, 1, role === 'client' ? this.#patience : quiet);
-        isSeen = await judgeStop(run, manner, { patience, quiet }, findings);
+        isSeen = await judgeStop(this, run, manner, { patience, quiet });
       });
     }
     const reason = 'this machine is too busy to tell how long the PT was waited for';
-    if (!isSeen) findings.pass(stopClauses, 'not observable', reason);
+    if (!isSeen) this.pass(stopClauses, 'not observable', reason);
   }
 
   /** Plays a script, and judges what the parent makes of it. */
-  async #play(facts: Facts, script: Script, findings: Findings): Promise<void> {
+  async #play(facts: Facts, script: Script): Promise<void> {
     const { launch, role, names, isUsing, quiet } = facts;
     const { clauses, expected, needsSeveral = false } = script;
     const why =
@@ -128,32 +124,32 @@ export class ParentLab extends ProgramLab<ParentRun> {
         : role === 'client' && expected === 'refused' && !isUsing
           ? 'it does not even use a PT that starts well, so that no refusal can be told'
           : undefined;
-    if (why !== undefined) return findings.pass(clauses, 'not observable', why);
+    if (why !== undefined) return this.pass(clauses, 'not observable', why);
     const isUse = role === 'client' && expected === 'accepted';
     const wanted = needsSeveral && script.says.includes('$REVERSED') ? names.length : 1;
-    await this.#on(launch, '', clauses, findings, async (run) => {
+    await this.#on(launch, '', clauses, async (run) => {
       const sent = perform(run, script);
       const time = isUse ? this.#patience : quiet;
       const { outcome, description } = await watch(run, script, wanted, time);
       if (role === 'server' && expected === 'refused' && outcome === 'idle') {
         const reason = 'it kept the PT; what it made of the line cannot be seen';
-        findings.pass(clauses, 'not observable', reason);
+        this.pass(clauses, 'not observable', reason);
         return;
       }
       const isAccepted = outcome === (role === 'client' ? 'used' : 'idle');
       const isRight = expected === 'either' || isAccepted === (expected === 'accepted');
       const holds = outcome !== 'crashed' && isRight;
-      findings.on(sent, description)(clauses, holds, expectations[expected]);
+      this.on(sent, description)(clauses, holds, expectations[expected]);
     });
   }
 
-  async #talk(facts: Facts, conversation: Conversation, findings: Findings): Promise<void> {
+  async #talk(facts: Facts, conversation: Conversation): Promise<void> {
     const { launch, quiet } = facts;
     const { clauses, args } = conversation;
     if (conversation !== overlong) {
-      await this.#on(launch, args, clauses, findings, async (run) => {
+      await this.#on(launch, args, clauses, async (run) => {
         announce(run, conversation);
-        await converse(run, conversation, { patience: this.#patience, quiet }, findings);
+        await converse(this, run, conversation, { patience: this.#patience, quiet });
       });
       return;
     }
@@ -163,7 +159,7 @@ export class ParentLab extends ProgramLab<ParentRun> {
     if (run.env !== undefined) announce(run, conversation);
     const wire = await run.conversation(quiet);
     const isTold = Buffer.isBuffer(await wire?.take(4, quiet));
-    findings.judge(clauses, !isTold, {
+    this.judge(clauses, !isTold, {
       sent: 'a bridge line whose argument list has 511 bytes',
       came: isTold ? 'a connection through the PT' : 'nothing to the PT',
       expected: 'an error before anything is sent',
@@ -175,13 +171,12 @@ export class ParentLab extends ProgramLab<ParentRun> {
     launch: Launch,
     args: string,
     clauses: string,
-    findings: Findings,
     act: (run: ParentRun) => Promise<void>,
   ): Promise<void> {
     await using run = await this.#open(launch, args);
     await run.started(this.#patience);
     if (run.env !== undefined) return await act(run);
-    findings.judge(clauses, false, {
+    this.judge(clauses, false, {
       sent: `a start of the parent${args === '' ? '' : ` with a bridge line with ${shown(args)}`}`,
       came: `it started no PT, and said ${run.lastWords}`,
       expected: 'the start of its PT, as before',

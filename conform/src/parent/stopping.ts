@@ -16,10 +16,10 @@ export const stopClauses = 'PT-3.4-02 PT-3.4-03 PT-3.4-04 PT-3.4-05 PT-3.2.1-13'
  * machine the PT may look too late to tell how much time it was given
  */
 export async function judgeStop(
+  findings: Findings,
   run: ParentRun,
   manner: Manner,
   times: { readonly patience: Allowance; readonly quiet: Allowance },
-  findings: Findings,
 ): Promise<boolean> {
   run.order({
     type: 'attend',

@@ -7,7 +7,7 @@ import type { Launch } from './recipes.ts';
 import { type ParentRun, strayVariables } from './run.ts';
 
 /** Judges the environment of one launch. */
-export function judgeEnvironment(run: ParentRun, launch: Launch, findings: Findings): void {
+export function judgeEnvironment(findings: Findings, run: ParentRun, launch: Launch): void {
   const env = run.env!;
   const { role, names } = askedFor(env);
   const sent = `a ${role} launch`;

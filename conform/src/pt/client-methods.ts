@@ -11,7 +11,7 @@ const session: PtCheck = {
   clauses: 'PT-A-01',
   title: 'a client as in Appendix A',
   needs: 'client',
-  async run(lab, findings) {
+  async run(lab) {
     const names = lab.facts.client.slice(0, 2);
     const isRefused = (await lab.upstreamRefusal()) !== undefined;
     const changes = isRefused ? {} : { TOR_PT_PROXY: 'socks5://127.0.0.1:8001' };
@@ -19,7 +19,7 @@ const session: PtCheck = {
     const [version, ...said] = messages(run);
     const rest = said.filter((line) => line !== 'PROXY DONE');
     const methods = rest.slice(0, -1);
-    byRun(findings, run)(
+    byRun(lab, run)(
       'PT-A-01',
       version === 'VERSION 1' &&
         (said[0] === 'PROXY DONE' || isRefused) &&
@@ -35,10 +35,10 @@ const listener: PtCheck = {
   clauses: 'PT-2-02 PT-2-08 PT-3.3.2-08 PT-3.3.2-09',
   title: 'a client’s SOCKS listener, from outside',
   needs: 'client',
-  async run(lab, findings) {
+  async run(lab) {
     const name = lab.mainName('client');
     await using run = await lab.settled('client');
-    const judge = byRun(findings, run);
+    const judge = byRun(lab, run);
     const line = run.lines.find((text) => text.startsWith(`CMETHOD ${name} `)) ?? '';
     const [, , protocol = '', address = '', ...more] = line.split(' ');
     const endpoint = parseIpEndpoint(address);
@@ -48,7 +48,7 @@ const listener: PtCheck = {
 
     const wire = endpoint === undefined ? 'closed' : await dialWire(endpoint, lab.patience);
     const dialled = `a connection to ${address}: ${typeof wire === 'string' ? wire : 'accepted'}`;
-    findings.on(run.what, `${describeRun(run)}; ${dialled}`)(
+    lab.on(run.what, `${describeRun(run)}; ${dialled}`)(
       'PT-3.3.2-09',
       typeof wire !== 'string' && endpoint?.port !== 0,
       'a listener with a real port at the reported address',
@@ -63,7 +63,7 @@ const listener: PtCheck = {
     const listening = run.pid === undefined ? undefined : listeningAddresses(run.pid);
     const isInside = (text: string): boolean => isLoopback(parseIpEndpoint(text)?.host ?? '');
     const listens = `it listens on ${listening?.join(', ') ?? 'addresses unknown'}`;
-    findings.on(run.what, `${describeRun(run)}; ${listens}`)(
+    lab.on(run.what, `${describeRun(run)}; ${listens}`)(
       'PT-2-02',
       isInside(address) && !isOpen && (listening ?? []).every(isInside),
       'a SOCKS listener on loopback alone',

@@ -13,7 +13,7 @@ const staying: readonly PtCheck[] = otherValues.map((value) => ({
   clauses: 'PT-3.2.1-14 PT-3.4-06',
   title: `stdin at its end, with ${STDIN_VARIABLE} ${value === undefined ? 'unset' : `"${value}"`}`,
   needs: 'any',
-  async run(lab, findings) {
+  async run(lab) {
     const role = lab.anyRole;
     const changes = { [STDIN_VARIABLE]: value };
     await using closed = await lab.settled(role, changes, { stdin: 'none' });
@@ -26,7 +26,7 @@ const staying: readonly PtCheck[] = otherValues.map((value) => ({
     ] as const) {
       using wire = await lab.dial(run, lab.mainName(role));
       const serves = run.isDone && run.end === undefined && wire !== undefined;
-      const judge = byRun(findings, run, `${run.what}, stdin ${when}`);
+      const judge = byRun(lab, run, `${run.what}, stdin ${when}`);
       judge('PT-3.2.1-14 PT-3.4-06', serves, 'a proxy that goes on serving');
     }
   },
@@ -39,21 +39,21 @@ const stdinEnd = (role: Role): PtCheck => ({
   clauses: 'PT-3.2.1-15 PT-3.4-06 PT-3-12',
   title: `the end of stdin, to a ${role}`,
   needs: role,
-  async run(lab, findings) {
+  async run(lab) {
     await using run = await lab.settled(role);
     using talking = await lab.dial(run, lab.mainName(role));
     run.stdin?.write('bytes without meaning\n');
     const isHasty = await run.ends(lab.quiet);
     const goesOn = 'a proxy that goes on: only the end of stdin counts';
     const bytes = `${run.what}, bytes on stdin and no end of it`;
-    findings.on(bytes, describeEnd(run))('PT-3.2.1-15', !isHasty, goesOn);
+    lab.on(bytes, describeEnd(run))('PT-3.2.1-15', !isHasty, goesOn);
 
     const sent = `${run.what}, a connection, then the end of stdin`;
     await run.endsWithStdin(lab.patience);
-    const judge = findings.on(sent, describeEnd(run));
+    const judge = lab.on(sent, describeEnd(run));
     judge('PT-3.2.1-15 PT-3.4-06 PT-3-12', run.end?.exitCode === 0, IN_TIME);
     const end = (await talking?.ending(lab.patience)) ?? 'closed';
-    const judgeEnd = findings.on(sent, `the connection: ${end}`);
+    const judgeEnd = lab.on(sent, `the connection: ${end}`);
     judgeEnd('PT-3-12', end !== 'silent', 'the connection closed with the process');
   },
 });
@@ -62,7 +62,7 @@ const sigterm = (role: Role): PtCheck => ({
   clauses: 'PT-3.4-07 PT-3-12',
   title: `SIGTERM to a ${role}`,
   needs: role,
-  async run(lab, findings) {
+  async run(lab) {
     await using idle = await lab.settled(role);
     await using busy = await lab.settled(role);
     using _talking = await lab.dial(busy, lab.mainName(role));
@@ -77,7 +77,7 @@ const sigterm = (role: Role): PtCheck => ({
     });
     await Promise.all(ended);
     for (const run of early) {
-      const judge = findings.on(
+      const judge = lab.on(
         `a ${role} launch, SIGTERM right after its first line`,
         describeEnd(run),
       );
@@ -90,7 +90,7 @@ const sigterm = (role: Role): PtCheck => ({
     ] as const) {
       run.signal('SIGTERM');
       await run.ends(lab.patience);
-      const judge = findings.on(`${run.what}, SIGTERM ${when}`, describeEnd(run));
+      const judge = lab.on(`${run.what}, SIGTERM ${when}`, describeEnd(run));
       judge('PT-3.4-07 PT-3-12', run.end?.exitCode === 0, BY_ITSELF);
     }
   },
@@ -100,14 +100,14 @@ const orphaned = (role: Role): PtCheck => ({
   clauses: 'PT-3.4-08',
   title: `the death of the parent of a ${role}`,
   needs: role,
-  async run(lab, findings) {
+  async run(lab) {
     if (process.platform === 'win32') return;
     for (const value of ['1', undefined]) {
       const changes = { [STDIN_VARIABLE]: value };
       await using run = await lab.settled(role, changes, { hasMiddleman: true });
       await run.killParent(lab.patience);
       await run.ends(lab.patience);
-      findings.judge('PT-3.4-08', run.isDone && run.end !== undefined, {
+      lab.judge('PT-3.4-08', run.isDone && run.end !== undefined, {
         sent: `${run.what}; its parent killed, stdin held open`,
         came: run.end === undefined ? 'still running' : 'it ended',
         expected: 'the end of the process within a few seconds',
@@ -120,18 +120,18 @@ const transfer: PtCheck = {
   clauses: 'PT-3.4-06 PT-3-12',
   title: 'the end of stdin during a transfer',
   needs: 'pair',
-  async run(lab, findings) {
+  async run(lab) {
     await using pair = await Pair.open(lab);
     await pair.carries(await pair.connect(), 'before the end');
     const second = await pair.connect();
     const sent = 'the end of stdin in the middle of a connection';
     for (const run of [pair.client, pair.server]) {
       await run.endsWithStdin(lab.patience);
-      const judge = findings.on(sent, describeEnd(run));
+      const judge = lab.on(sent, describeEnd(run));
       judge('PT-3.4-06 PT-3-12', run.end?.exitCode === 0, IN_TIME);
     }
     const ending = await second.app.ending(lab.patience);
-    const judge = findings.on(sent, `the application’s connection: ${ending}`);
+    const judge = lab.on(sent, `the application’s connection: ${ending}`);
     judge('PT-3-12', ending !== 'silent', 'the connection closed');
   },
 };

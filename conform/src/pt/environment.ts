@@ -22,22 +22,18 @@ function checkOf(row: Row): PtCheck {
     clauses: `${row.clauses} ${row.text?.clause ?? ''}`.trim(),
     title: startedWith(row.role === 'any' ? 'client' : row.role, row.changes),
     needs: row.role,
-    async run(lab, findings) {
+    async run(lab) {
       const role = row.role === 'any' ? lab.anyRole : row.role;
       const upstreamRefusal =
         row.outcome === 'PROXY DONE' ? await lab.upstreamRefusal() : undefined;
       if (upstreamRefusal !== undefined) {
-        findings.pass(
-          row.clauses,
-          'not applicable',
-          `it takes no SOCKS5 proxy: ${upstreamRefusal}`,
-        );
+        lab.pass(row.clauses, 'not applicable', `it takes no SOCKS5 proxy: ${upstreamRefusal}`);
         return;
       }
       const changes = fill(lab, role, row.changes);
       await using run = await lab.settled(role, changes);
       const holds = isOutcome(run, row, lab.mainName(role));
-      const judge = byRun(findings, run);
+      const judge = byRun(lab, run);
       for (const clause of row.clauses.split(' ')) {
         // The order of version and the rest is one clause; what is refused is the others.
         const isInOrder = clause !== 'PT-3-05' || messages(run)[0] === 'VERSION 1';

@@ -32,7 +32,7 @@ export const extendedOrPortChecks: readonly PtCheck[] = [
     clauses: 'PT-2-04 PT-3.2.3-19 PT-3.2.3-20 PT-3.2.3-17',
     title: 'an Extended ORPort that works',
     needs: 'pair',
-    async run(lab, findings) {
+    async run(lab) {
       await using parent = await ExtendedParent.open(lab);
       const { pair } = parent;
       for (const round of ['the first connection', 'one after the cookie has changed']) {
@@ -42,16 +42,16 @@ export const extendedOrPortChecks: readonly PtCheck[] = [
         const isCarried = Buffer.isBuffer(bytes) && String(bytes) === 'payload';
         const sent = `${round} over the Extended ORPort`;
         const { fault, early, transport, userAddr } = seen;
-        findings.on(sent, describe(seen, isCarried))(
+        lab.on(sent, describe(seen, isCarried))(
           'PT-3.2.3-19',
           fault === undefined && isCarried,
           'the authentication, the metadata, and after OKAY the payload',
         );
-        const judgeEarly = findings.on(sent, `${early} bytes between DONE and OKAY`);
+        const judgeEarly = lab.on(sent, `${early} bytes between DONE and OKAY`);
         judgeEarly('PT-3.2.3-19', early === 0, 'nothing between DONE and OKAY');
         const from = userAddr === undefined ? undefined : parseIpEndpoint(userAddr);
         const said = `TRANSPORT ${transport ?? 'not sent'}, USERADDR ${userAddr ?? 'not sent'}`;
-        findings.on(sent, said)(
+        lab.on(sent, said)(
           'PT-2-04 PT-3.2.3-20',
           transport === pair.name && from?.host === '127.0.0.1' && from.port !== 0,
           `TRANSPORT ${pair.name} and USERADDR with the client’s address and port`,
@@ -59,7 +59,7 @@ export const extendedOrPortChecks: readonly PtCheck[] = [
         app.close();
         seen.wire?.close();
       }
-      findings.judge('PT-3.2.3-19', pair.orPort.count === 0, {
+      lab.judge('PT-3.2.3-19', pair.orPort.count === 0, {
         sent: 'a server launch with both TOR_PT_ORPORT and TOR_PT_EXTENDED_SERVER_PORT',
         came: `${pair.orPort.count} connections to TOR_PT_ORPORT`,
         expected: 'connections to the Extended ORPort alone',
@@ -70,12 +70,12 @@ export const extendedOrPortChecks: readonly PtCheck[] = [
     clauses: 'PT-3.2.3-19 PT-3.2.3-17',
     title: `an Extended ORPort with ${twist}`,
     needs: 'pair',
-    async run(lab, findings) {
+    async run(lab) {
       await using parent = await ExtendedParent.open(lab);
       const { seen } = await parent.serve(twist);
       const isMore = Buffer.isBuffer(await seen.wire?.take(1, lab.quiet));
       const { count } = parent.pair.orPort;
-      findings.judge('PT-3.2.3-19', !isMore && count === 0, {
+      lab.judge('PT-3.2.3-19', !isMore && count === 0, {
         sent: wrongs[twist],
         came: isMore ? 'more bytes' : `the end; ${count} connections to TOR_PT_ORPORT`,
         expected: 'the end of the connection without any payload, here or at TOR_PT_ORPORT',

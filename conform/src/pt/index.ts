@@ -73,10 +73,10 @@ const showingLines: ReadonlySet<PtCheck> = new Set([
 /** The checks, each run only where the program has what it needs. */
 const checks: readonly Check<PtLab>[] = ptChecks.map((check) => ({
   ...check,
-  async run(lab, findings) {
+  async run(lab) {
     const lack = lackOf(check, lab);
-    if (lack === undefined) await check.run(lab, findings);
-    else if (lack !== 'not meant') findings.lack(check.clauses, ...lack);
+    if (lack === undefined) await check.run(lab);
+    else if (lack !== 'not meant') lab.lack(check.clauses, ...lack);
   },
 }));
 

@@ -30,7 +30,7 @@ const refusing: PtCheck = {
   clauses: 'PT-3.5-05',
   title: 'arguments of 1 to 510 bytes that a client must refuse',
   needs: 'lone client',
-  async run(lab, findings) {
+  async run(lab) {
     using target = await lab.openTrap();
     await using run = await lab.settled('client');
     for (const [what, args] of malformed) {
@@ -39,7 +39,7 @@ const refusing: PtCheck = {
       const { app, outcome } = asked;
       const ending = outcome.isOpen ? 'silent' : await app.ending(lab.patience);
       const isRefused = ending !== 'silent' && target.count === 0;
-      findings.judge('PT-3.5-05', isRefused, {
+      lab.judge('PT-3.5-05', isRefused, {
         sent: `a SOCKS request with ${what}`,
         came: `${describeOutcome(outcome)}; the connection: ${ending}; connections to the target: ${target.count}`,
         expected: 'a refusal, the end of the connection, and no connection to the target',
@@ -57,7 +57,7 @@ const discreet: PtCheck = {
   clauses: 'PT-4-01 PT-4-05',
   title: 'addresses and secrets in what a client writes',
   needs: 'lone client',
-  async run(lab, findings) {
+  async run(lab) {
     await using run = await lab.settled('client');
     const target = { host: SERVER_ADDRESS, port: 9 };
     const args = encodeSocksArguments([['secret', SECRET]]);
@@ -67,7 +67,7 @@ const discreet: PtCheck = {
     asked.app.close();
     await run.endsWithStdin(lab.patience);
     const sent = `a SOCKS request for an address where nobody is (${describeOutcome(asked.outcome)})`;
-    await judgeClient(run, sent, findings, 'secret', SECRET);
+    await judgeClient(lab, run, sent, ['secret', SECRET]);
   },
 };
 
@@ -75,7 +75,7 @@ const failClosed: PtCheck = {
   clauses: 'PT-3.2.2-04 PT-4-03 PT-4-04',
   title: 'a client and its upstream proxy, watched for bypass',
   needs: 'lone client',
-  async run(lab, findings) {
+  async run(lab) {
     using upstream = await lab.openTrap();
     using direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `socks5://${upstream.address}` };
@@ -99,14 +99,14 @@ const failClosed: PtCheck = {
       );
     }
     const isClosed = asked !== undefined && !asked.outcome.isOpen && direct.count === 0;
-    findings.judge('PT-3.2.2-04 PT-4-04', isClosed && refused !== undefined, {
+    lab.judge('PT-3.2.2-04 PT-4-04', isClosed && refused !== undefined, {
       sent: `${sent}, which the upstream proxy refuses`,
       came: `${describe(asked)}; ${direct.count} connections past it`,
       expected: 'a request to the upstream proxy, an error, and no connection past it',
     });
 
     const naming = `${run.what}, and connections to ${UNKNOWN_HOST}`;
-    await judgeNaming(findings, naming, run, async () => {
+    await judgeNaming(lab, naming, run, async () => {
       const target = { host: UNKNOWN_HOST, port: 443 };
       const asking = lab.ask(run, target, none);
       const requested = await Promise.race([refuse(), asking.then(() => undefined)]);
@@ -114,7 +114,7 @@ const failClosed: PtCheck = {
     });
 
     const hanging = await lab.ask(run, direct.endpoint, none, lab.quiet);
-    findings.judge('PT-3.2.2-04 PT-4-04', hanging?.outcome.isOpen !== true && direct.count === 0, {
+    lab.judge('PT-3.2.2-04 PT-4-04', hanging?.outcome.isOpen !== true && direct.count === 0, {
       sent: `${sent}, while the upstream proxy says nothing`,
       came: `${describe(hanging)}; ${direct.count} connections past it`,
       expected: 'no connection past the upstream proxy',
@@ -126,11 +126,11 @@ const unseen: PtCheck = {
   clauses: 'PT-4-01 PT-4-02',
   title: 'addresses in what a server writes',
   needs: 'lone server',
-  async run(lab, findings) {
+  async run(lab) {
     await using run = await lab.settled('server');
     if (!(await visit(lab, run))) return;
     await run.endsWithStdin(lab.patience);
-    await judgeServer(run, 'a visit by a stranger', findings);
+    await judgeServer(lab, run, 'a visit by a stranger');
   },
 };
 

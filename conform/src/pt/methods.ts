@@ -1,10 +1,9 @@
 /** Which transports a start reports and which it passes over, for both roles. */
 import { formatEndpoint } from 'postern/pt';
 import type { Role } from '../clauses.ts';
-import type { Findings } from '../findings.ts';
 import { listeningAddresses } from '../sandbox.ts';
 import type { PtCheck } from './check.ts';
-import { listeningAt, listVariables } from './lab.ts';
+import { listeningAt, listVariables, type PtLab } from './lab.ts';
 import type { Run } from './run.ts';
 import { byRun, isReady, mentions, messages, methodLines } from './transcript.ts';
 
@@ -36,17 +35,17 @@ function everyTransport(role: Role): PtCheck {
     clauses: `${requested} ${listeners} ${done} PT-3.1-01 PT-2-05 PT-2-06 PT-3-06 PT-3-10`,
     title: `a ${role} with every transport`,
     needs: role,
-    async run(lab, findings) {
+    async run(lab) {
       const names = lab.names(role);
       await using run = await lab.settled(role, {}, { names });
-      judgeMethods(findings, run, role, names);
+      judgeMethods(lab, run, role, names);
       const listening = run.pid === undefined ? undefined : listeningAddresses(run.pid);
       if (listening === undefined) {
-        findings.pass(listeners, 'not observable', NO_PROC);
+        lab.pass(listeners, 'not observable', NO_PROC);
         return;
       }
       const reported = names.flatMap((name) => listeningAt(run, name) ?? []).map(formatEndpoint);
-      const judge = findings.on(run.what, `it listens on ${listening.join(', ') || 'nothing'}`);
+      const judge = lab.on(run.what, `it listens on ${listening.join(', ') || 'nothing'}`);
       const expected = `listeners on exactly what it reports: ${reported.join(', ') || 'nothing'}`;
       judge(listeners, sameSet(listening, reported), expected);
     },
@@ -60,10 +59,10 @@ function oneTransport(role: Role): PtCheck {
     clauses: requested,
     title: `a ${role} with one transport of several`,
     needs: role,
-    async run(lab, findings) {
+    async run(lab) {
       const name = lab.names(role).at(-1)!;
       await using run = await lab.settled(role, {}, { names: [name] });
-      judgeMethods(findings, run, role, [name]);
+      judgeMethods(lab, run, role, [name]);
       const names = `${name},${name}`;
       await using twice = await lab.settled(
         role,
@@ -71,7 +70,7 @@ function oneTransport(role: Role): PtCheck {
         { names: [name] },
       );
       const isOnce = methodLines(twice, name) === 1;
-      byRun(findings, twice)(one, isOnce, `one ${keyword} line for ${name}`);
+      byRun(lab, twice)(one, isOnce, `one ${keyword} line for ${name}`);
     },
   };
 }
@@ -82,7 +81,7 @@ function unknownTransports(role: Role): PtCheck {
     clauses: `${unknown} ${done} PT-3.1-05 ${alone}`.trim(),
     title: `a ${role} with names that it does not know`,
     needs: role,
-    async run(lab, findings) {
+    async run(lab) {
       const name = lab.mainName(role);
       const startOf = (list: string): Promise<Run> =>
         lab.settled(role, {
@@ -94,17 +93,17 @@ function unknownTransports(role: Role): PtCheck {
       const isMixed = isReady(mixed) && methodLines(mixed, name) === 1;
       const expected = `a complete start with ${name}`;
       const silence = `${expected} and no word about ${UNKNOWN}`;
-      byRun(findings, mixed)(unknown, isMixed && !mentions(mixed, UNKNOWN), silence);
+      byRun(lab, mixed)(unknown, isMixed && !mentions(mixed, UNKNOWN), silence);
 
       await using none = await startOf(UNKNOWN);
       const onlyDone = messages(none).join('/') === `VERSION 1/${keyword}S DONE`;
-      const judge = byRun(findings, none);
+      const judge = byRun(lab, none);
       judge(done.split(' ')[0]!, none.isDone, `${keyword}S DONE`);
       if (alone !== '') judge(alone, onlyDone, `VERSION 1, then ${keyword}S DONE`);
 
       await using both = await startOf(`x${'y'.repeat(3000)},${name}`);
       const isBoth = isReady(both) && methodLines(both, name) === 1;
-      byRun(findings, both)('PT-3.1-05', isBoth, expected);
+      byRun(lab, both)('PT-3.1-05', isBoth, expected);
     },
   };
 }
@@ -116,9 +115,9 @@ export const methodChecks: readonly PtCheck[] = (['client', 'server'] as const).
   unknownTransports(role),
 ]);
 
-function judgeMethods(findings: Findings, run: Run, role: Role, names: readonly string[]): void {
+function judgeMethods(lab: PtLab, run: Run, role: Role, names: readonly string[]): void {
   const { requested, done, keyword } = twins[role];
-  const judge = byRun(findings, run);
+  const judge = byRun(lab, run);
   const reported = run.methods.map(({ transport }) => transport);
   const each = `one method line for each of ${names.join(', ')}, and for nothing else`;
   judge(`${requested} PT-3.1-01`, sameSet(reported, names), each);

@@ -1,6 +1,6 @@
 /** What must not be found in anything that the program writes. */
 import { encodeSocksArguments } from 'postern/pt';
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import type { PtLab } from './lab.ts';
 import type { Run } from './run.ts';
 import { Pair } from './pair.ts';
@@ -15,7 +15,7 @@ export const privacyChecks: readonly PtCheck[] = [
     clauses: 'PT-4-01 PT-4-02 PT-4-05',
     title: 'addresses and secrets in what is written',
     needs: 'pair',
-    async run(lab, findings) {
+    async run(lab) {
       if (process.platform !== 'linux') {
         throw new Unjudged('this system has no second loopback address to recognise');
       }
@@ -31,8 +31,8 @@ export const privacyChecks: readonly PtCheck[] = [
         await run.endsWithStdin(lab.patience);
       }
       const sent = `a session (${Pair.describe(connection, isCarried)}), a stranger, a wrong target`;
-      await judgeServer(pair.server, sent, findings);
-      await judgeClient(pair.client, sent, findings, key, value);
+      await judgeServer(lab, pair.server, sent);
+      await judgeClient(lab, pair.client, sent, [key, value]);
     },
   },
 ];
@@ -47,34 +47,33 @@ export async function visit(lab: PtLab, server: Run): Promise<boolean> {
 }
 
 /** Judges what a server wrote that was visited from CLIENT_ADDRESS. */
-export async function judgeServer(run: Run, sent: string, findings: Findings): Promise<void> {
+export async function judgeServer(lab: PtLab, run: Run, sent: string): Promise<void> {
   const what = 'the client’s address';
   const onDisk = (where: string): boolean => where.startsWith('/');
-  await judgeWritten('PT-4-02', run, CLIENT_ADDRESS, { sent, what }, findings, onDisk);
-  await judgeWritten('PT-4-01', run, CLIENT_ADDRESS, { sent, what }, findings);
+  await judgeWritten(lab, 'PT-4-02', run, CLIENT_ADDRESS, { sent, what }, onDisk);
+  await judgeWritten(lab, 'PT-4-01', run, CLIENT_ADDRESS, { sent, what });
 }
 
 /** Judges what a client wrote that was asked for SERVER_ADDRESS with an argument. */
 export async function judgeClient(
+  lab: PtLab,
   run: Run,
   sent: string,
-  findings: Findings,
-  key: string,
-  value: string,
+  [key, value]: readonly [string, string],
 ): Promise<void> {
   const address = { sent, what: 'the server’s address' };
-  await judgeWritten('PT-4-05', run, SERVER_ADDRESS, address, findings);
+  await judgeWritten(lab, 'PT-4-05', run, SERVER_ADDRESS, address);
   if (value.length < RECOGNISABLE_LENGTH) return;
   const argument = { sent, what: `the argument ${key}` };
-  await judgeWritten('PT-4-01 PT-4-05', run, value, argument, findings);
+  await judgeWritten(lab, 'PT-4-01 PT-4-05', run, value, argument);
 }
 
 async function judgeWritten(
+  lab: PtLab,
   clauses: string,
   run: Run,
   text: string,
   { sent, what }: { readonly sent: string; readonly what: string },
-  findings: Findings,
   isCounted: (where: string) => boolean = () => true,
 ): Promise<void> {
   const found: string[] = [];
@@ -83,7 +82,7 @@ async function judgeWritten(
       found.push(where.replace(run.sandbox.root, '').replace(/^\//, ''));
     }
   }
-  findings.judge(clauses, found.length === 0, {
+  lab.judge(clauses, found.length === 0, {
     sent,
     came: found.length === 0 ? `${what} nowhere` : `${what} in ${found.join(', ')}`,
     expected: `${what} in nothing that is written`,

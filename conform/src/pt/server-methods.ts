@@ -9,12 +9,12 @@ const given: PtCheck = {
   clauses: 'PT-3.2.3-09 PT-3.3.3-03 PT-3.3.3-04 PT-3.3.3-05 PT-3.3.3-07',
   title: 'a server on an address that it was given',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     const name = lab.mainName('server');
     const { address, endpoint } = await lab.freeAddress();
     const bind = { TOR_PT_SERVER_BINDADDR: `${name}-${address}` };
     await using run = await lab.settled('server', bind);
-    const judge = byRun(findings, run);
+    const judge = byRun(lab, run);
     const line = run.lines.find((text) => text.startsWith(`SMETHOD ${name} `)) ?? '';
     const [, , said = '', ...options] = line.split(' ');
     const isThere = typeof (await dialWire(endpoint, lab.patience)) !== 'string';
@@ -38,12 +38,12 @@ const taken: PtCheck = {
   clauses: 'PT-3.3.3-05 PT-3.3.3-11 PT-3.3.3-12',
   title: 'a server on an address that is taken',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     const name = lab.mainName('server');
     using trap = await lab.openTrap();
     const bind = { TOR_PT_SERVER_BINDADDR: `${name}-${trap.address}` };
     await using run = await lab.settled('server', bind);
-    const judge = byRun(findings, run, `${run.what}, a port in use`);
+    const judge = byRun(lab, run, `${run.what}, a port in use`);
     const isSaid = run.lines.some((text) => text.startsWith(`SMETHOD-ERROR ${name} `));
     const hasMoved = run.methods.some(({ keyword }) => keyword === 'SMETHOD');
     judge(
@@ -60,7 +60,7 @@ const chosen: PtCheck = {
   clauses: 'PT-3.3.3-06',
   title: 'a server on an address of its own choice',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     await using run = await lab.settled('server', { TOR_PT_SERVER_BINDADDR: undefined });
     const { host, port = 0 } = listeningAt(run, lab.mainName('server')) ?? {};
     const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
@@ -68,7 +68,7 @@ const chosen: PtCheck = {
       reached === undefined || port === 0
         ? 'closed'
         : await dialWire({ host: reached, port }, lab.patience);
-    byRun(findings, run)(
+    byRun(lab, run)(
       'PT-3.3.3-06',
       typeof wire !== 'string',
       'a listener with a real port on an address of its own choice, reported as such',
@@ -80,7 +80,7 @@ const session: PtCheck = {
   clauses: 'PT-B-01',
   title: 'a server as in Appendix B',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     const names = lab.names('server').slice(0, 2);
     await using run = await lab.settled('server', {
       TOR_PT_SERVER_TRANSPORTS: names.join(','),
@@ -89,7 +89,7 @@ const session: PtCheck = {
       TOR_PT_EXTENDED_SERVER_PORT: undefined,
     });
     const [version, ...rest] = messages(run);
-    byRun(findings, run)(
+    byRun(lab, run)(
       'PT-B-01',
       version === 'VERSION 1' &&
         rest.at(-1) === 'SMETHODS DONE' &&

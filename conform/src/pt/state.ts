@@ -8,20 +8,20 @@ const kept: PtCheck = {
   clauses: 'PT-3.2.1-08 PT-3.2.1-09 PT-3.2.1-10',
   title: 'the state directory, fresh and again',
   needs: 'any',
-  async run(lab, findings) {
+  async run(lab) {
     const role = lab.has('server') ? 'server' : 'client';
     const name = lab.mainName(role);
     await using first = await lab.settled(role);
     const { state } = first.sandbox;
     const sent = `${first.what}; neither the state directory nor the one above it exists`;
     const isStarted = isReady(first) && methodLines(first, name) === 1;
-    byRun(findings, first, sent)('PT-3.2.1-09', isStarted, 'a complete start');
+    byRun(lab, first, sent)('PT-3.2.1-09', isStarted, 'a complete start');
     if (existsSync(state)) {
       const mode = statSync(state).mode & 0o777;
-      const judge = findings.on(sent, `it made the directory with mode ${mode.toString(8)}`);
+      const judge = lab.on(sent, `it made the directory with mode ${mode.toString(8)}`);
       judge('PT-3.2.1-10', (mode & 0o077) === 0, 'a directory for its owner only (mode 700)');
     } else {
-      findings.pass('PT-3.2.1-10', 'not observable', 'it kept no state');
+      lab.pass('PT-3.2.1-10', 'not observable', 'it kept no state');
     }
     const published = argsOf(first, name);
     await first.endsWithStdin(lab.patience);
@@ -29,13 +29,13 @@ const kept: PtCheck = {
 
     if (role === 'client' || published === '' || lab.facts.server.get(name)!.length === 0) {
       const reason = 'it publishes nothing that its state would keep';
-      findings.pass('PT-3.2.1-08', 'not observable', reason);
+      lab.pass('PT-3.2.1-08', 'not observable', reason);
       return;
     }
     await using again = await lab.settled(role, {}, { state });
     await using elsewhere = await lab.settled(role);
     const [same, other] = [argsOf(again, name), argsOf(elsewhere, name)];
-    findings.judge('PT-3.2.1-08', same === published && other !== published, {
+    lab.judge('PT-3.2.1-08', same === published && other !== published, {
       sent: `${name} started twice with one state directory, once with another`,
       came: [published, same, other].join(' / '),
       expected: 'the same ARGS with the same state, and others without',
@@ -47,14 +47,14 @@ const impossible: PtCheck = {
   clauses: 'PT-3.2.1-10',
   title: 'a state directory that cannot be made',
   needs: 'any',
-  async run(lab, findings) {
+  async run(lab) {
     const role = lab.has('server') ? 'server' : 'client';
     const location = { TOR_PT_STATE_LOCATION: '/dev/null/pt_state' };
     await using run = await lab.settled(role, location);
     const says =
       run.lines.some((line) => /^(?:ENV-ERROR|[CS]METHOD-ERROR \S+) ./.test(line)) ||
       methodLines(run, lab.mainName(role)) === 1;
-    byRun(findings, run)(
+    byRun(lab, run)(
       'PT-3.2.1-10',
       says && (run.isDone || run.end !== undefined),
       'an error line for the transport or ENV-ERROR; or a start, if no state is needed',

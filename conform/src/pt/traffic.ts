@@ -1,9 +1,9 @@
 /** Traffic through a client and a server of the program: payload, its ends, and arguments. */
 import { encodeSocksArguments } from 'postern/pt';
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import { describeOutcome } from '../socks.ts';
 import { dialWire, type Wire } from '../wire.ts';
-import { socksVersion } from './lab.ts';
+import { type PtLab, socksVersion } from './lab.ts';
 import { Pair } from './pair.ts';
 import type { PtCheck } from './check.ts';
 
@@ -24,15 +24,15 @@ function payload(length: number, seed: number): Buffer {
 function pairCheck(
   clauses: string,
   title: string,
-  run: (pair: Pair, findings: Findings) => Promise<void>,
+  run: (lab: PtLab, pair: Pair) => Promise<void>,
 ): PtCheck {
   return {
     clauses,
     title,
     needs: 'pair',
-    async run(lab, findings) {
+    async run(lab) {
       await using pair = await Pair.open(lab);
-      await run(pair, findings);
+      await run(lab, pair);
     },
   };
 }
@@ -40,15 +40,15 @@ function pairCheck(
 const carrying = pairCheck(
   'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
   'a mebibyte in both directions, and what is on the wire',
-  async (pair, findings) => {
-    const { patience } = pair.lab;
+  async (lab, pair) => {
+    const { patience } = lab;
     // The wire between the two is led through the kit.
-    using tap = await pair.lab.openTrap();
+    using tap = await lab.openTrap();
     const connecting = pair.connect({ target: tap.endpoint });
     const near = await tap.accept(patience);
     const far = await dialWire(pair.serverEndpoint, patience);
     if (near === undefined || typeof far === 'string') {
-      findings.judge('PT-2-07 PT-2-01 PT-3.5-01', false, {
+      lab.judge('PT-2-07 PT-2-01 PT-3.5-01', false, {
         sent: 'a SOCKS CONNECT with the arguments that the server publishes',
         came: 'no connection to the target',
         expected: 'a connection to the target',
@@ -59,7 +59,7 @@ const carrying = pairCheck(
     near.join(far, (chunk) => onWire.push(chunk));
 
     const connection = await connecting;
-    findings.judge('PT-2-07 PT-3.5-01', connection.outcome.isOpen, {
+    lab.judge('PT-2-07 PT-3.5-01', connection.outcome.isOpen, {
       sent: 'a SOCKS CONNECT with the arguments that the server publishes',
       came: describeOutcome(connection.outcome),
       expected: 'an open connection',
@@ -75,19 +75,19 @@ const carrying = pairCheck(
     ]);
     const isUp = Buffer.isBuffer(gotUp) && gotUp.equals(up) && service!.received.length === 0;
     const isDown = Buffer.isBuffer(gotDown) && gotDown.equals(down);
-    findings.judge('PT-3-11 PT-2-03 PT-3.2.3-16', isUp && isDown, {
+    lab.judge('PT-3-11 PT-2-03 PT-3.2.3-16', isUp && isDown, {
       sent: 'a mebibyte from the application and one from the ORPort',
       came: `upwards ${isUp ? 'all' : 'not all'} of it arrived unchanged, downwards ${isDown ? 'all' : 'not all'}`,
       expected: 'both, byte for byte',
     });
-    findings.judge('PT-3.2.3-17', isUp, {
+    lab.judge('PT-3.2.3-17', isUp, {
       sent: 'a mebibyte from the application',
       came: isUp ? 'the same at the ORPort' : 'something else at the ORPort',
       expected: 'the payload and nothing else at the ORPort',
     });
     const piece = up.subarray(1000, 1032);
     const isPlain = Buffer.concat(onWire).includes(piece);
-    findings.judge('PT-2-01', isUp && !isPlain, {
+    lab.judge('PT-2-01', isUp && !isPlain, {
       sent: 'a mebibyte from the application',
       came: isPlain ? 'the plain payload on the wire' : `it arrived ${isUp ? 'whole' : 'changed'}`,
       expected: 'the payload at the far end, and only its disguise on the wire',
@@ -99,8 +99,8 @@ const carrying = pairCheck(
 const ends = pairCheck(
   'PT-3-11',
   'half-close and reset, carried to the other side',
-  async (pair, findings) => {
-    const { patience } = pair.lab;
+  async (lab, pair) => {
+    const { patience } = lab;
     const connection = await pair.connect();
     connection.app.socket.end('question');
     const service = await pair.orPort.accept(patience);
@@ -108,12 +108,12 @@ const ends = pairCheck(
     const ending = await service?.ending(patience);
     service?.socket.end('answer');
     const answer = await connection.app.take(6, patience);
-    findings.judge('PT-3-11', Buffer.isBuffer(question) && ending === 'closed', {
+    lab.judge('PT-3-11', Buffer.isBuffer(question) && ending === 'closed', {
       sent: 'the application sent 8 bytes and ended its direction',
       came: `at the ORPort: ${Buffer.isBuffer(question) ? 'the bytes' : 'no bytes'}, then ${ending ?? 'no connection'}`,
       expected: 'the bytes and then the end of the stream at the ORPort',
     });
-    findings.judge('PT-3-11', Buffer.isBuffer(answer), {
+    lab.judge('PT-3-11', Buffer.isBuffer(answer), {
       sent: 'the application ended its direction; the server application then answered',
       came: Buffer.isBuffer(answer) ? 'the answer' : 'the end without the answer',
       expected: 'the answer: one direction’s end is not the end of the other',
@@ -126,7 +126,7 @@ const ends = pairCheck(
     await reset?.take(1, patience);
     second.app.socket.resetAndDestroy();
     const wasCarried = await reset?.ending(patience);
-    findings.judge('PT-3-11', wasCarried === 'closed' || wasCarried === 'reset', {
+    lab.judge('PT-3-11', wasCarried === 'closed' || wasCarried === 'reset', {
       sent: 'the application reset its connection',
       came: `at the ORPort: ${wasCarried ?? 'no connection'}`,
       expected: 'the end of the connection at the ORPort',
@@ -138,8 +138,8 @@ const ends = pairCheck(
 const comingAndGoing = pairCheck(
   'PT-3-11',
   'applications that come and go, and leave nothing behind',
-  async (pair, findings) => {
-    const { patience } = pair.lab;
+  async (lab, pair) => {
+    const { patience } = lab;
     const left: Wire[] = [];
     // One after another: a connection at the ORPort tells nothing of whose it is.
     for (let visit = 0; visit < VISITS; visit += 1) {
@@ -152,7 +152,7 @@ const comingAndGoing = pairCheck(
     }
     const endings = await Promise.all(left.map((service) => service.ending(patience)));
     const ended = endings.filter((ending) => ending === 'closed' || ending === 'reset').length;
-    findings.judge('PT-3-11', ended === VISITS, {
+    lab.judge('PT-3-11', ended === VISITS, {
       sent: `${VISITS} applications, of which each sent a byte and closed its connection`,
       came: `at the ORPort ${ended} connections ended`,
       expected: 'the end of each of them',
@@ -166,7 +166,7 @@ const strangers: PtCheck = {
   clauses: 'PT-2-03 PT-3.2.3-17',
   title: 'someone who does not speak the transport',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     const name = lab.mainName('server');
     using orPort = await lab.openTrap();
     await using run = await lab.settled('server', { TOR_PT_ORPORT: orPort.address });
@@ -177,7 +177,7 @@ const strangers: PtCheck = {
     const arrived = await orPort.accept(lab.quiet);
     const isThrough = Buffer.isBuffer(await arrived?.take(1, lab.quiet));
     const clauses = lab.facts.pair === undefined ? 'PT-3.2.3-17' : 'PT-2-03 PT-3.2.3-17';
-    findings.judge(clauses, !isThrough, {
+    lab.judge(clauses, !isThrough, {
       sent: 'HTTP requests to the server’s port',
       came: isThrough ? 'bytes of them at the ORPort' : 'nothing at the ORPort',
       expected: 'nothing at the ORPort from who does not speak the transport',
@@ -189,13 +189,13 @@ const wrongVersion: PtCheck = {
   clauses: 'PT-2-07',
   title: 'a greeting of no version of SOCKS',
   needs: 'client',
-  async run(lab, findings) {
+  async run(lab) {
     await using run = await lab.settled('client');
     using wire = await lab.dial(run, lab.mainName('client'));
     if (wire === undefined) return;
     wire.write(Buffer.of(9, 1, 0));
     const answer = await wire.ending(lab.patience);
-    const judge = findings.on('a greeting of SOCKS version 9', `the connection: ${answer}`);
+    const judge = lab.on('a greeting of SOCKS version 9', `the connection: ${answer}`);
     judge('PT-2-07', answer !== 'silent', 'a refusal, or the end of the connection');
   },
 };
@@ -217,23 +217,23 @@ function splitInEscape(args: Uint8Array): Buffer | undefined {
 const lengths = pairCheck(
   'PT-3.5-01 PT-3.5-05',
   'arguments: none, wrong, malformed, and of 254 to 510 bytes',
-  async (pair, findings) => {
+  async (lab, pair) => {
     if (pair.args.length === 0) {
       throw new Unjudged(`${pair.name} takes no arguments`);
     }
     const { encodedArgs } = pair;
-    const { patience } = pair.lab;
+    const { patience } = lab;
     const refused = async (clause: string, args: Uint8Array, what: string): Promise<void> => {
       const connection = await pair.connect({ args });
       using app = connection.app;
       const { isOpen, answer } = connection.outcome;
       const isCarried = isOpen && (await pair.carries(connection, 'hello'));
       const sent = `a SOCKS request with ${what}`;
-      const judge = findings.on(sent, Pair.describe(connection, isCarried));
+      const judge = lab.on(sent, Pair.describe(connection, isCarried));
       judge(clause, !isOpen && answer !== 'silent', 'a refusal, without hanging');
       if (clause !== 'PT-3.5-05') return;
       const ending = await app.ending(patience);
-      findings.judge(clause, ending !== 'silent', {
+      lab.judge(clause, ending !== 'silent', {
         sent,
         came: `${describeOutcome(connection.outcome)}; the connection: ${ending}`,
         expected: 'the end of the connection behind the refusal',
@@ -255,10 +255,7 @@ const lengths = pairCheck(
       const connection = await pair.connect({ args });
       using _app = connection.app;
       const isCarried = await pair.carries(connection, 'hello');
-      const judge = findings.on(
-        `a SOCKS request with ${what}`,
-        Pair.describe(connection, isCarried),
-      );
+      const judge = lab.on(`a SOCKS request with ${what}`, Pair.describe(connection, isCarried));
       judge('PT-3.5-05', isCarried, 'an open connection');
     };
     await accepted(encodedArgs, `the published arguments, ${encodedArgs.length} bytes`);
@@ -271,7 +268,7 @@ const lengths = pairCheck(
     if (split !== undefined) await accepted(split, 'arguments with an escape across both fields');
     const second = await pair.connect();
     const bad = await pair.connect({ args: encodeSocksArguments([[key, 'x']]) });
-    findings.judge('PT-3.5-05', second.outcome.isOpen && !bad.outcome.isOpen, {
+    lab.judge('PT-3.5-05', second.outcome.isOpen && !bad.outcome.isOpen, {
       sent: 'two connections at once, one with a wrong argument',
       came: `${describeOutcome(second.outcome)}; ${describeOutcome(bad.outcome)}`,
       expected: 'one open and one refused: arguments belong to a connection',
@@ -283,12 +280,12 @@ const options: PtCheck = {
   clauses: 'PT-3.2.3-04 PT-3.2.3-06 PT-3.2.3-08',
   title: 'server options that show in ARGS',
   needs: 'server',
-  async run(lab, findings) {
+  async run(lab) {
     const name = lab.mainName('server');
     const option = lab.options.shownOptions.get(name);
     if (option === undefined) {
       const reason = `no option of ${name} is known to show in its ARGS`;
-      findings.pass('PT-3.2.3-06', 'not observable', reason);
+      lab.pass('PT-3.2.3-06', 'not observable', reason);
       return;
     }
     const [key = '', value = ''] = option.split('=');
@@ -302,7 +299,7 @@ const options: PtCheck = {
       const changes = { TOR_PT_SERVER_TRANSPORT_OPTIONS: text };
       await using run = await lab.settled('server', changes);
       const line = run.lines.find((each) => each.startsWith('SMETHOD')) ?? '';
-      const judge = findings.on(run.what, line === '' ? run.lines.join(' / ') : line);
+      const judge = lab.on(run.what, line === '' ? run.lines.join(' / ') : line);
       judge(clause, line.includes(`${key}=${value}`), `${key}=${value} in the ARGS of ${name}`);
     }
   },

@@ -1,6 +1,5 @@
 /** Upstream proxies: the kit plays them, and watches whether anything gets past them. */
 import { type Endpoint, formatEndpoint } from 'postern/pt';
-import type { Findings } from '../findings.ts';
 import type { Run, Variables } from './run.ts';
 import { nameServers } from '../sandbox.ts';
 import { describeOutcome, type SocksOutcome } from '../socks.ts';
@@ -27,7 +26,7 @@ const working: readonly PtCheck[] = (['socks5', 'socks4a', 'http'] as const).map
   clauses: 'PT-3.2.2-04 PT-3.2.2-06 PT-3.3.2-03 PT-4-03 PT-4-04',
   title: `an upstream proxy of type ${kind} that works`,
   needs: 'pair',
-  async run(lab, findings) {
+  async run(lab) {
     using upstream = await lab.openTrap();
     using direct = await lab.openTrap();
     const changes = { TOR_PT_PROXY: `${kind}://${userOf[kind].info}${upstream.address}` };
@@ -45,18 +44,18 @@ const working: readonly PtCheck[] = (['socks5', 'socks4a', 'http'] as const).map
         : `a request for ${formatEndpoint(asked.target)}; ${Pair.describe(connection, isCarried)}`;
     const isRightTarget =
       asked !== undefined && formatEndpoint(asked.target) === formatEndpoint(direct.endpoint);
-    findings.judge('PT-3.2.2-04 PT-3.3.2-03', isRightTarget && isCarried && direct.count === 0, {
+    lab.judge('PT-3.2.2-04 PT-3.3.2-03', isRightTarget && isCarried && direct.count === 0, {
       sent,
       came: `${came}; ${direct.count} connections past it`,
       expected: 'every connection through the upstream proxy, to the right destination',
     });
-    findings.judge('PT-4-04', direct.count === 0, {
+    lab.judge('PT-4-04', direct.count === 0, {
       sent,
       came: `${direct.count} connections past the upstream proxy`,
       expected: 'no connection past the upstream proxy',
     });
     if (asked !== undefined) {
-      findings.judge(
+      lab.judge(
         'PT-3.2.2-06 PT-3.2.2-04',
         `${asked.username} ${asked.password}` === userOf[kind].expected,
         {
@@ -68,7 +67,7 @@ const working: readonly PtCheck[] = (['socks5', 'socks4a', 'http'] as const).map
     }
 
     const naming = `${pair.client.what}, and connections to ${UNKNOWN_HOST}`;
-    await judgeNaming(findings, naming, pair.client, async () => {
+    await judgeNaming(lab, naming, pair.client, async () => {
       const connecting = pair.connect({ target: { host: UNKNOWN_HOST, port: 443 } });
       const request = await Promise.race([
         serveUpstream(upstream, kind, lab.patience, pair.serverEndpoint),
@@ -92,7 +91,7 @@ export interface Naming {
 
 /** Judges whether a client leaves names to its upstream proxy, and looks none up by itself. */
 export async function judgeNaming(
-  findings: Findings,
+  lab: PtLab,
   sent: string,
   client: Run,
   connect: () => Promise<Naming>,
@@ -117,14 +116,14 @@ export async function judgeNaming(
     const reason = isWatched
       ? 'it asks the upstream proxy for no name, and was not seen to look one up'
       : 'this system does not say which sockets a process has';
-    findings.pass('PT-4-03', 'not observable', reason);
+    lab.pass('PT-4-03', 'not observable', reason);
     return;
   }
   const request =
     asked === undefined
       ? `no request at the upstream proxy; ${describeOutcome(outcome)}`
       : `a request for ${formatEndpoint(asked)}`;
-  findings.judge('PT-4-03', !isWrong, {
+  lab.judge('PT-4-03', !isWrong, {
     sent,
     came: `${request}; sockets to name servers: ${[...seen].join(', ') || 'none'}`,
     expected,
@@ -178,7 +177,7 @@ const failing: PtCheck = {
   clauses: 'PT-3.2.2-04 PT-4-04',
   title: 'upstream proxies that are down, hang, refuse or break off',
   needs: 'pair',
-  async run(lab, findings) {
+  async run(lab) {
     using upstream = await lab.openTrap();
     using direct = await lab.openTrap();
     await using pair = await openWith(lab, { TOR_PT_PROXY: `socks5://${upstream.address}` });
@@ -192,7 +191,7 @@ const failing: PtCheck = {
       const { outcome } = await pair.connect({ target: direct.endpoint, time });
       await Promise.allSettled(acting);
       const isHeard = hangs || outcome.answer !== 'silent';
-      findings.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && isHeard && direct.count === 0, {
+      lab.judge('PT-3.2.2-04 PT-4-04', !outcome.isOpen && isHeard && direct.count === 0, {
         sent: `a connection, while the upstream proxy ${what}`,
         came: `${describeOutcome(outcome)}; ${direct.count} connections past it`,
         expected: `${hangs ? '' : 'an error, and '}no connection past the upstream proxy`,

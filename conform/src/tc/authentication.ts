@@ -23,19 +23,19 @@ const OPEN = 'it lets in whoever may open its socket, without AUTHENTICATE';
 const locked: TcCheck = {
   clauses: 'TC-3.1-10 TC-4.1-01 TC-4.1-02 TC-3.8-02',
   title: 'requests before AUTHENTICATE',
-  async run(lab, findings) {
+  async run(lab) {
     const { access, known, number } = lab.facts;
     const isSocket = 'socketPath' in lab.options.address;
     if (access === 'open') {
       const first = await lab.connect();
       const request = getConf(known[0]);
       const answer = await first.ask(request);
-      findings.judge(isSocket ? 'TC-4.1-02' : 'TC-3.1-10 TC-4.1-01', isSocket, {
+      lab.judge(isSocket ? 'TC-4.1-02' : 'TC-3.1-10 TC-4.1-01', isSocket, {
         sent: `${describeFrame(request)} before AUTHENTICATE`,
         came: answer.frames.map(describeFrame).join(', '),
         expected: isSocket ? 'a CONFVALUE' : error(0x0007).text,
       });
-      if (isSocket) findings.pass('TC-3.1-10 TC-3.1-11 TC-3.8-02', 'not applicable', OPEN);
+      if (isSocket) lab.pass('TC-3.1-10 TC-3.1-11 TC-3.8-02', 'not applicable', OPEN);
       return;
     }
     const ids = access === 'trusting' ? 'TC-3.1-10 TC-4.1-01' : 'TC-3.1-10';
@@ -58,7 +58,7 @@ const locked: TcCheck = {
     }
     if (number !== undefined) {
       const lines = await lab.linesOf(watcher, number.key);
-      findings.judge(ids, isSame(lines, [`${number.key} ${number.value}`]), {
+      lab.judge(ids, isSame(lines, [`${number.key} ${number.value}`]), {
         sent: `a SETCONF of ${number.key} before AUTHENTICATE`,
         came: `afterwards: ${lines?.join(', ') ?? 'no CONFVALUE'}`,
         expected: 'no effect',
@@ -128,23 +128,23 @@ function turned(secret: Buffer): Buffer {
 const keeping: TcCheck = {
   clauses: 'TC-4.1-03 TC-4.1-04',
   title: 'how the secret is kept',
-  async run(lab, findings) {
+  async run(lab) {
     const { secret } = lab.options;
     const given = secret === undefined ? undefined : `the ${secret.kind} is what was given`;
     if (secret?.kind !== 'cookie') {
-      findings.pass('TC-4.1-03', 'not observable', given ?? 'no --cookie was given');
+      lab.pass('TC-4.1-03', 'not observable', given ?? 'no --cookie was given');
     }
     if (secret?.kind !== 'passphrase') {
-      findings.pass('TC-4.1-04', 'not observable', given ?? 'no --password-file was given');
+      lab.pass('TC-4.1-04', 'not observable', given ?? 'no --password-file was given');
     }
     if (lab.facts.access !== 'trusting') {
       const reason =
         lab.facts.access === 'open' ? OPEN : `it was examined with its ${secret!.kind}`;
-      findings.pass('TC-4.1-01', 'not observable', reason);
+      lab.pass('TC-4.1-01', 'not observable', reason);
     }
     if (secret?.kind === 'cookie' && secret.path !== undefined) {
       const mode = statSync(secret.path).mode & 0o777;
-      findings.judge('TC-4.1-03', (mode & 0o077) === 0, {
+      lab.judge('TC-4.1-03', (mode & 0o077) === 0, {
         sent: 'nothing',
         came: `a cookie file with mode ${mode.toString(8).padStart(4, '0')}`,
         expected: 'a file that only its owner can read',
@@ -156,7 +156,7 @@ const keeping: TcCheck = {
       const lines = await lab.linesOf(session, key);
       const passphrase = Buffer.from(secret.bytes).toString();
       if (lines === undefined) return;
-      findings.judge('TC-4.1-04', !lines.some((line) => line.includes(passphrase)), {
+      lab.judge('TC-4.1-04', !lines.some((line) => line.includes(passphrase)), {
         sent: `GETCONF “${key}”`,
         came: 'the passphrase itself',
         expected: 'its hash',
@@ -168,29 +168,29 @@ const keeping: TcCheck = {
 const listener: TcCheck = {
   clauses: 'TC-1-04 TC-4.1-02 TC-4.1-05',
   title: 'where it listens',
-  async run(lab, findings) {
+  async run(lab) {
     const { address } = lab.options;
     if ('socketPath' in address) {
       const [file, folder] = [address.socketPath, dirname(address.socketPath)].map(
         (path) => statSync(path).mode & 0o777,
       );
       const came = `mode ${file!.toString(8).padStart(4, '0')}, in a directory with ${folder!.toString(8).padStart(4, '0')}`;
-      findings.judge('TC-1-04 TC-4.1-02', (file! & 0o077) === 0 || (folder! & 0o077) === 0, {
+      lab.judge('TC-1-04 TC-4.1-02', (file! & 0o077) === 0 || (folder! & 0o077) === 0, {
         sent: 'nothing',
         came,
         expected: 'a socket that only its owner can open',
       });
-      findings.pass('TC-4.1-05', 'not observable', 'what was examined is a socket file');
+      lab.pass('TC-4.1-05', 'not observable', 'what was examined is a socket file');
       return;
     }
-    findings.pass('TC-4.1-02', 'not applicable', 'what was examined is no socket file');
+    lab.pass('TC-4.1-02', 'not applicable', 'what was examined is no socket file');
     const ids = 'TC-1-04 TC-4.1-05';
     const bound = boundAddresses(address);
     if (bound === undefined) {
-      findings.pass(ids, 'not observable', 'nobody tells here on which addresses a port listens');
+      lab.pass(ids, 'not observable', 'nobody tells here on which addresses a port listens');
       return;
     }
-    findings.judge(ids, bound.every(isLoopback), {
+    lab.judge(ids, bound.every(isLoopback), {
       sent: 'nothing',
       came: `a listener on ${bound.join(', ')}`,
       expected: 'a listener on a loopback address',

@@ -1,6 +1,6 @@
 /** The histories of circuits, streams and OR connections, as EVENTs tell them (TC 3.7). */
-import type { Findings } from '../findings.ts';
 import { type Change, Code, codeOf, decodeChange } from './frames.ts';
+import type { TcLab } from './lab.ts';
 import type { Session } from './session.ts';
 
 /** The changes of each circuit or stream, in the order in which they were first heard of. */
@@ -16,14 +16,14 @@ export function byId(session: Session, code: number, suffix = ''): readonly (rea
 }
 
 export function judgeStreams(
+  lab: TcLab,
   streams: readonly (readonly Change[])[],
   asked: number,
-  findings: Findings,
 ): void {
   const histories = streams.map((changes) => changes.map(({ status }) => status).join(''));
   const sent = `SETEVENTS 0x0002, then ${asked} connections one after the other, and their ends`;
   const came = `streams with the statuses ${histories.join(', ') || '(none)'}`;
-  const judge = findings.on(sent, came);
+  const judge = lab.on(sent, came);
   judge('TC-3.7-08 TC-3.7-07 TC-3.7-01', streams.length > 0, 'EVENTs of code 0x0002');
   // Tried on several circuits, a stream says so more than once.
   judge(
@@ -32,26 +32,26 @@ export function judgeStreams(
     'sent connect (0), succeeded (2), and once at the end failed (3) or closed (4)',
   );
   const isApart = histories.length === asked;
-  findings.judge('TC-3.7-09', isApart, {
+  lab.judge('TC-3.7-09', isApart, {
     sent,
     came: `${histories.length} different stream IDs, with the statuses ${histories.join(', ')}`,
     expected: `${asked} different ones`,
   });
 }
 
-export function judgeCircuits(circuits: readonly (readonly Change[])[], findings: Findings): void {
+export function judgeCircuits(lab: TcLab, circuits: readonly (readonly Change[])[]): void {
   // What was launched before we listened began before.
   const whole = circuits.filter(([first]) => first!.status === 0);
   const sent = 'SETEVENTS 0x0001, then connections through SOCKS';
   if (whole.length === 0) {
     const reason = 'no circuit was launched for the connections';
-    findings.pass('TC-3.7-03 TC-3.7-04 TC-3.7-05 TC-3.7-06', 'not observable', reason);
+    lab.pass('TC-3.7-03 TC-3.7-04 TC-3.7-05 TC-3.7-06', 'not observable', reason);
     return;
   }
   for (const changes of whole) {
     const history = changes.map(({ status }) => status).join('');
     const came = changes.map(({ status, text }) => `${status} “${text}”`).join(', ');
-    const judge = findings.on(sent, came);
+    const judge = lab.on(sent, came);
     // Once more launched is another circuit.
     judge(
       'TC-3.7-05',
@@ -80,11 +80,11 @@ export function judgeCircuits(circuits: readonly (readonly Change[])[], findings
   }
 }
 
-export function judgeLinks(session: Session, findings: Findings): void {
+export function judgeLinks(lab: TcLab, session: Session): void {
   const links = session.events.filter((event) => codeOf(event) === Code.orConnection);
   if (links.length === 0) {
     const reason = 'no OR connection was opened or closed for the connections';
-    findings.pass('TC-3.7-10 TC-3.7-11', 'not observable', reason);
+    lab.pass('TC-3.7-10 TC-3.7-11', 'not observable', reason);
     return;
   }
   const names = new Map<string, string>();
@@ -94,7 +94,7 @@ export function judgeLinks(session: Session, findings: Findings): void {
     }
   }
   for (const [name, history] of names) {
-    findings.judge('TC-3.7-11', isPlausible(history), {
+    lab.judge('TC-3.7-11', isPlausible(history), {
       sent: 'SETEVENTS 0x0003, then connections through SOCKS',
       came: `${name}: ${history}`,
       expected: 'launched (0), connected (1) or failed (2), closed (3)',

@@ -1,5 +1,5 @@
 /** SETCONF and GETCONF (TC 3.2 to 3.5). */
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import { asLines, getConf, message, setConf, Type } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
@@ -22,7 +22,6 @@ type Set = (
 /** To be used on options that are given back afterwards. */
 async function borrowing(
   lab: TcLab,
-  findings: Findings,
   ...keys: readonly (string | undefined)[]
 ): Promise<{ readonly session: Session; readonly set: Set }> {
   const session = await lab.open();
@@ -32,7 +31,7 @@ async function borrowing(
     await session.expect(clauses, request, outcome === 'done' ? done : error(outcome));
     const lines = await lab.linesOf(session, key);
     const empty = 'a CONFVALUE without a line';
-    findings.judge(clauses, isSame(lines, after), {
+    lab.judge(clauses, isSame(lines, after), {
       sent: `SETCONF “${request.body.toString().replaceAll('\n', '\\n')}”, then GETCONF ${key}`,
       came: lines === undefined ? 'no CONFVALUE' : lines.join(', ') || empty,
       expected: after.join(', ') || empty,
@@ -44,11 +43,11 @@ async function borrowing(
 const setting: TcCheck = {
   clauses: 'TC-3.2-01 TC-3.3-01 TC-3.3-02 TC-3.3-03 TC-3.3-04 TC-3.1-08',
   title: 'SETCONF, right and wrong',
-  async run(lab, findings) {
+  async run(lab) {
     const { number } = lab.facts;
     if (number === undefined) throw new Unjudged(NO_NUMBER);
     const { key, value } = number;
-    const { set } = await borrowing(lab, findings, key);
+    const { set } = await borrowing(lab, key);
     let now = value;
     const line = (): string => `${key} ${now}`;
     const sets = async (clauses: string, form: (line: string) => string): Promise<void> => {
@@ -83,9 +82,9 @@ const setting: TcCheck = {
 const clearing: TcCheck = {
   clauses: 'TC-3.3-07',
   title: 'an option without a value',
-  async run(lab, findings) {
+  async run(lab) {
     const { number, text, list } = lab.facts;
-    const { session, set } = await borrowing(lab, findings, number?.key, text, list?.key);
+    const { session, set } = await borrowing(lab, number?.key, text, list?.key);
     for (const end of ['\n', ' \n', '']) {
       if (text !== undefined) {
         await session.ask(setConf(`${text} conform\n`));
@@ -104,7 +103,7 @@ const clearing: TcCheck = {
       await session.expect('TC-3.3-07', setConf(`${number.key}\n`), done);
       defaults.push((await lab.linesOf(session, number.key))?.join(', ') ?? 'no CONFVALUE');
     }
-    findings.judge('TC-3.3-07', defaults[0] === defaults[1], {
+    lab.judge('TC-3.3-07', defaults[0] === defaults[1], {
       sent: `two times ${number.key} with another value, then without one`,
       came: defaults.join('; '),
       expected: 'its default, two times',
@@ -115,11 +114,11 @@ const clearing: TcCheck = {
 const lists: TcCheck = {
   clauses: 'TC-3.3-05 TC-3.4-03',
   title: 'options with several values',
-  async run(lab, findings) {
+  async run(lab) {
     const { list } = lab.facts;
     if (list === undefined) throw new Unjudged(NO_LIST);
     const { key } = list;
-    const { set } = await borrowing(lab, findings, key);
+    const { set } = await borrowing(lab, key);
     const [one = '', two = '', three = ''] = list.values.map((value) => `${key} ${value}`);
     for (const [clauses, ...lines] of [
       ['TC-3.4-03 TC-3.3-05', two, one, three],
@@ -171,10 +170,10 @@ const getting: TcCheck = {
 const texts: TcCheck = {
   clauses: 'TC-3.5-02',
   title: 'values with spaces',
-  async run(lab, findings) {
+  async run(lab) {
     const key = lab.facts.text;
     if (key === undefined) throw new Unjudged(NO_TEXT);
-    const { set } = await borrowing(lab, findings, key);
+    const { set } = await borrowing(lab, key);
     const line = `${key} two  words, and more`;
     await set('TC-3.5-02', `${line}\n`, 'done', key, [line]);
   },

@@ -1,13 +1,11 @@
 /** Connections, and the events that they cause (TC 3.7). */
-import type { Findings } from '../findings.ts';
-import type { Wire } from '../wire.ts';
 import { byId, judgeCircuits, judgeLinks, judgeStreams } from './changes.ts';
 import { judgeOnly, openTicker, ticks } from './events.ts';
 import { type Change, Code, codeOf, setConf, setEvents } from './frames.ts';
 import type { TcLab } from './lab.ts';
 import type { TcCheck } from './check.ts';
 import type { Session } from './session.ts';
-import { Traffic } from './traffic.ts';
+import { type Ends, Traffic } from './traffic.ts';
 
 /** Streams that are opened one after the other, for identifiers that must not come again. */
 const STREAMS = 8;
@@ -26,7 +24,7 @@ const eventClauses =
 const events: TcCheck = {
   clauses: eventClauses,
   title: 'connections, and the events that they cause',
-  async run(lab, findings) {
+  async run(lab) {
     using traffic = await Traffic.open(lab);
     const session = await lab.open();
     await lab.borrow(session, DIRTINESS);
@@ -40,7 +38,7 @@ const events: TcCheck = {
     }
     const ticker = await openTicker(lab);
     const { port } = traffic;
-    const opened = await openStreams(traffic, lab, session, findings);
+    const opened = await openStreams(lab, session, traffic);
     const isThrough = opened === STREAMS;
     // Nobody listens there: the stream fails, if it comes as far.
     traffic.trap.close();
@@ -51,43 +49,33 @@ const events: TcCheck = {
       changes.some(({ status }) => status === 3 || status === 4);
     await session.until(() => streams().filter(isEnded).length >= asked);
     await ticks(ticker, 1);
-    judgeStreams(streams(), asked, findings);
+    judgeStreams(lab, streams(), asked);
     await session.ask(setEvents(Code.circuit, Code.orConnection));
     await renewCircuits(session, ticker, () => traffic.connect('127.0.0.1'));
     await session.ask(setEvents());
-    judgeCircuits(byId(session, Code.circuit), findings);
-    judgeLinks(session, findings);
+    judgeCircuits(lab, byId(session, Code.circuit));
+    judgeLinks(lab, session);
     for (const [code, listener] of lone) {
       await listener.ask(setEvents());
-      judgeOnly(listener, code, 'then connections through SOCKS', findings);
+      judgeOnly(lab, listener, code, 'then connections through SOCKS');
     }
   },
 };
 
 /** Opens streams one after the other. @returns how many there were */
-async function openStreams(
-  traffic: Traffic,
-  lab: TcLab,
-  session: Session,
-  findings: Findings,
-): Promise<number> {
+async function openStreams(lab: TcLab, session: Session, traffic: Traffic): Promise<number> {
   for (let opened = 0; opened < STREAMS; opened += 1) {
     const version = opened % 2 === 0 ? 'socks5' : 'socks4';
     const connection = await traffic.connect('127.0.0.1', version);
     if (typeof connection === 'string') return opened;
-    if (opened === 0) await transfer(connection, lab, session, findings);
+    if (opened === 0) await transfer(lab, session, connection);
     await traffic.end(connection);
   }
   return STREAMS;
 }
 
 /** Sends a known amount, and adds up what is reported of it. */
-async function transfer(
-  { near, far }: { readonly near: Wire; readonly far: Wire },
-  lab: TcLab,
-  session: Session,
-  findings: Findings,
-): Promise<void> {
+async function transfer(lab: TcLab, session: Session, { near, far }: Ends): Promise<void> {
   near.write(PAYLOAD);
   await far.take(PAYLOAD.length, lab.time);
   const written = (): number =>
@@ -95,7 +83,7 @@ async function transfer(
       .filter((event) => codeOf(event) === Code.bandwidth && event.body.length === 10)
       .reduce((sum, { body }) => sum + body.readUInt32BE(6), 0);
   await session.until(() => written() >= PAYLOAD.length);
-  findings.judge('TC-3.7-12', written() >= PAYLOAD.length, {
+  lab.judge('TC-3.7-12', written() >= PAYLOAD.length, {
     sent: `${PAYLOAD.length} octets through the SOCKS port`,
     came: `reports of ${written()} octets written`,
     expected: 'reports whose sum is not less',

@@ -11,7 +11,6 @@ import {
   signal,
   Type,
 } from './frames.ts';
-import type { Findings } from '../findings.ts';
 import type { TcLab } from './lab.ts';
 import { UNKNOWN_KEY } from './messages.ts';
 import { done, error, type TcCheck } from './check.ts';
@@ -40,7 +39,7 @@ export async function ticks(ticker: Session, count: number = TICKS): Promise<boo
 const asking: TcCheck = {
   clauses: 'TC-1-07 TC-3.2-01 TC-3.6-01 TC-3.6-02 TC-3.6-05 TC-3.7-12',
   title: 'asking for events',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const ask = (ids: string, ...codes: readonly number[]): Promise<unknown> =>
       session.expect(ids, setEvents(...codes), done);
@@ -53,7 +52,7 @@ const asking: TcCheck = {
     }
     const ticker = await openTicker(lab);
     const came = await ticks(ticker);
-    findings.judge('TC-1-07 TC-3.7-12 TC-3.6-02', came, {
+    lab.judge('TC-1-07 TC-3.7-12 TC-3.6-02', came, {
       sent: `${describeFrame(setEvents(Code.bandwidth))}, and nothing more`,
       came: `${ticker.count(Code.bandwidth)} reports of the bandwidth`,
       expected: 'one after the other, every second',
@@ -124,7 +123,7 @@ const changes: readonly {
 const changing: TcCheck = {
   clauses: 'TC-1-06 TC-3.6-01 TC-3.6-03 TC-3.6-04 TC-3.6-05 TC-3.6-06 TC-3.6-02',
   title: 'changing what is asked for',
-  async run(lab, findings) {
+  async run(lab) {
     const silent = await lab.open();
     const ticker = await openTicker(lab);
     const cases = [];
@@ -137,7 +136,7 @@ const changing: TcCheck = {
     }
     if (!(await ticks(ticker))) {
       const ids = this.clauses.replace(' TC-3.6-05', '');
-      findings.pass(ids, 'not observable', 'it reports no bandwidth, so that nothing happens');
+      lab.pass(ids, 'not observable', 'it reports no bandwidth, so that nothing happens');
       return;
     }
     for (const { clauses, what, comes, session, before } of cases) {
@@ -149,14 +148,14 @@ const changing: TcCheck = {
       }
       await session.ask(setEvents());
       const more = session.count(Code.bandwidth) - before;
-      findings.judge(clauses, comes ? more > 0 : more === 0, {
+      lab.judge(clauses, comes ? more > 0 : more === 0, {
         sent: what,
         came: `${more} EVENTs of code 0x0004 afterwards`,
         expected: comes ? 'one every second' : 'none',
       });
     }
     await silent.ask(getConf(lab.facts.known[0]));
-    findings.judge('TC-1-06 TC-3.6-02', silent.events.length === 0, {
+    lab.judge('TC-1-06 TC-3.6-02', silent.events.length === 0, {
       sent: 'no SETEVENTS, while other connections were sent events',
       came: silent.events.map(describeFrame).join(', ') || 'no EVENT',
       expected: 'no EVENT',
@@ -165,9 +164,9 @@ const changing: TcCheck = {
 };
 
 /** Judges whether a session that asked for one kind of events got no others. */
-export function judgeOnly(session: Session, code: number, when: string, findings: Findings): void {
+export function judgeOnly(lab: TcLab, session: Session, code: number, when: string): void {
   const others = session.events.filter((event) => codeOf(event) !== code);
-  findings.judge('TC-3.7-01', others.length === 0, {
+  lab.judge('TC-3.7-01', others.length === 0, {
     sent: `${describeFrame(setEvents(code))}, ${when}`,
     came: others.map(describeFrame).join(', ') || 'EVENTs of this kind at the most',
     expected: 'EVENTs of this kind only',
@@ -177,7 +176,7 @@ export function judgeOnly(session: Session, code: number, when: string, findings
 const logging: TcCheck = {
   clauses: 'TC-3.7-13 TC-3.7-01 TC-3.6-02 TC-3.10-05 TC-3.10-08',
   title: 'messages of the log',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const ticker = await openTicker(lab);
     await session.ask(setEvents(Code.log));
@@ -186,7 +185,7 @@ const logging: TcCheck = {
     await ticks(ticker, 1);
     const lines = session.count(Code.log);
     if (lines > 0) {
-      findings.judge('TC-3.10-05', true, {
+      lab.judge('TC-3.10-05', true, {
         sent: describeFrame(dump),
         came: `${lines} messages of the log`,
         expected: 'a report in the log',
@@ -203,10 +202,10 @@ const logging: TcCheck = {
     await ticks(ticker, 1);
     if (session.count(Code.log) === 0) {
       const reason = 'nothing that the kit does made it log a notice, a warning or an error';
-      findings.pass('TC-3.7-13', 'not observable', reason);
+      lab.pass('TC-3.7-13', 'not observable', reason);
     }
     await session.ask(setEvents());
-    judgeOnly(session, Code.log, 'while the bandwidth was reported elsewhere', findings);
+    judgeOnly(lab, session, Code.log, 'while the bandwidth was reported elsewhere');
   },
 };
 

@@ -22,7 +22,7 @@ const LONG_NAME = `${'conform.'.repeat(30)}invalid`;
 const flood: TcCheck = {
   clauses: 'TC-4.2-01',
   title: 'sixteen megabytes of events that are not read',
-  async run(lab, findings) {
+  async run(lab) {
     const { socks, permissions } = lab.options;
     if (permissions.flood !== true) return;
     if (socks === undefined) {
@@ -61,13 +61,13 @@ const flood: TcCheck = {
     const evidence = { sent: `SETEVENTS, and nothing read of ${reader.octets} octets of events` };
     idle.resume();
     const end = await idle.ending();
-    findings.judge('TC-4.2-01', end !== 'silent', {
+    lab.judge('TC-4.2-01', end !== 'silent', {
       ...evidence,
       came: end === 'silent' ? 'all of it, once it was read' : `the connection: ${end}`,
       expected: 'a closed connection',
     });
     const { frames } = await reader.ask(getConf(lab.facts.known[0]));
-    findings.judge('TC-4.2-01', frames[0]?.type === Type.confValue, {
+    lab.judge('TC-4.2-01', frames[0]?.type === Type.confValue, {
       ...evidence,
       came:
         frames.length === 0 ? 'no answer on another connection' : 'an answer on another connection',

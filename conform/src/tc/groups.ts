@@ -1,6 +1,6 @@
 /** Options that mean something together: those of hidden services (TC 3.3 and 3.4). */
 import { join } from 'node:path';
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import { asLines, confLines, getConf, setConf, Type } from './frames.ts';
 import { GROUP, GROUP_HEAD, type TcLab } from './lab.ts';
 import { done, error, isSame, type TcCheck, values } from './check.ts';
@@ -13,11 +13,11 @@ const dropped = ['HiddenServiceNodes', 'HiddenServiceExcludeNodes'];
 const hiddenServices: TcCheck = {
   clauses: 'TC-3.3-06 TC-3.4-05 TC-3.4-06',
   title: 'the options of hidden services',
-  async run(lab, findings) {
+  async run(lab) {
     const { group } = lab.facts;
     const session = await lab.open();
     if (group === 'unknown') {
-      await judgeUnknown(session, findings);
+      await judgeUnknown(lab, session);
       throw new Unjudged('it has no options whose meaning hangs on others', 'not applicable');
     }
     const members = [GROUP_HEAD, PORT];
@@ -26,15 +26,12 @@ const hiddenServices: TcCheck = {
       if (!error(0x0004).isMet(answer)) members.push(key);
     }
     for (const key of members) await session.expect('TC-3.4-05', getConf(key), values());
-    if (group !== 'used') return judgeSetting(lab, session, members, findings);
+    if (group !== 'used') return judgeSetting(lab, session, members);
     const reason = 'it has hidden services, which the check would take down for a moment';
-    findings.pass('TC-3.3-06', 'not observable', reason);
+    lab.pass('TC-3.3-06', 'not observable', reason);
     const lines = (await lab.linesOf(session, GROUP)) ?? [];
     const [first] = lines[0]!.split(' ');
-    const judge = findings.on(
-      `GETCONF “${GROUP}”`,
-      `${lines.length} lines, the first with ${first}`,
-    );
+    const judge = lab.on(`GETCONF “${GROUP}”`, `${lines.length} lines, the first with ${first}`);
     judge(
       'TC-3.4-06',
       first === GROUP_HEAD,
@@ -48,7 +45,6 @@ async function judgeSetting(
   lab: TcLab,
   session: Session,
   members: readonly string[],
-  findings: Findings,
 ): Promise<void> {
   await lab.borrow(session, GROUP);
   const serviceLines = (number: number): readonly string[] =>
@@ -60,7 +56,7 @@ async function judgeSetting(
     const answer = await session.ask(getConf(GROUP));
     const found = answer.frames[0] && confLines(answer.frames[0]);
     const expected = lines.filter((line) => isKept(line, found));
-    const judge = findings.on(
+    const judge = lab.on(
       `${sent}, then GETCONF “${GROUP}”`,
       found?.join(', ') ?? describeAnswer(answer),
     );
@@ -86,11 +82,11 @@ function isKept(line: string, found: readonly string[] = []): boolean {
 }
 
 /** A server that knows the options, but not the key that shows them in their order. */
-async function judgeUnknown(session: Session, findings: Findings): Promise<void> {
+async function judgeUnknown(lab: TcLab, session: Session): Promise<void> {
   const member = await session.ask(getConf(PORT));
   if (member.frames[0]?.type !== Type.confValue) return;
   const virtual = await session.ask(getConf(GROUP));
-  const judge = findings.on(
+  const judge = lab.on(
     `GETCONF “${PORT}”, GETCONF “${GROUP}”`,
     `${describeAnswer(member)}; ${describeAnswer(virtual)}`,
   );

@@ -1,7 +1,7 @@
 /** `postern-conform tc`: every clause that the outside can see of a TC server. */
 import { type Clause, readClauses } from '../clauses.ts';
 import { examine } from '../examine.ts';
-import { type ClauseReport, Findings } from '../findings.ts';
+import type { ClauseReport } from '../findings.ts';
 import { authenticationChecks } from './authentication.ts';
 import { configurationChecks } from './configuration.ts';
 import { eventChecks } from './events.ts';
@@ -29,12 +29,10 @@ export function tcClauses(): readonly Clause[] {
  * @throws ExaminationError `ERR_CONFORM_SERVER` when it is not reached or does not let one in; `signal.reason`
  */
 export function examineTc(options: TcOptions): Promise<readonly ClauseReport[]> {
-  const findings = new Findings();
-  const lab = new TcLab(options, findings);
+  const lab = new TcLab(options);
   return examine(options, {
     clauses: tcClauses(),
     lab,
-    findings,
     // One after the other: they change the same options.
     jobs: 1,
     first: 'looking for what it knows',

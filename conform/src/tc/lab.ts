@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { ExaminationError } from '../errors.ts';
 import type { Endpoint } from 'postern/pt';
 import { Findings } from '../findings.ts';
-import type { ExamineOptions, Lab } from '../examine.ts';
+import { type ExamineOptions, Lab } from '../examine.ts';
 import { Guard } from '../guard.ts';
 import { type Allowance, allowed } from '../patience.ts';
 import type { Address } from '../wire.ts';
@@ -97,20 +97,18 @@ export const GROUP = 'HiddenServiceOptions';
 export const GROUP_HEAD = 'HiddenServiceDir';
 
 /** Where a TC server is examined: sessions with it, and what has to be put back afterwards. */
-export class TcLab implements Lab {
+export class TcLab extends Lab {
   readonly options: TcOptions & Required<Pick<TcOptions, Defaulted>>;
   /** Every session so far. */
   readonly sessions: Session[] = [];
-  readonly #findings: Findings;
   #facts: TcFacts | undefined;
   #guard: Guard | undefined;
   /** Options that were changed, with the lines that they had. */
   readonly #borrowed = new Map<string, readonly string[]>();
   readonly #mapped = new Set<string>();
 
-  /** @param findings what its sessions add to when an answer is expected */
-  constructor(options: TcOptions, findings: Findings) {
-    this.#findings = findings;
+  constructor(options: TcOptions) {
+    super();
     // Many wait at once.
     setMaxListeners(0, options.signal);
     this.options = { ...defaults, ...options };
@@ -145,7 +143,7 @@ export class TcLab implements Lab {
    * @throws ExaminationError `ERR_CONFORM_SERVER`
    */
   async connect(): Promise<Session> {
-    const options = { time: this.time, findings: this.#findings };
+    const options = { time: this.time, findings: this };
     const session = await Session.open(this.options.address, options);
     if (session === undefined) throw serverError('nobody answers at the address');
     this.sessions.push(session);
@@ -277,7 +275,7 @@ export class TcLab implements Lab {
   }
 
   /** Closes all sessions, puts back what was changed and removes what was written. */
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.hangUp();
     try {
       await this.restore();

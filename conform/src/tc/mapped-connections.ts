@@ -1,5 +1,5 @@
 /** Connections to mapped addresses (TC 3.11). */
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import type { TcCheck } from './check.ts';
 import { mapAddress } from './frames.ts';
 import type { TcLab } from './lab.ts';
@@ -17,13 +17,11 @@ class Mapper {
   readonly traffic: Traffic;
   readonly #lab: TcLab;
   readonly #session: Session;
-  readonly #findings: Findings;
 
-  constructor(traffic: Traffic, lab: TcLab, session: Session, findings: Findings) {
+  constructor(lab: TcLab, session: Session, traffic: Traffic) {
     this.traffic = traffic;
     this.#lab = lab;
     this.#session = session;
-    this.#findings = findings;
   }
 
   async map(from: string, to: string): Promise<void> {
@@ -39,7 +37,7 @@ class Mapper {
   ): Promise<void> {
     const connection = await this.traffic.connect(host, version);
     const came = typeof connection === 'string' ? connection : 'a connection';
-    const judge = this.#findings.on(
+    const judge = this.#lab.on(
       `${what}, then a ${version.toUpperCase()} request for ${host}`,
       came,
     );
@@ -51,11 +49,11 @@ class Mapper {
 const mapped: TcCheck = {
   clauses: 'TC-3.11-05 TC-3.11-10 TC-3.11-12 TC-3.11-13 TC-3.11-14 TC-3.11-15',
   title: 'connections to mapped addresses',
-  async run(lab, findings) {
+  async run(lab) {
     using traffic = await Traffic.open(lab);
     const session = await lab.open();
-    const mapper = new Mapper(traffic, lab, session, findings);
-    await judgeMapped(mapper, lab, findings);
+    const mapper = new Mapper(lab, session, traffic);
+    await judgeMapped(lab, mapper);
 
     const [original] = pairIn(await session.ask(mapAddress('0.0.0.0', LOOPBACK)));
     if (original !== undefined) {
@@ -63,7 +61,7 @@ const mapped: TcCheck = {
       const what = `MAPADDRESS 0.0.0.0 → ${LOOPBACK}`;
       await mapper.arrives('TC-3.11-10 TC-3.11-12', what, original);
     }
-    await judgeChanged(mapper, findings);
+    await judgeChanged(lab, mapper);
 
     const byName = await traffic.connect('localhost');
     if (typeof byName === 'string') {
@@ -76,7 +74,7 @@ const mapped: TcCheck = {
 };
 
 /** What is mapped is used for new connections, and for no other. */
-async function judgeMapped(mapper: Mapper, lab: TcLab, findings: Findings): Promise<void> {
+async function judgeMapped(lab: TcLab, mapper: Mapper): Promise<void> {
   const { traffic } = mapper;
   const plain = await traffic.connect(LOOPBACK);
   if (typeof plain === 'string') {
@@ -92,13 +90,13 @@ async function judgeMapped(mapper: Mapper, lab: TcLab, findings: Findings): Prom
   plain.near.write('still there');
   const later = await plain.far.takeThrough('still there', lab.time);
   const came = typeof later === 'string' ? `the stream: ${later}` : 'what was sent on it';
-  const judge = findings.on('MAPADDRESS, while a stream was open', came);
+  const judge = lab.on('MAPADDRESS, while a stream was open', came);
   judge('TC-3.11-05', typeof later !== 'string', 'a stream that goes on');
   await traffic.end(plain);
 }
 
 /** A mapping takes the place of the one before it; mapped to itself, an address is mapped no more. */
-async function judgeChanged(mapper: Mapper, findings: Findings): Promise<void> {
+async function judgeChanged(lab: TcLab, mapper: Mapper): Promise<void> {
   // Nothing gets to the first destination, unless it is mapped itself.
   await mapper.map(V4, '192.0.2.80');
   await mapper.map(V4, LOOPBACK);
@@ -106,7 +104,7 @@ async function judgeChanged(mapper: Mapper, findings: Findings): Promise<void> {
   await mapper.arrives('TC-3.11-13', twice, V4);
   await mapper.map(NAME, NAME);
   const gone = await mapper.traffic.connect(NAME);
-  const judge = findings.on(
+  const judge = lab.on(
     `MAPADDRESS ${NAME} → ${LOOPBACK}, then → ${NAME}, then a SOCKS5 request for it`,
     typeof gone === 'string' ? gone : `a connection to ${LOOPBACK}`,
   );

@@ -1,5 +1,5 @@
 /** MAPADDRESS, ADDRESSMAPPED and GETALLMAPPINGS (TC 3.11 to 3.13). */
-import { type Findings, Unjudged } from '../findings.ts';
+import { Unjudged } from '../findings.ts';
 import {
   decodePair,
   describeFrame,
@@ -38,7 +38,7 @@ interface Mappings {
   ): Promise<void>;
 }
 
-async function openMappings(lab: TcLab, findings: Findings): Promise<Mappings> {
+async function openMappings(lab: TcLab): Promise<Mappings> {
   const session = await lab.open();
   return {
     session,
@@ -49,7 +49,7 @@ async function openMappings(lab: TcLab, findings: Findings): Promise<Mappings> {
     async lists(clauses, when, from, to, other = session) {
       const found = (await lab.mappings(other))?.filter(([original]) => original === from);
       const isRight = to === undefined ? found?.length === 0 : isOne(found, to);
-      findings.judge(clauses, isRight, {
+      lab.judge(clauses, isRight, {
         sent: `${when}, then GETALLMAPPINGS`,
         came: found === undefined ? 'not ADDRESSMAPPED messages and DONE' : describePairs(found),
         expected: to === undefined ? `no mapping of ${from}` : `${from} → ${to}, once`,
@@ -76,8 +76,8 @@ const mapping: TcCheck = {
     'TC-3.2-01 TC-3.11-01 TC-3.11-02 TC-3.11-03 TC-3.11-04 TC-3.11-06 TC-3.11-13 ' +
     'TC-3.11-14 TC-3.12-01 TC-3.13-01 TC-3.13-02',
   title: 'addresses mapped, again, and no more',
-  async run(lab, findings) {
-    const mappings = await openMappings(lab, findings);
+  async run(lab) {
+    const mappings = await openMappings(lab);
     const before = (await lab.mappings(mappings.session)) ?? [];
     const ids = 'TC-3.11-01 TC-3.11-06 TC-3.12-01 TC-3.2-01';
     await mappings.map(`${ids} TC-3.11-02 TC-3.11-04`, V4, NAME);
@@ -97,7 +97,7 @@ const mapping: TcCheck = {
       listing.frames.at(-1)?.type === Type.done &&
       pairs.every(({ type }) => type === Type.addressMapped) &&
       pairs.length >= before.length + 3;
-    findings.judge('TC-3.13-01 TC-3.13-02', isListing, {
+    lab.judge('TC-3.13-01 TC-3.13-02', isListing, {
       sent: `GETALLMAPPINGS, with ${before.length + 3} mappings`,
       came: describeAnswer(listing),
       expected: 'an ADDRESSMAPPED for each of them, then one DONE',
@@ -121,8 +121,8 @@ const mapping: TcCheck = {
 const malformed: TcCheck = {
   clauses: 'TC-3.11-02 TC-3.11-03 TC-3.11-04 TC-3.11-07',
   title: 'malformed MAPADDRESS',
-  async run(lab, findings) {
-    const mappings = await openMappings(lab, findings);
+  async run(lab) {
+    const mappings = await openMappings(lab);
     const [from, to] = [encodeAddress(V4), encodeAddress(OTHER_NAME)];
     const bodies: readonly (readonly [string, Buffer])[] = [
       ['TC-3.11-07', Buffer.alloc(0)],
@@ -147,8 +147,8 @@ const malformed: TcCheck = {
 const refused: TcCheck = {
   clauses: 'TC-3.1-04 TC-3.11-08 TC-3.11-13',
   title: 'mappings that cannot be',
-  async run(lab, findings) {
-    const mappings = await openMappings(lab, findings);
+  async run(lab) {
+    const mappings = await openMappings(lab);
     await mappings.map('TC-3.11-13', V4, NAME);
     for (const [from, to] of [
       [V4, nulls.IPv4],
@@ -168,8 +168,8 @@ const refused: TcCheck = {
 const picking: TcCheck = {
   clauses: 'TC-3.11-09 TC-3.11-10 TC-3.11-11 TC-3.11-12 TC-3.13-02',
   title: 'addresses that the server picks',
-  async run(lab, findings) {
-    const mappings = await openMappings(lab, findings);
+  async run(lab) {
+    const mappings = await openMappings(lab);
     for (const kind of ['IPv4', 'IPv6', 'name'] as const) {
       const picked: string[] = [];
       for (const to of [NAME, OTHER_NAME, NAME]) {
@@ -179,14 +179,14 @@ const picking: TcCheck = {
         const isMapped = mapped().isMet(answer) && replacement === to;
         const evidence = { sent: describeFrame(request), came: describeAnswer(answer) };
         const expected = `an ADDRESSMAPPED of some address → ${to}`;
-        findings.judge('TC-3.11-09', isMapped, { ...evidence, expected });
+        lab.judge('TC-3.11-09', isMapped, { ...evidence, expected });
         if (!isMapped || original === undefined) return;
         lab.borrowAddress(original);
-        findings.judge('TC-3.11-10', original !== nulls[kind] && kindOf(original) === kind, {
+        lab.judge('TC-3.11-10', original !== nulls[kind] && kindOf(original) === kind, {
           ...evidence,
           expected: `an address of kind ${kind} that is not null`,
         });
-        findings.judge('TC-3.11-11', isReserved(original), {
+        lab.judge('TC-3.11-11', isReserved(original), {
           ...evidence,
           expected:
             'an address that hardly anyone really uses: private, reserved, a name that nobody has',
@@ -195,7 +195,7 @@ const picking: TcCheck = {
         picked.push(original);
       }
       const [one, two, three] = picked;
-      findings.judge('TC-3.11-10', one !== two && three !== two, {
+      lab.judge('TC-3.11-10', one !== two && three !== two, {
         sent: `two null addresses of kind ${kind}, to ${NAME} and to ${OTHER_NAME}`,
         came: `${one} and ${two}`,
         expected: 'two different addresses',
@@ -211,14 +211,14 @@ const picking: TcCheck = {
 const configured: TcCheck = {
   clauses: 'TC-3.13-03',
   title: 'mappings of the configuration',
-  async run(lab, findings) {
+  async run(lab) {
     const { list } = lab.facts;
     if (list?.key !== 'MapAddress') {
       throw new Unjudged(
         'it has no MapAddress option, or mappings in it that would be lost for a moment',
       );
     }
-    const mappings = await openMappings(lab, findings);
+    const mappings = await openMappings(lab);
     await lab.borrow(mappings.session, list.key);
     const [from = '', to] = list.values[0]!.split(' ');
     const set = setConf(`${list.key} ${list.values[0]}\n`);

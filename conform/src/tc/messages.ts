@@ -28,7 +28,7 @@ export const UNKNOWN_SIGNAL = 0x77;
 const order: TcCheck = {
   clauses: 'TC-1-08 TC-1-03 TC-2-01',
   title: 'twenty requests in one write',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const [one, two] = lab.facts.known;
     const marked = (count: number): readonly [Frame, string] => [
@@ -60,7 +60,7 @@ const order: TcCheck = {
     session.send(...requests.map(([request]) => request));
     const came = await takeKinds(session, requests.length);
     const expected = requests.map(([, kind]) => kind);
-    findings.judge('TC-1-08 TC-1-03 TC-2-01', isSame(came, expected), {
+    lab.judge('TC-1-08 TC-1-03 TC-2-01', isSame(came, expected), {
       sent: `${requests.length} requests in one write`,
       came: came.join(', '),
       expected: expected.join(', '),
@@ -89,7 +89,7 @@ function kindOf(frame: Frame): string {
 const framing: TcCheck = {
   clauses: 'TC-2-01',
   title: 'messages in pieces',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const [key] = lab.facts.known;
     const lines = (await lab.linesOf(session, key)) ?? [];
@@ -114,7 +114,7 @@ const framing: TcCheck = {
       await send();
       const reply = await session.take();
       const isRight = typeof reply !== 'string' && isSame(confLines(reply), lines);
-      findings.judge('TC-2-01', isRight, {
+      lab.judge('TC-2-01', isRight, {
         sent: `${bytes.length} octets of a GETCONF, ${way}`,
         came: typeof reply === 'string' ? reply : describeFrame(reply),
         expected: values(...lines).text,
@@ -123,7 +123,7 @@ const framing: TcCheck = {
     }
     const second = await session.take();
     const isRefused = typeof second !== 'string' && codeOf(second) === 0x0002;
-    findings.judge('TC-2-01', isRefused, {
+    lab.judge('TC-2-01', isRefused, {
       sent: 'a message of type 0x1234 whose head and rest came apart',
       came: typeof second === 'string' ? second : describeFrame(second),
       expected: 'one ERROR 0x0002',
@@ -134,7 +134,7 @@ const framing: TcCheck = {
 const streams: TcCheck = {
   clauses: 'TC-1-01',
   title: 'two clients at the same time',
-  async run(lab, findings) {
+  async run(lab) {
     const [first, second] = [await lab.open(), await lab.open()];
     const [key] = lab.facts.known;
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -146,7 +146,7 @@ const streams: TcCheck = {
     const expected = [1, 2].map((lines) =>
       Array.from({ length: ROUNDS }, () => `CONFVALUE of ${lines} lines`).join(', '),
     );
-    findings.judge('TC-1-01', isSame(came, expected), {
+    lab.judge('TC-1-01', isSame(came, expected), {
       sent: `${ROUNDS} GETCONF of one key on one connection, of two keys on another`,
       came: came.join('; '),
       expected: expected.join('; '),
@@ -159,7 +159,7 @@ const ROUNDS = 3;
 const truncation: TcCheck = {
   clauses: 'TC-1-03',
   title: 'a message that is cut off',
-  async run(lab, findings) {
+  async run(lab) {
     const { number } = lab.facts;
     if (number === undefined) return;
     const [watcher, session] = [await lab.open(), await lab.open()];
@@ -170,7 +170,7 @@ const truncation: TcCheck = {
     session.end();
     await session.ending();
     const lines = await lab.linesOf(watcher, number.key);
-    findings.judge('TC-1-03', isSame(lines, [`${number.key} ${number.value}`]), {
+    lab.judge('TC-1-03', isSame(lines, [`${number.key} ${number.value}`]), {
       sent: `a SETCONF “${body.trim()}” without its last octet, then the end of the stream`,
       came: `afterwards: ${lines?.join(', ') ?? 'no CONFVALUE'}`,
       expected: 'no part of a message acted on',
@@ -181,7 +181,7 @@ const truncation: TcCheck = {
 const sizes: TcCheck = {
   clauses: 'TC-1-05 TC-2-02 TC-3.1-12',
   title: 'the smallest and the largest bodies',
-  async run(lab, findings) {
+  async run(lab) {
     const session = await lab.open();
     const ids = 'TC-1-05 TC-2-02';
     await session.expect(ids, message(0x1234, Buffer.alloc(MAX_BODY)), error(0x0002));
@@ -193,13 +193,13 @@ const sizes: TcCheck = {
     if (line === '') return;
     const most = Math.floor(MAX_BODY / (line.length + 1));
     const large = await session.ask(message(Type.getConf, `${key}\n`.repeat(most)));
-    findings.judge('TC-1-05', large.frames.length === 1 && linesIn(large.frames[0]!) === most, {
+    lab.judge('TC-1-05', large.frames.length === 1 && linesIn(large.frames[0]!) === most, {
       sent: `GETCONF of ${key}, ${most} times in one message`,
       came: summary(large),
       expected: `one CONFVALUE of ${most} lines, ${most * (line.length + 1)} octets`,
     });
     const over = await session.ask(message(Type.getConf, `${key}\n`.repeat(most + 1)));
-    findings.judge('TC-3.1-12', error(0x0009).isMet(over), {
+    lab.judge('TC-3.1-12', error(0x0009).isMet(over), {
       sent: `GETCONF of ${key}, ${most + 1} times: the reply would have more than ${MAX_BODY} octets`,
       came: summary(over),
       expected: error(0x0009).text,

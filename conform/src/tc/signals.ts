@@ -1,6 +1,5 @@
 /** SAVECONF and SIGNAL: what changes a server for longer, and what ends it (TC 3.9 and 3.10). */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import type { Findings } from '../findings.ts';
 import { type Allowance, allowed } from '../patience.ts';
 import { dialWire } from '../wire.ts';
 import { codeOf, describeFrame, hex, message, setConf, signal, Type } from './frames.ts';
@@ -28,11 +27,11 @@ const unknown: TcCheck = {
 const saving: TcCheck = {
   clauses: 'TC-3.9-01 TC-3.9-02 TC-3.9-03 TC-3.3-07',
   title: 'SAVECONF',
-  async run(lab, findings) {
+  async run(lab) {
     const { permissions } = lab.options;
     if (permissions.saveconf !== true) {
       const reason = 'it rewrites the torrc; --saveconf allows it';
-      findings.pass('TC-3.9-01 TC-3.9-02 TC-3.9-03', 'not observable', reason);
+      lab.pass('TC-3.9-01 TC-3.9-02 TC-3.9-03', 'not observable', reason);
       return;
     }
     const session = await lab.open();
@@ -42,20 +41,20 @@ const saving: TcCheck = {
     if (first.frames[0]?.type === Type.error) {
       const isInternal = error(0x0001).isMet(first);
       const evidence = { sent: describeFrame(save), came: describeAnswer(first) };
-      findings.judge('TC-3.9-03', isInternal, {
+      lab.judge('TC-3.9-03', isInternal, {
         ...evidence,
         expected: 'DONE, or ERROR 0x0001 when it cannot be saved',
       });
       const reason = `it cannot save: ${evidence.came}`;
-      findings.pass('TC-3.9-01 TC-3.9-02', 'not observable', reason);
+      lab.pass('TC-3.9-01 TC-3.9-02', 'not observable', reason);
       return;
     }
-    findings.judge('TC-3.9-02', done.isMet(first), {
+    lab.judge('TC-3.9-02', done.isMet(first), {
       sent: describeFrame(save),
       came: describeAnswer(first),
       expected: done.text,
     });
-    findings.pass('TC-3.9-03', 'not observable', 'it can save');
+    lab.pass('TC-3.9-03', 'not observable', 'it can save');
     const withBody = message(Type.saveConf, 'a body that means nothing');
     await session.expect('TC-3.9-01', withBody, done);
     if (permissions.reload !== true || number === undefined) return;
@@ -67,7 +66,7 @@ const saving: TcCheck = {
     await session.ask(signal(Signal.reload));
     const wanted = `${key} ${value + 1}`;
     const lines = await becomes(lab, session, key, wanted);
-    findings.judge('TC-3.9-02', isSame(lines, [wanted]), {
+    lab.judge('TC-3.9-02', isSame(lines, [wanted]), {
       sent: `SETCONF “${wanted}”, SAVECONF, SETCONF “${key} ${value + 2}”, SIGNAL reload`,
       came: lines?.join(', ') ?? 'no CONFVALUE',
       expected: `${wanted}: what was saved`,
@@ -97,10 +96,10 @@ async function becomes(
 const reloading: TcCheck = {
   clauses: 'TC-3.10-02 TC-3.10-06 TC-3.10-08',
   title: 'SIGNAL reload and debug',
-  async run(lab, findings) {
+  async run(lab) {
     if (lab.options.permissions.reload !== true) {
       const reason = 'it takes back what others have set and not saved; --reload allows it';
-      findings.pass('TC-3.10-02 TC-3.10-06', 'not observable', reason);
+      lab.pass('TC-3.10-02 TC-3.10-06', 'not observable', reason);
       return;
     }
     const session = await lab.open();
@@ -116,7 +115,7 @@ const reloading: TcCheck = {
       await session.ask(setConf(`${key} ${number.value + 1}\n`));
       await session.expect(ids, reload, done);
       const lines = await becomes(lab, session, key, line);
-      findings.judge('TC-3.10-02', isSame(lines, [line]), {
+      lab.judge('TC-3.10-02', isSame(lines, [line]), {
         sent: `SETCONF “${key} ${number.value + 1}” and SIGNAL reload`,
         came: lines?.join(', ') ?? 'no CONFVALUE',
         expected: `${line}: what the file says`,
@@ -131,7 +130,7 @@ const reloading: TcCheck = {
       logs.filter((log) => log.hasDebugLines()),
     ];
     if (talking.length > 0) {
-      findings.judge('TC-3.10-06', silent.length === 0, {
+      lab.judge('TC-3.10-06', silent.length === 0, {
         sent: describeFrame(debug),
         came: `debug lines in ${talking.length} of ${logs.length} log files`,
         expected: 'debug lines in each of them',
@@ -162,53 +161,48 @@ async function openLogs(lab: TcLab, session: Session): Promise<readonly OpenLog[
 const ending: TcCheck = {
   clauses: 'TC-3.10-03 TC-3.10-04 TC-3.10-07 TC-3.10-08',
   title: 'SIGNAL shutdown and halt',
-  async run(lab, findings) {
+  async run(lab) {
     const { shutdown, halt } = lab.options.permissions;
     if (shutdown !== true) {
       const reason = 'it ends the server; --shutdown allows it';
-      findings.pass('TC-3.10-03 TC-3.10-04', 'not observable', reason);
+      lab.pass('TC-3.10-03 TC-3.10-04', 'not observable', reason);
     }
     if (halt !== true) {
-      findings.pass('TC-3.10-07', 'not observable', 'it ends the server; --halt allows it');
+      lab.pass('TC-3.10-07', 'not observable', 'it ends the server; --halt allows it');
     }
     if (shutdown !== true && halt !== true) return;
     const session = await lab.open();
     let isUp = true;
     if (shutdown === true) {
-      isUp = await shutDown(lab, session, findings, halt === true);
+      isUp = await shutDown(lab, session, halt === true);
     }
     if (halt !== true) return;
     if (!isUp) {
-      findings.pass('TC-3.10-07', 'not observable', 'SIGNAL shutdown has ended it before');
+      lab.pass('TC-3.10-07', 'not observable', 'SIGNAL shutdown has ended it before');
       return;
     }
     session.send(signal(Signal.halt));
-    await judgeEnd(lab, session, findings, 'TC-3.10-07 TC-3.10-08', Signal.halt);
+    await judgeEnd(lab, session, 'TC-3.10-07 TC-3.10-08', Signal.halt);
   },
 };
 
 /** @returns whether it still runs, and is ending in its own time */
-async function shutDown(
-  lab: TcLab,
-  session: Session,
-  findings: Findings,
-  isHalted: boolean,
-): Promise<boolean> {
+async function shutDown(lab: TcLab, session: Session, isHalted: boolean): Promise<boolean> {
   const isRelay = await relays(lab, session);
   const waits = (await lab.linesOf(session, 'ShutdownWaitLength'))?.[0]?.split(' ')[1];
   const waitMs = 1000 * Number(waits ?? 30);
   const sent = describeFrame(signal(Signal.shutdown));
   session.send(signal(Signal.shutdown));
   if (!isRelay || waitMs === 0) {
-    findings.pass('TC-3.10-04', 'not applicable', 'it is no relay that waits for its streams');
+    lab.pass('TC-3.10-04', 'not applicable', 'it is no relay that waits for its streams');
     const ids = 'TC-3.10-03 TC-3.10-08';
-    await judgeEnd(lab, session, findings, ids, Signal.shutdown);
+    await judgeEnd(lab, session, ids, Signal.shutdown);
     return false;
   }
-  findings.pass('TC-3.10-03', 'not applicable', 'it is a relay');
+  lab.pass('TC-3.10-03', 'not applicable', 'it is a relay');
   const reply = await session.take();
   const isDone = typeof reply !== 'string' && reply.type === Type.done;
-  findings.judge('TC-3.10-04 TC-3.10-08', isDone, {
+  lab.judge('TC-3.10-04 TC-3.10-08', isDone, {
     sent: `${sent}, to a relay`,
     came: typeof reply === 'string' ? reply : describeFrame(reply),
     expected: `one DONE, and an end ${waitMs / 1000} seconds later`,
@@ -216,7 +210,7 @@ async function shutDown(
   const { socks } = lab.options;
   if (socks !== undefined) {
     const wire = await dialWire(socks, lab.time);
-    findings.judge('TC-3.10-04', typeof wire === 'string', {
+    lab.judge('TC-3.10-04', typeof wire === 'string', {
       sent: `${sent}, then a connection to the SOCKS port`,
       came: typeof wire === 'string' ? wire : 'a connection',
       expected: 'a closed port',
@@ -228,7 +222,7 @@ async function shutDown(
   const goesOn = lines !== undefined;
   if (goesOn && isHalted) return true;
   const time = allowed((goesOn ? waitMs : 0) + lab.time.leastMs, lab.options.signal);
-  await judgeEnd(lab, session, findings, 'TC-3.10-04', Signal.shutdown, time);
+  await judgeEnd(lab, session, 'TC-3.10-04', Signal.shutdown, time);
   return false;
 }
 
@@ -242,7 +236,6 @@ async function relays(lab: TcLab, session: Session): Promise<boolean> {
 async function judgeEnd(
   lab: TcLab,
   session: Session,
-  findings: Findings,
   clauses: string,
   code: number,
   time: Allowance = lab.time,
@@ -253,7 +246,7 @@ async function judgeEnd(
     ({ frame }) => frame.type === Type.error && codeOf(frame) !== undefined,
   );
   const isGone = end !== 'silent' && !isRefused;
-  findings.judge(clauses, isGone, {
+  lab.judge(clauses, isGone, {
     sent: `SIGNAL ${hex(code, 2)}`,
     came: [...replies.map(({ frame }) => describeFrame(frame)), end].join(', then '),
     expected: 'the end of the connection, with or without a DONE before it',

@@ -7,6 +7,12 @@ import type { TcLab } from './lab.ts';
 
 const NO_SOCKS = 'it takes traffic to see; --socks with a SOCKS port of the server lets it be seen';
 
+/** Both ends of a connection. */
+export interface Ends {
+  readonly near: Wire;
+  readonly far: Wire;
+}
+
 /** Connects through the server to a place of the kit's own. */
 export class Traffic {
   readonly trap: Trap;
@@ -39,7 +45,7 @@ export class Traffic {
     host: string,
     version: 'socks4' | 'socks5' = 'socks5',
     port: number = this.port,
-  ): Promise<{ readonly near: Wire; readonly far: Wire } | string> {
+  ): Promise<Ends | string> {
     this.#lab.options.signal.throwIfAborted();
     const { time } = this.#lab;
     const near = await dialWire(this.#socks, time);
@@ -59,7 +65,7 @@ export class Traffic {
   }
 
   /** Closes a connection from our side, and waits until the far end has heard of it. */
-  async end({ near, far }: { readonly near: Wire; readonly far: Wire }): Promise<void> {
+  async end({ near, far }: Ends): Promise<void> {
     near.close();
     await far.ending(this.#lab.time);
     far.close();
