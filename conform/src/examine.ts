@@ -60,7 +60,7 @@ export interface Subject<L extends Lab> {
     readonly judge: (findings: Findings) => void;
   };
   /** Verdicts for clauses that no check has judged. */
-  readonly unjudged: readonly (readonly [clauses: string, verdict: NoVerdict, reason: string])[];
+  readonly unjudged: readonly (readonly [clauses: string, reason: string, verdict?: NoVerdict])[];
 }
 
 /**
@@ -95,9 +95,8 @@ export async function examine<L extends Lab>(
       try {
         await check.run(lab);
       } catch (error) {
-        if (error instanceof Unjudged) lab.pass(check.clauses, error.verdict, error.message);
-        else if (error instanceof ExaminationError)
-          lab.pass(check.clauses, 'not observable', error.message);
+        if (error instanceof Unjudged) lab.pass(check.clauses, error.message, error.verdict);
+        else if (error instanceof ExaminationError) lab.pass(check.clauses, error.message);
         else throw error;
       }
       await subject.settle?.();

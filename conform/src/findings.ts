@@ -76,12 +76,12 @@ export class Findings {
   }
 
   /** Notes why clauses cannot be judged here. */
-  pass(clauses: string, verdict: NoVerdict, reason: string): void {
+  pass(clauses: string, reason: string, verdict: NoVerdict = 'not observable'): void {
     for (const clause of clauses.split(' ')) this.#list.push({ clause, verdict, reason });
   }
 
   /** The same for what could not even be tried: what was found by trying counts before it. */
-  lack(clauses: string, verdict: NoVerdict, reason: string): void {
+  lack(clauses: string, reason: string, verdict: NoVerdict = 'not observable'): void {
     for (const clause of clauses.split(' ')) this.#lacks.push({ clause, verdict, reason });
   }
 }

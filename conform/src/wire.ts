@@ -144,11 +144,10 @@ export class Trap {
   readonly endpoint: Endpoint;
   /** Hears of connections, and of everything that comes on them. */
   readonly news: News = new News();
-  /** How many connections have come. */
-  count = 0;
+  /** Every connection that has come, in order. */
+  readonly wires: Wire[] = [];
   readonly #queue: Wire[] = [];
   #serve: ((wire: Wire) => void) | undefined;
-  readonly #all = new Set<Wire>();
   readonly #server: ReturnType<typeof createServer>;
 
   private constructor(server: ReturnType<typeof createServer>) {
@@ -158,8 +157,7 @@ export class Trap {
     server.on('connection', (socket) => {
       const wire = new Wire(socket.setNoDelay(true));
       wire.news.listen(() => this.news.tell());
-      this.count += 1;
-      this.#all.add(wire);
+      this.wires.push(wire);
       if (this.#serve === undefined) this.#queue.push(wire);
       else this.#serve(wire);
       this.news.tell();
@@ -179,9 +177,9 @@ export class Trap {
     return formatEndpoint(this.endpoint);
   }
 
-  /** Every connection that has come, in order. */
-  get wires(): readonly Wire[] {
-    return [...this.#all];
+  /** How many connections have come. */
+  get count(): number {
+    return this.wires.length;
   }
 
   /** The next connection; undefined when none comes in time. */
@@ -207,7 +205,7 @@ export class Trap {
   /** Idempotent. */
   close(): void {
     this.#server.close();
-    for (const wire of this.#all) wire.close();
+    for (const wire of this.wires) wire.close();
   }
 
   [Symbol.dispose](): void {

@@ -25,7 +25,7 @@ describe('verdicts', () => {
     const reports = reportsOf((findings) => {
       findings.judge('A B', true, evidence);
       findings.judge('A', false, evidence);
-      findings.pass('A B C', 'not applicable', 'why not');
+      findings.pass('A B C', 'why not', 'not applicable');
     });
     assert.deepEqual(
       reports.map(({ verdict, reason }) => [verdict, reason]),
@@ -51,7 +51,7 @@ describe('forms', () => {
     findings.judge('A', false, evidence);
     findings.judge('B', false, { ...evidence, sent: 'other' });
     findings.judge('C', true, evidence);
-    findings.pass('D', 'not observable', 'nobody looks');
+    findings.pass('D', 'nobody looks');
   });
 
   test('the table shows the same fault once, and colours where it may', () => {

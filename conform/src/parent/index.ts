@@ -30,7 +30,7 @@ export function examineParent(options: ParentOptions): Promise<readonly ClauseRe
       for (const role of ['client', 'server'] as const) {
         if (lab.roles.has(role)) continue;
         const ids = clauses.map(({ id }) => id).filter((id) => ofRole[role].test(id));
-        lab.lack(ids.join(' '), 'not applicable', `this command launches no ${role}`);
+        lab.lack(ids.join(' '), `this command launches no ${role}`, 'not applicable');
       }
       return checks;
     },
@@ -45,15 +45,15 @@ const ofRole = {
 } as const;
 
 const unjudged = [
-  ['PT-3.2.3-21 PT-3.2.3-24', 'not applicable', 'it uses the Extended ORPort'],
+  ['PT-3.2.3-21 PT-3.2.3-24', 'it uses the Extended ORPort', 'not applicable'],
   [
     'PT-3.2.2-08 PT-3.2.3-11 PT-3.2.3-15 PT-3.2.3-07 PT-3.3.1-11 PT-3.3.3-07',
-    'not applicable',
     'it permits, and asks nothing',
+    'not applicable',
   ],
-  ['PT-3.2.2-05', 'not observable', 'only a recipe says which upstream proxy the parent was given'],
-  ['PT-3.2-02', 'not applicable', 'it says that a prefix is only a name'],
-  ['PT-3.3.3-09', 'not observable', 'what a parent makes known to clients is its own affair'],
+  ['PT-3.2.2-05', 'only a recipe says which upstream proxy the parent was given'],
+  ['PT-3.2-02', 'it says that a prefix is only a name', 'not applicable'],
+  ['PT-3.3.3-09', 'what a parent makes known to clients is its own affair'],
 ] as const;
 
 /** Parents at a time: they mostly wait. */

@@ -63,7 +63,7 @@ export class ParentLab extends ProgramLab<ParentRun> {
     const texts = [...launch.template, ...Object.values(launch.files ?? {})];
     if (!texts.some((text) => text.includes('{args}'))) {
       const reason = 'the command has no {args}, a place for bridge line arguments';
-      for (const { clauses } of talks) this.pass(clauses, 'not observable', reason);
+      for (const { clauses } of talks) this.pass(clauses, reason);
       return [...stops, ...performances];
     }
     const talking = talks.map((talk) =>
@@ -111,7 +111,7 @@ export class ParentLab extends ProgramLab<ParentRun> {
       });
     }
     const reason = 'this machine is too busy to tell how long the PT was waited for';
-    if (!isSeen) this.pass(stopClauses, 'not observable', reason);
+    if (!isSeen) this.pass(stopClauses, reason);
   }
 
   /** Plays a script, and judges what the parent makes of it. */
@@ -124,7 +124,7 @@ export class ParentLab extends ProgramLab<ParentRun> {
         : role === 'client' && expected === 'refused' && !isUsing
           ? 'it does not even use a PT that starts well, so that no refusal can be told'
           : undefined;
-    if (why !== undefined) return this.pass(clauses, 'not observable', why);
+    if (why !== undefined) return this.pass(clauses, why);
     const isUse = role === 'client' && expected === 'accepted';
     const wanted = needsSeveral && script.says.includes('$REVERSED') ? names.length : 1;
     await this.#on(launch, '', clauses, async (run) => {
@@ -132,8 +132,7 @@ export class ParentLab extends ProgramLab<ParentRun> {
       const time = isUse ? this.#patience : quiet;
       const { outcome, description } = await watch(run, script, wanted, time);
       if (role === 'server' && expected === 'refused' && outcome === 'idle') {
-        const reason = 'it kept the PT; what it made of the line cannot be seen';
-        this.pass(clauses, 'not observable', reason);
+        this.pass(clauses, 'it kept the PT; what it made of the line cannot be seen');
         return;
       }
       const isAccepted = outcome === (role === 'client' ? 'used' : 'idle');

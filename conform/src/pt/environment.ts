@@ -27,7 +27,7 @@ function checkOf(row: Row): PtCheck {
       const upstreamRefusal =
         row.outcome === 'PROXY DONE' ? await lab.upstreamRefusal() : undefined;
       if (upstreamRefusal !== undefined) {
-        lab.pass(row.clauses, 'not applicable', `it takes no SOCKS5 proxy: ${upstreamRefusal}`);
+        lab.pass(row.clauses, `it takes no SOCKS5 proxy: ${upstreamRefusal}`, 'not applicable');
         return;
       }
       const changes = fill(lab, role, row.changes);

@@ -84,19 +84,18 @@ const checks: readonly Check<PtLab>[] = ptChecks.map((check) => ({
 function lackOf(
   { needs }: PtCheck,
   lab: PtLab,
-): readonly [NoVerdict, string] | 'not meant' | undefined {
+): readonly [reason: string, verdict?: NoVerdict] | 'not meant' | undefined {
   switch (needs) {
     case 'any':
       return undefined;
     case 'client':
     case 'server':
       if (lab.has(needs)) return undefined;
-      return ['not applicable', `the program has no ${needs} side`];
+      return [`the program has no ${needs} side`, 'not applicable'];
     case 'pair': {
       if (lab.facts.pair !== undefined) return undefined;
       const missing = lab.has('client') ? 'server' : 'client';
-      const reason = `the program has no ${missing} side that could be at the other end`;
-      return ['not observable', reason];
+      return [`the program has no ${missing} side that could be at the other end`];
     }
     case 'lone client':
     case 'lone server': {
@@ -108,16 +107,12 @@ function lackOf(
 
 /** Verdicts for clauses that no check has judged. */
 const unjudged = [
-  ['PT-3.3.1-05 PT-3.3.1-11', 'not applicable', 'it permits, and asks nothing'],
-  [
-    'PT-3.3.2-11 PT-3.3.2-12',
-    'not observable',
-    'nothing from outside makes one of its SOCKS listeners fail',
-  ],
-  ['PT-3.3.3-08 PT-3.3.3-10', 'not observable', 'it publishes no ARGS'],
-  ['PT-3.3.3-11', 'not observable', 'none of its listeners failed'],
-  ['PT-3.3.1-12 PT-3.3.1-13 PT-3.3.1-14', 'not observable', 'it wrote no ENV-ERROR'],
-  ['PT-3.3.2-04 PT-3.3.2-05', 'not observable', 'it wrote no PROXY-ERROR'],
+  ['PT-3.3.1-05 PT-3.3.1-11', 'it permits, and asks nothing', 'not applicable'],
+  ['PT-3.3.2-11 PT-3.3.2-12', 'nothing from outside makes one of its SOCKS listeners fail'],
+  ['PT-3.3.3-08 PT-3.3.3-10', 'it publishes no ARGS'],
+  ['PT-3.3.3-11', 'none of its listeners failed'],
+  ['PT-3.3.1-12 PT-3.3.1-13 PT-3.3.1-14', 'it wrote no ENV-ERROR'],
+  ['PT-3.3.2-04 PT-3.3.2-05', 'it wrote no PROXY-ERROR'],
 ] as const;
 
 /** Starts of programs that mostly wait for each other. */

@@ -52,11 +52,6 @@ export function isReady(run: Run): boolean {
   return messages(run)[0] === 'VERSION 1' && run.isDone;
 }
 
-/** Whether the program has said anything about a transport. */
-export function mentions(run: Run, name: string): boolean {
-  return run.lines.some((line) => line.split(' ').includes(name));
-}
-
 /** How many lines report on a transport. */
 export function methodLines(run: Run, name: string): number {
   return run.methods.filter(({ transport }) => transport === name).length;

@@ -73,19 +73,14 @@ const drasticChecks: readonly TcCheck[] = [...floodChecks, ...lastChecks];
 const unjudged = [
   [
     'TC-2-05 TC-3.4-07 TC-3.8-01 TC-4.1-07',
-    'not applicable',
     'it binds a controller, and here the kit is the controller',
+    'not applicable',
   ],
-  ['TC-1-02', 'not applicable', 'it permits, and asks nothing'],
-  ['TC-3.1-03', 'not observable', 'nothing from outside makes it fail for a reason without a code'],
-  [
-    'TC-4.1-06',
-    'not observable',
-    'whether it runs with the configuration that it comes with cannot be seen',
-  ],
+  ['TC-1-02', 'it permits, and asks nothing', 'not applicable'],
+  ['TC-3.1-03', 'nothing from outside makes it fail for a reason without a code'],
+  ['TC-4.1-06', 'whether it runs with the configuration that it comes with cannot be seen'],
   [
     'TC-4.2-01',
-    'not observable',
     'sixteen megabytes of events are more than a server in use should be made to send; --flood allows it',
   ],
 ] as const;

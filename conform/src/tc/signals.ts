@@ -30,8 +30,7 @@ const saving: TcCheck = {
   async run(lab) {
     const { permissions } = lab.options;
     if (permissions.saveconf !== true) {
-      const reason = 'it rewrites the torrc; --saveconf allows it';
-      lab.pass('TC-3.9-01 TC-3.9-02 TC-3.9-03', 'not observable', reason);
+      lab.pass('TC-3.9-01 TC-3.9-02 TC-3.9-03', 'it rewrites the torrc; --saveconf allows it');
       return;
     }
     const session = await lab.open();
@@ -45,8 +44,7 @@ const saving: TcCheck = {
         ...evidence,
         expected: 'DONE, or ERROR 0x0001 when it cannot be saved',
       });
-      const reason = `it cannot save: ${evidence.came}`;
-      lab.pass('TC-3.9-01 TC-3.9-02', 'not observable', reason);
+      lab.pass('TC-3.9-01 TC-3.9-02', `it cannot save: ${evidence.came}`);
       return;
     }
     lab.judge('TC-3.9-02', done.isMet(first), {
@@ -54,7 +52,7 @@ const saving: TcCheck = {
       came: describeAnswer(first),
       expected: done.text,
     });
-    lab.pass('TC-3.9-03', 'not observable', 'it can save');
+    lab.pass('TC-3.9-03', 'it can save');
     const withBody = message(Type.saveConf, 'a body that means nothing');
     await session.expect('TC-3.9-01', withBody, done);
     if (permissions.reload !== true || number === undefined) return;
@@ -99,7 +97,7 @@ const reloading: TcCheck = {
   async run(lab) {
     if (lab.options.permissions.reload !== true) {
       const reason = 'it takes back what others have set and not saved; --reload allows it';
-      lab.pass('TC-3.10-02 TC-3.10-06', 'not observable', reason);
+      lab.pass('TC-3.10-02 TC-3.10-06', reason);
       return;
     }
     const session = await lab.open();
@@ -164,11 +162,10 @@ const ending: TcCheck = {
   async run(lab) {
     const { shutdown, halt } = lab.options.permissions;
     if (shutdown !== true) {
-      const reason = 'it ends the server; --shutdown allows it';
-      lab.pass('TC-3.10-03 TC-3.10-04', 'not observable', reason);
+      lab.pass('TC-3.10-03 TC-3.10-04', 'it ends the server; --shutdown allows it');
     }
     if (halt !== true) {
-      lab.pass('TC-3.10-07', 'not observable', 'it ends the server; --halt allows it');
+      lab.pass('TC-3.10-07', 'it ends the server; --halt allows it');
     }
     if (shutdown !== true && halt !== true) return;
     const session = await lab.open();
@@ -178,7 +175,7 @@ const ending: TcCheck = {
     }
     if (halt !== true) return;
     if (!isUp) {
-      lab.pass('TC-3.10-07', 'not observable', 'SIGNAL shutdown has ended it before');
+      lab.pass('TC-3.10-07', 'SIGNAL shutdown has ended it before');
       return;
     }
     session.send(signal(Signal.halt));
@@ -194,12 +191,12 @@ async function shutDown(lab: TcLab, session: Session, isHalted: boolean): Promis
   const sent = describeFrame(signal(Signal.shutdown));
   session.send(signal(Signal.shutdown));
   if (!isRelay || waitMs === 0) {
-    lab.pass('TC-3.10-04', 'not applicable', 'it is no relay that waits for its streams');
+    lab.pass('TC-3.10-04', 'it is no relay that waits for its streams', 'not applicable');
     const ids = 'TC-3.10-03 TC-3.10-08';
     await judgeEnd(lab, session, ids, Signal.shutdown);
     return false;
   }
-  lab.pass('TC-3.10-03', 'not applicable', 'it is a relay');
+  lab.pass('TC-3.10-03', 'it is a relay', 'not applicable');
   const reply = await session.take();
   const isDone = typeof reply !== 'string' && reply.type === Type.done;
   lab.judge('TC-3.10-04 TC-3.10-08', isDone, {

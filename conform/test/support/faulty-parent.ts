@@ -135,7 +135,7 @@ class Machine {
 
   read(raw: string): void {
     if (this.#state !== 'starting') {
-      if (has('method-after-done') && raw.startsWith('CMETHOD ')) dialMethod(raw.split(' '), 0);
+      if (has('method-after-done') && raw.startsWith('CMETHOD ')) dialMethod(raw);
       return;
     }
     if (has('short-lines') && raw.length > 65_536) return this.#fail();
@@ -252,9 +252,10 @@ class Machine {
   }
 }
 
-function dialMethod([, , protocol = '', address = '']: readonly string[], index: number): void {
+function dialMethod(line: string): void {
+  const [, , protocol = '', address = ''] = line.split(' ');
   const [host = '', port = ''] = address.split(':');
-  if (index === 0) dial(protocol, host, Number(port), '');
+  dial(protocol, host, Number(port), '');
 }
 
 /** The bridge line's arguments as SOCKS is to carry them. */
