@@ -3,7 +3,7 @@ import { encodeSocksArguments } from 'postern/pt';
 import { Unjudged } from '../findings.ts';
 import { describeOutcome } from '../socks.ts';
 import { dialWire, type Wire } from '../wire.ts';
-import { type PtLab, socksVersion } from './lab.ts';
+import { socksVersion } from './lab.ts';
 import { Pair } from './pair.ts';
 import type { PtCheck } from './check.ts';
 
@@ -20,27 +20,12 @@ function payload(length: number, seed: number): Buffer {
   return bytes;
 }
 
-/** Adds a check whose pair is closed whatever happens. */
-function pairCheck(
-  clauses: string,
-  title: string,
-  run: (lab: PtLab, pair: Pair) => Promise<void>,
-): PtCheck {
-  return {
-    clauses,
-    title,
-    needs: 'pair',
-    async run(lab) {
-      await using pair = await Pair.open(lab);
-      await run(lab, pair);
-    },
-  };
-}
-
-const carrying = pairCheck(
-  'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
-  'a mebibyte in both directions, and what is on the wire',
-  async (lab, pair) => {
+const carrying: PtCheck = {
+  clauses: 'PT-3-11 PT-2-01 PT-2-03 PT-2-07 PT-3.2.3-16 PT-3.2.3-17 PT-3.5-01',
+  title: 'a mebibyte in both directions, and what is on the wire',
+  needs: 'pair',
+  async run(lab) {
+    await using pair = await Pair.open(lab);
     const { patience } = lab;
     // The wire between the two is led through the kit.
     using tap = await lab.openTrap();
@@ -94,12 +79,14 @@ const carrying = pairCheck(
     });
     far.close();
   },
-);
+};
 
-const ends = pairCheck(
-  'PT-3-11',
-  'half-close and reset, carried to the other side',
-  async (lab, pair) => {
+const ends: PtCheck = {
+  clauses: 'PT-3-11',
+  title: 'half-close and reset, carried to the other side',
+  needs: 'pair',
+  async run(lab) {
+    await using pair = await Pair.open(lab);
     const { patience } = lab;
     const connection = await pair.connect();
     connection.app.socket.end('question');
@@ -133,12 +120,14 @@ const ends = pairCheck(
     });
     reset?.close();
   },
-);
+};
 
-const comingAndGoing = pairCheck(
-  'PT-3-11',
-  'applications that come and go, and leave nothing behind',
-  async (lab, pair) => {
+const comingAndGoing: PtCheck = {
+  clauses: 'PT-3-11',
+  title: 'applications that come and go, and leave nothing behind',
+  needs: 'pair',
+  async run(lab) {
+    await using pair = await Pair.open(lab);
     const { patience } = lab;
     const left: Wire[] = [];
     // One after another: a connection at the ORPort tells nothing of whose it is.
@@ -158,7 +147,7 @@ const comingAndGoing = pairCheck(
       expected: 'the end of each of them',
     });
   },
-);
+};
 
 const VISITS = 100;
 
@@ -214,10 +203,12 @@ function splitInEscape(args: Uint8Array): Buffer | undefined {
   return list.length <= MAX_SOCKS5_BYTES ? list : undefined;
 }
 
-const lengths = pairCheck(
-  'PT-3.5-01 PT-3.5-05',
-  'arguments: none, wrong, malformed, and of 254 to 510 bytes',
-  async (lab, pair) => {
+const lengths: PtCheck = {
+  clauses: 'PT-3.5-01 PT-3.5-05',
+  title: 'arguments: none, wrong, malformed, and of 254 to 510 bytes',
+  needs: 'pair',
+  async run(lab) {
+    await using pair = await Pair.open(lab);
     if (pair.args.length === 0) {
       throw new Unjudged(`${pair.name} takes no arguments`);
     }
@@ -274,7 +265,7 @@ const lengths = pairCheck(
       expected: 'one open and one refused: arguments belong to a connection',
     });
   },
-);
+};
 
 const options: PtCheck = {
   clauses: 'PT-3.2.3-04 PT-3.2.3-06 PT-3.2.3-08',

@@ -3,7 +3,7 @@ import { dialWire, ownLoopbackAddress, Trap } from '../wire.ts';
 import { Unjudged } from '../findings.ts';
 import { inParallel } from '../parallel.ts';
 import { socksConnect } from '../socks.ts';
-import { getConf, mapAddress, setEvents, Type } from './frames.ts';
+import { getConf, setEvents, Type } from './frames.ts';
 import type { TcCheck } from './check.ts';
 
 /** The limit, and what two ends of a connection may hold in their sockets. */
@@ -33,8 +33,7 @@ const flood: TcCheck = {
     const trap = await Trap.open(ownLoopbackAddress());
     trap.close();
     const { host, port } = trap.endpoint;
-    lab.borrowAddress(LONG_NAME);
-    await reader.ask(mapAddress(LONG_NAME, host));
+    await lab.map(reader, LONG_NAME, host);
     const target = { host: LONG_NAME, port };
     for (const session of [idle, reader]) await session.ask(setEvents(1, 2, 3, 4, 5));
     idle.pause();

@@ -243,6 +243,12 @@ export class TcLab extends Lab {
     for (const host of hosts) this.#mapped.add(host);
   }
 
+  /** Maps an address, which is given back at the end of the check. */
+  map(session: Session, ...pair: Pair): Promise<Answer> {
+    this.borrowAddress(pair[0]);
+    return session.ask(mapAddress(...pair));
+  }
+
   /** Puts back what was changed; says so where it cannot. Also when the examination was given up. */
   async restore(): Promise<void> {
     if (this.#borrowed.size + this.#mapped.size === 0) return;

@@ -64,6 +64,23 @@ export class Traffic {
     return 'the connection was opened, but led somewhere else';
   }
 
+  /** Connects, and judges by whether that leads to our own place. */
+  async arrives(
+    clauses: string,
+    what: string,
+    host: string,
+    version: 'socks4' | 'socks5' = 'socks5',
+  ): Promise<void> {
+    const ends = await this.connect(host, version);
+    const came = typeof ends === 'string' ? ends : 'a connection';
+    const judge = this.#lab.on(
+      `${what}, then a ${version.toUpperCase()} request for ${host}`,
+      came,
+    );
+    judge(clauses, typeof ends !== 'string', 'a connection to where it is mapped to');
+    if (typeof ends !== 'string') await this.end(ends);
+  }
+
   /** Closes a connection from our side, and waits until the far end has heard of it. */
   async end({ near, far }: Ends): Promise<void> {
     near.close();
