@@ -88,35 +88,37 @@ function factsOf(side: Side | undefined): Facts {
   };
 }
 
-/** A test for each fault of the PT, or of one that has a side only. */
-export function testPtFaults(faults: Faults, side?: Side): void {
-  const facts = factsOf(side);
-  describe(`each fault of a ${side ?? 'PT'} is found`, { concurrency: 8 }, () => {
-    for (const [fault, clauses] of Object.entries(faults)) {
-      test(`${fault}: ${clauses}`, async () => {
+/** A test for each row of a table: what a fault breaks is found, and nothing else. The clauses stand last. */
+export function testFaults<Row extends readonly string[]>(
+  program: string,
+  rows: readonly Row[],
+  examine: (row: Row, only: readonly string[]) => Promise<readonly ClauseReport[]>,
+  concurrency = 8,
+): void {
+  describe(`each fault of a ${program} is found`, { concurrency }, () => {
+    for (const row of rows) {
+      const clauses = row.at(-1)!;
+      test(`${row.slice(0, -1).join(', ')}: ${clauses}`, async () => {
         const only = clauses.split(' ');
-        const reports = await examineFaultyPt(fault, { side, only, bail: true, facts });
-        assert.deepEqual(withVerdict(reports, 'broken').toSorted(), only.toSorted());
+        const broken = withVerdict(await examine(row, only), 'broken');
+        assert.deepEqual(broken.toSorted(), only.toSorted());
       });
     }
   });
 }
 
+/** A test for each fault of the PT, or of one that has a side only. */
+export function testPtFaults(faults: Faults, side?: Side): void {
+  const facts = factsOf(side);
+  testFaults(side ?? 'PT', Object.entries(faults), ([fault], only) =>
+    examineFaultyPt(fault, { side, only, bail: true, facts }),
+  );
+}
+
 /** A test for each fault of the parent. */
 export function testParentFaults(faults: ParentFaults): void {
-  describe('each fault of a parent is found', { concurrency: 8 }, () => {
-    for (const [role, fault, clauses] of faults) {
-      test(`${role}, ${fault}: ${clauses}`, async () => {
-        const only = clauses.split(' ');
-        const reports = await examineParent({
-          launches: [faultyLaunches[role](fault)],
-          only,
-          bail: true,
-          ...testTimes,
-          signal,
-        });
-        assert.deepEqual(withVerdict(reports, 'broken').toSorted(), only.toSorted());
-      });
-    }
+  testFaults('parent', faults, ([role, fault], only) => {
+    const launches = [faultyLaunches[role](fault)];
+    return examineParent({ launches, only, bail: true, ...testTimes, signal });
   });
 }
