@@ -1,7 +1,7 @@
 /** `postern-conform pt`: every clause that the outside can see of a PT program. */
 import { type Clause, readClauses } from '../clauses.ts';
-import { type Check, examine } from '../examine.ts';
-import type { ClauseReport, NoVerdict } from '../findings.ts';
+import { examine } from '../examine.ts';
+import type { ClauseReport } from '../findings.ts';
 import { clientMethodChecks } from './client-methods.ts';
 import { endingChecks } from './ending.ts';
 import { environmentChecks, sampleChecks } from './environment.ts';
@@ -36,72 +36,55 @@ export function examinePt(options: PtOptions): Promise<readonly ClauseReport[]> 
     first: 'looking for transports',
     async discover() {
       await lab.discover();
-      return checks;
+      return checks.filter((check) => isPossible(lab, check));
     },
     overall: {
       clauses: lineClauses,
-      checks: new Set(checks.filter((_, index) => showingLines.has(ptChecks[index]!))),
+      checks: new Set([...startChecks, ...sampleChecks]),
       judge: (findings) => judgeLines(lab.runs, findings),
     },
     unjudged,
   });
 }
 
-const ptChecks: readonly PtCheck[] = [
+/** The starts that report methods. */
+const startChecks: readonly PtCheck[] = [
+  ...methodChecks,
+  ...clientMethodChecks,
+  ...serverMethodChecks,
+  ...stateChecks,
+];
+
+const checks: readonly PtCheck[] = [
   ...endingChecks, // The longest first.
   ...upstreamChecks,
   ...trafficChecks,
   ...extendedOrPortChecks,
   ...privacyChecks,
   ...loneChecks,
-  ...methodChecks,
-  ...clientMethodChecks,
-  ...serverMethodChecks,
-  ...stateChecks,
+  ...startChecks,
   ...environmentChecks,
 ];
 
-/** The starts that report methods, and one of each kind: they show the lines of a program too. */
-const showingLines: ReadonlySet<PtCheck> = new Set([
-  ...methodChecks,
-  ...clientMethodChecks,
-  ...serverMethodChecks,
-  ...stateChecks,
-  ...sampleChecks,
-]);
-
-/** The checks, each run only where the program has what it needs. */
-const checks: readonly Check<PtLab>[] = ptChecks.map((check) => ({
-  ...check,
-  async run(lab) {
-    const lack = lackOf(check, lab);
-    if (lack === undefined) await check.run(lab);
-    else if (lack !== 'not meant') lab.lack(check.clauses, ...lack);
-  },
-}));
-
-/** Why a check cannot be made of a program; a check of a lone side is not meant for one with both. */
-function lackOf(
-  { needs }: PtCheck,
-  lab: PtLab,
-): readonly [reason: string, verdict?: NoVerdict] | 'not meant' | undefined {
+/** Whether a check can be made of the program; a check of a lone side is not meant for one with both. */
+function isPossible(lab: PtLab, { needs, clauses }: PtCheck): boolean {
   switch (needs) {
     case 'any':
-      return undefined;
+      return true;
     case 'client':
     case 'server':
-      if (lab.has(needs)) return undefined;
-      return [`the program has no ${needs} side`, 'not applicable'];
+      if (lab.has(needs)) return true;
+      lab.lack(clauses, `the program has no ${needs} side`, 'not applicable');
+      return false;
     case 'pair': {
-      if (lab.facts.pair !== undefined) return undefined;
+      if (lab.facts.pair !== undefined) return true;
       const missing = lab.has('client') ? 'server' : 'client';
-      return [`the program has no ${missing} side that could be at the other end`];
+      lab.lack(clauses, `the program has no ${missing} side that could be at the other end`);
+      return false;
     }
     case 'lone client':
-    case 'lone server': {
-      const role = needs === 'lone client' ? 'client' : 'server';
-      return lab.facts.pair === undefined && lab.has(role) ? undefined : 'not meant';
-    }
+    case 'lone server':
+      return lab.facts.pair === undefined && lab.has(needs === 'lone client' ? 'client' : 'server');
   }
 }
 
