@@ -114,12 +114,18 @@ function safeCookieHash(
 /** Serves one connection up to OKAY, or up to where it is wrong on purpose. */
 async function serveParent(port: Trap, cookie: Buffer, twist: Twist, time: Time): Promise<Seen> {
   const wire = await port.accept(time);
-  const seen = { transport: undefined, userAddr: undefined, early: 0, wire };
+  const seen: Seen = {
+    fault: undefined,
+    transport: undefined,
+    userAddr: undefined,
+    early: 0,
+    wire,
+  };
   const broken = (fault: string): Seen => ({ ...seen, fault });
   if (wire === undefined) return broken('no connection to the Extended ORPort');
   if (twist === 'no SAFE_COOKIE') {
     wire.write(Buffer.of(2, 0));
-    return { ...seen, fault: undefined };
+    return seen;
   }
   wire.write(Buffer.of(1, 0));
   const type = await wire.take(1, time);
@@ -129,13 +135,13 @@ async function serveParent(port: Trap, cookie: Buffer, twist: Twist, time: Time)
   const nonce = randomBytes(32);
   const key = twist === 'wrong hash' ? Buffer.alloc(32, 1) : cookie;
   wire.write(Buffer.concat([safeCookieHash('server-to-client', key, clientNonce, nonce), nonce]));
-  if (twist === 'wrong hash') return { ...seen, fault: undefined };
+  if (twist === 'wrong hash') return seen;
   const hash = await wire.take(32, time);
   const expected = safeCookieHash('client-to-server', cookie, clientNonce, nonce);
   if (typeof hash === 'string' || !hash.equals(expected)) return broken('a wrong client hash');
   if (twist === 'auth failure') {
     wire.write(Buffer.of(0));
-    return { ...seen, fault: undefined };
+    return seen;
   }
   wire.write(Buffer.of(1));
   let [transport, userAddr]: (string | undefined)[] = [];
@@ -152,9 +158,10 @@ async function serveParent(port: Trap, cookie: Buffer, twist: Twist, time: Time)
   // The application's payload is there by now, and has to wait.
   await new Promise((resolve) => setTimeout(resolve, KEPT_WAITING_MS));
   const early = wire.received.length;
-  const isDenied = twist === 'deny';
-  wire.write(Buffer.of(0x10, isDenied ? Command.deny & 0xff : Command.okay & 0xff, 0, 0));
-  return { fault: undefined, transport, userAddr, early, wire };
+  const answer = Buffer.alloc(4);
+  answer.writeUInt16BE(twist === 'deny' ? Command.deny : Command.okay);
+  wire.write(answer);
+  return { ...seen, transport, userAddr, early };
 }
 
 function describe({ fault }: Seen, isCarried: boolean): string {

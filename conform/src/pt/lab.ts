@@ -166,7 +166,7 @@ export class PtLab extends ProgramLab<Run> {
       this.settled('server', {}, { names: transports, hasState: true }),
     ]);
     await Promise.all(runs.map((run) => run.stop()));
-    if (!runs[0].isSpawned) {
+    if (runs[0].pid === undefined) {
       throw new ExaminationError('ERR_CONFORM_PROGRAM', 'the program cannot be started');
     }
     const named = (run: Run, keyword: string): string[] =>

@@ -87,11 +87,6 @@ export class Run extends Program {
     return number === null ? undefined : Number(number[1]);
   }
 
-  /** Whether it was able to start at all. */
-  get isSpawned(): boolean {
-    return this.child.pid !== undefined;
-  }
-
   /** It said CMETHODS DONE or SMETHODS DONE. */
   get isDone(): boolean {
     return this.lines.some((line) => doneLines.has(line));
