@@ -27,13 +27,15 @@ export type Limbs = readonly [
 /** The exponent of each limb's unit, and of the modulus. */
 const UNITS = [0, 22, 43, 64, 85, 107, 128, 149, 170, 192, 213, 234, 255] as const;
 
+const WEIGHTS: readonly number[] = UNITS.map((unit) => 2 ** unit);
+
 /** The limbs of a number below 2^255. */
 export function toLimbs(value: bigint): Limbs {
   const limbs: number[] = [];
   for (let index = 0; index < 12; index += 1) {
     const unit = UNITS[index]!;
     const digit = BigInt.asUintN(UNITS[index + 1]! - unit, value >> BigInt(unit));
-    limbs.push(Number(digit) * 2 ** unit);
+    limbs.push(Number(digit) * WEIGHTS[index]!);
   }
   return limbs as unknown as Limbs;
 }
@@ -97,49 +99,46 @@ export function squareTimes(limbs: Limbs, times: number): Limbs {
     let h9 = d0 * a9 + d1 * a8 + d2 * a7 + d3 * a6 + d4 * a5 + d10 * f11;
     let h10 = d0 * a10 + d1 * a9 + d2 * a8 + d3 * a7 + d4 * a6 + a5 * a5 + a11 * f11;
     let h11 = d0 * a11 + d1 * a10 + d2 * a9 + d3 * a8 + d4 * a7 + d5 * a6;
-    // The top first, so that what wraps around is small when the chain begins.
-    c = h10 + R10 - R10;
-    h10 -= c;
-    h11 += c;
-    c = h11 + R11 - R11;
-    h11 -= c;
-    h0 += c * FOLD;
+    // Two chains, from limb 0 and from limb 6: each step waits for the one before, so they run side by side.
     c = h0 + R0 - R0;
     h0 -= c;
     h1 += c;
-    c = h1 + R1 - R1;
-    h1 -= c;
-    h2 += c;
-    c = h2 + R2 - R2;
-    h2 -= c;
-    h3 += c;
-    c = h3 + R3 - R3;
-    h3 -= c;
-    h4 += c;
-    c = h4 + R4 - R4;
-    h4 -= c;
-    h5 += c;
-    c = h5 + R5 - R5;
-    h5 -= c;
-    h6 += c;
     c = h6 + R6 - R6;
     h6 -= c;
     h7 += c;
+    c = h1 + R1 - R1;
+    h1 -= c;
+    h2 += c;
     c = h7 + R7 - R7;
     h7 -= c;
     h8 += c;
+    c = h2 + R2 - R2;
+    h2 -= c;
+    h3 += c;
     c = h8 + R8 - R8;
     h8 -= c;
     h9 += c;
+    c = h3 + R3 - R3;
+    h3 -= c;
+    h4 += c;
     c = h9 + R9 - R9;
     h9 -= c;
     h10 += c;
+    c = h4 + R4 - R4;
+    h4 -= c;
+    h5 += c;
     c = h10 + R10 - R10;
     h10 -= c;
     h11 += c;
+    c = h5 + R5 - R5;
+    h5 -= c;
+    h6 += c;
     c = h11 + R11 - R11;
     h11 -= c;
     h0 += c * FOLD;
+    c = h6 + R6 - R6;
+    h6 -= c;
+    h7 += c;
     c = h0 + R0 - R0;
     h0 -= c;
     h1 += c;
@@ -331,49 +330,46 @@ export function multiply(left: Limbs, right: Limbs): Limbs {
     a9 * b2 +
     a10 * b1 +
     a11 * b0;
-  // The top first, so that what wraps around is small when the chain begins.
-  c = h10 + R10 - R10;
-  h10 -= c;
-  h11 += c;
-  c = h11 + R11 - R11;
-  h11 -= c;
-  h0 += c * FOLD;
+  // Two chains, from limb 0 and from limb 6: each step waits for the one before, so they run side by side.
   c = h0 + R0 - R0;
   h0 -= c;
   h1 += c;
-  c = h1 + R1 - R1;
-  h1 -= c;
-  h2 += c;
-  c = h2 + R2 - R2;
-  h2 -= c;
-  h3 += c;
-  c = h3 + R3 - R3;
-  h3 -= c;
-  h4 += c;
-  c = h4 + R4 - R4;
-  h4 -= c;
-  h5 += c;
-  c = h5 + R5 - R5;
-  h5 -= c;
-  h6 += c;
   c = h6 + R6 - R6;
   h6 -= c;
   h7 += c;
+  c = h1 + R1 - R1;
+  h1 -= c;
+  h2 += c;
   c = h7 + R7 - R7;
   h7 -= c;
   h8 += c;
+  c = h2 + R2 - R2;
+  h2 -= c;
+  h3 += c;
   c = h8 + R8 - R8;
   h8 -= c;
   h9 += c;
+  c = h3 + R3 - R3;
+  h3 -= c;
+  h4 += c;
   c = h9 + R9 - R9;
   h9 -= c;
   h10 += c;
+  c = h4 + R4 - R4;
+  h4 -= c;
+  h5 += c;
   c = h10 + R10 - R10;
   h10 -= c;
   h11 += c;
+  c = h5 + R5 - R5;
+  h5 -= c;
+  h6 += c;
   c = h11 + R11 - R11;
   h11 -= c;
   h0 += c * FOLD;
+  c = h6 + R6 - R6;
+  h6 -= c;
+  h7 += c;
   c = h0 + R0 - R0;
   h0 -= c;
   h1 += c;
