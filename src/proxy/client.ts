@@ -6,7 +6,6 @@ import { createDirectDialer } from '../net/direct-dialer.ts';
 import type { Listener } from '../net/listener.ts';
 import { throughTransport } from '../net/through-transport.ts';
 import { createUpstreamDialer } from '../net/upstream-dialer.ts';
-import type { KeyValues } from '../pt/key-value.ts';
 import type { ClientConfiguration } from '../pt/proxy-environment.ts';
 import { decodeSocksArguments, joinUserPass } from '../pt/socks-arguments.ts';
 import type { SocksCredentials } from '../socks/messages.ts';
@@ -77,6 +76,15 @@ class ForwardProxy {
   /** Opens the SOCKS port of a transport. @throws PosternError `ERR_LISTEN_*` */
   listen(transport: Transport): Promise<Listener> {
     const { transportContext, listen } = this.#context;
+    const { name } = transport;
+    const notify = (notice: string): void => this.#warnOnce(notice);
+    const onSilence = this.#tellSilence(transport);
+    const dialerOf = rememberLast((encoded) => {
+      const args = decodeSocksArguments(encoded);
+      const createSession = transport.client(args, { ...transportContext, notify });
+      this.#warnOnce(warningOfUnknown(transport, 'client', args));
+      return throughTransport(this.#dial, createSession, { onSilence, transport: name });
+    });
     // PT 2 [PT-2-02]: applications are on this machine, and nobody else is to reach the proxy.
     return listenSocks(
       { host: '127.0.0.1', port: 0 },
@@ -84,22 +92,8 @@ class ForwardProxy {
         listen,
         // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
         // anything is dialled.
-        accept: (credentials) => {
-          const args = argumentsOf(credentials);
-          const notify = (notice: string): void => this.#warnOnce(notice);
-          const createSession = transport.client(args, { ...transportContext, notify });
-          this.#warnOnce(warningOfUnknown(transport, 'client', args));
-          return createSession;
-        },
-        serve: (application, createSession) =>
-          this.#serve(
-            transport,
-            application,
-            throughTransport(this.#dial, createSession, {
-              onSilence: this.#tellSilence(transport),
-              transport: transport.name,
-            }),
-          ),
+        accept: (credentials) => dialerOf(argumentsOf(credentials)),
+        serve: (application, dial) => this.#serve(transport, application, dial),
         onFailure: (error) => this.#logFailure(transport, error),
       },
     );
@@ -150,18 +144,27 @@ const MAX_WARNINGS = 32;
 /** Everyday events that nobody can do anything about. */
 const QUIET: ReadonlySet<string> = new Set(['ERR_SOCKS_CLOSED', 'ERR_SOCKS_TIMED_OUT']);
 
+/** Made once for equal bytes in a row: a parent sends its bridge's arguments with every connection. */
+function rememberLast<Made>(make: (bytes: Uint8Array) => Made): (bytes: Uint8Array) => Made {
+  let last: { readonly bytes: Buffer; readonly made: Made } | undefined;
+  return (bytes) => {
+    if (last?.bytes.equals(bytes) !== true) last = { bytes: Buffer.from(bytes), made: make(bytes) };
+    return last.made;
+  };
+}
+
 /** The transport's arguments, out of the fields that carried them (PT 3.5). */
-function argumentsOf(credentials: SocksCredentials): KeyValues {
+function argumentsOf(credentials: SocksCredentials): Uint8Array {
   switch (credentials.type) {
     case 'none':
-      return [];
+      return new Uint8Array(0);
     case 'userId':
-      return decodeSocksArguments(credentials.userId);
+      return credentials.userId;
     case 'userPass':
       // Arguments begin in the user name [PT-3.5-09 .. 11].
       if (credentials.username.length === 0) {
         throw new PosternError('ERR_PT_SOCKS_ARGUMENTS', 'the user name is empty');
       }
-      return decodeSocksArguments(joinUserPass(credentials.username, credentials.password));
+      return joinUserPass(credentials.username, credentials.password);
   }
 }

@@ -51,8 +51,9 @@ export function encodeRequest5(target: Endpoint): Buffer {
 }
 
 /** A SOCKS5 reply. */
-export function encodeReply5(code: number, bound: Endpoint = UNSPECIFIED): Buffer {
-  return new Writer().uint8(5).uint8(code).uint8(0).bytes(encodeAddress(bound)).finish();
+export function encodeReply5(code: number, bound?: Endpoint): Buffer {
+  const address = bound === undefined ? UNSPECIFIED_ADDRESS : encodeAddress(bound);
+  return new Writer().uint8(5).uint8(code).uint8(0).bytes(address).finish();
 }
 
 /**
@@ -109,6 +110,8 @@ function encodeAddress(endpoint: Endpoint): Buffer {
   }
   return writer.uint16(endpoint.port).finish();
 }
+
+const UNSPECIFIED_ADDRESS: Uint8Array = encodeAddress(UNSPECIFIED);
 
 function unencodable(what: string): PosternError {
   return new PosternError('ERR_TUNNEL_UNENCODABLE', what);
