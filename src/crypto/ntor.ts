@@ -3,7 +3,7 @@
  * bridge's public key stands twice in the transcript, and the public keys stand there, not the
  * representatives that travelled.
  */
-import { hkdfSha256, hmacSha256 } from './hash.ts';
+import { hkdfSha256, MacKey } from './hash.ts';
 import { x25519 } from './x25519.ts';
 
 /** What an agreement gives. */
@@ -22,8 +22,9 @@ interface KeyPair {
 const PROTOCOL = 'ntor-curve25519-sha256-1';
 const PROTOCOL_ID: Uint8Array = Buffer.from(PROTOCOL);
 const EXTRACT_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:key_extract`);
-const VERIFY_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:key_verify`);
-const AUTH_KEY: Uint8Array = Buffer.from(`${PROTOCOL}:mac`);
+const EXTRACT_MAC: MacKey = new MacKey(EXTRACT_KEY);
+const VERIFY_MAC: MacKey = new MacKey(Buffer.from(`${PROTOCOL}:key_verify`));
+const AUTH_MAC: MacKey = new MacKey(Buffer.from(`${PROTOCOL}:mac`));
 const EXPAND_INFO: Uint8Array = Buffer.from(`${PROTOCOL}:key_expand`);
 const SERVER: Uint8Array = Buffer.from('Server');
 const KEY_MATERIAL_BYTES = 144;
@@ -86,10 +87,10 @@ function derive(
 ): NtorResult | undefined {
   if (ephemeralSecret === undefined || identitySecret === undefined) return undefined;
   const secretInput = Buffer.concat([ephemeralSecret, identitySecret, suffix]);
-  const keySeed = hmacSha256(EXTRACT_KEY, secretInput);
-  const verify = hmacSha256(VERIFY_KEY, secretInput);
+  const keySeed = EXTRACT_MAC.mac(secretInput);
+  const verify = VERIFY_MAC.mac(secretInput);
   return {
     keyMaterial: hkdfSha256(EXTRACT_KEY, keySeed, EXPAND_INFO, KEY_MATERIAL_BYTES),
-    auth: hmacSha256(AUTH_KEY, verify, suffix, SERVER),
+    auth: AUTH_MAC.mac(verify, suffix, SERVER),
   };
 }
