@@ -18,10 +18,11 @@ const HANDSHAKES: number = 2000 * share;
 const ROUND_TRIPS: number = 10_000 * share;
 const IDLE_CONNECTIONS = options.quick ? 200 : 1000;
 /**
- * Before anything is counted: what the just-in-time compiler needs to know the code, half of the bytes
- * up, half down. The quick form shows that the benchmark works, not how fast anything is.
+ * Right before the same is counted: what the just-in-time compiler needs to know the code, and to know it again
+ * after it has done something else; half of the bytes up, half down. The quick form shows that the benchmark works,
+ * not how fast anything is.
  */
-const WARM_UP = { bytes: 5e8 * share, handshakes: 1500 * share, roundTrips: 1000 * share };
+const WARM_UP = { bytes: 5e8 * share, handshakes: 4000 * share, roundTrips: 10_000 * share };
 
 /** Starts a pair of each program that takes part, one after another. */
 export type Entrants = Readonly<Record<string, () => Promise<Pair>>>;
@@ -39,19 +40,23 @@ export async function compete(
     Object.keys(entrants).map((name) => [name, nothingMeasured()]),
   );
   await withPairs(entrants, async (pairs) => {
-    const inTurns = async (what: string, measure: Measurement, amount: number): Promise<void> => {
+    const inTurns = async (
+      what: string,
+      measure: Measurement,
+      amount: number,
+      warmUp: number,
+    ): Promise<void> => {
       progress(`${subject}: ${what}`);
+      for (const [, pair] of pairs) await measure(pair, nothingMeasured(), warmUp);
       for (let round = 0; round < ROUNDS; round += 1) {
         for (const [name, pair] of round % 2 === 0 ? pairs : pairs.toReversed()) {
           await measure(pair, measured[name]!, amount / ROUNDS);
         }
       }
     };
-    progress(`${subject}: warming up`);
-    for (const [, pair] of pairs) await warmUp(pair);
-    await inTurns('transfers', measureTransfer, TRANSFER_BYTES);
-    await inTurns('handshakes', measureHandshakes, HANDSHAKES);
-    await inTurns('round trips', measureRoundTrips, ROUND_TRIPS);
+    await inTurns('transfers', measureTransfer, TRANSFER_BYTES, WARM_UP.bytes);
+    await inTurns('handshakes', measureHandshakes, HANDSHAKES, WARM_UP.handshakes);
+    await inTurns('round trips', measureRoundTrips, ROUND_TRIPS, WARM_UP.roundTrips);
   });
   // In fresh processes: what the transfers left behind would hide what connections take.
   await withPairs(entrants, async (pairs) => {
@@ -77,18 +82,12 @@ async function withPairs(
   }
 }
 
-async function warmUp(pair: Pair): Promise<void> {
-  const discarded = nothingMeasured();
-  await measureTransfer(pair, discarded, WARM_UP.bytes);
-  await measureHandshakes(pair, discarded, WARM_UP.handshakes);
-  await measureRoundTrips(pair, discarded, WARM_UP.roundTrips);
-}
-
 /** What the figures are, for below a table. */
 export const legend: string = `- *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down, after ${WARM_UP.bytes / 2e6} MB each
   way that are not counted.
-- *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close.
+- *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close; after
+  ${WARM_UP.handshakes} that are not counted. A Node program learns for that long: its first ones cost twice as much.
 - *memory per idle connection*: what a process that has just started grows by with ${IDLE_CONNECTIONS} connections
   open; *private* is what it alone has and has written to, *resident* is all that is mapped in.
-- *round trip*: 64 bytes to an echo behind the server, one after another.
+- *round trip*: 64 bytes to an echo behind the server, one after another, after ${WARM_UP.roundTrips} that are not counted.
 `;
