@@ -11,16 +11,18 @@ import {
 import { options, progress, share } from './options.ts';
 import type { Pair } from './pair.ts';
 
-/** Even, so that each program comes as often first as last. */
-const ROUNDS = options.quick ? 2 : 4;
+/**
+ * Even, so that each program comes as often first as last; many, for Node forgets what its compiler has learned
+ * while a process does nothing for 8 seconds.
+ */
+const ROUNDS = options.quick ? 2 : 8;
 const TRANSFER_BYTES: number = 2e9 * share;
 const HANDSHAKES: number = 2000 * share;
 const ROUND_TRIPS: number = 10_000 * share;
 const IDLE_CONNECTIONS = options.quick ? 200 : 1000;
 /**
- * Right before the same is counted: what the just-in-time compiler needs to know the code, and to know it again
- * after it has done something else; half of the bytes up, half down. The quick form shows that the benchmark works,
- * not how fast anything is.
+ * In the turns before those that are counted: what the just-in-time compiler needs to know the code, half of the
+ * bytes up, half down. The quick form shows that the benchmark works, not how fast anything is.
  */
 const WARM_UP = { bytes: 5e8 * share, handshakes: 4000 * share, roundTrips: 10_000 * share };
 
@@ -47,10 +49,10 @@ export async function compete(
       warmUp: number,
     ): Promise<void> => {
       progress(`${subject}: ${what}`);
-      for (const [, pair] of pairs) await measure(pair, nothingMeasured(), warmUp);
-      for (let round = 0; round < ROUNDS; round += 1) {
+      const amountOfRound = amount / ROUNDS;
+      for (let round = -Math.ceil(warmUp / amountOfRound); round < ROUNDS; round += 1) {
         for (const [name, pair] of round % 2 === 0 ? pairs : pairs.toReversed()) {
-          await measure(pair, measured[name]!, amount / ROUNDS);
+          await measure(pair, round < 0 ? nothingMeasured() : measured[name]!, amountOfRound);
         }
       }
     };
@@ -86,7 +88,8 @@ async function withPairs(
 export const legend: string = `- *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down, after ${WARM_UP.bytes / 2e6} MB each
   way that are not counted.
 - *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close; after
-  ${WARM_UP.handshakes} that are not counted. A Node program learns for that long: its first ones cost twice as much.
+  ${WARM_UP.handshakes} that are not counted. A Node program learns for that long, and anew when it was idle: its first ones cost twice as
+  much.
 - *memory per idle connection*: what a process that has just started grows by with ${IDLE_CONNECTIONS} connections
   open; *private* is what it alone has and has written to, *resident* is all that is mapped in.
 - *round trip*: 64 bytes to an echo behind the server, one after another, after ${WARM_UP.roundTrips} that are not counted.
