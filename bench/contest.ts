@@ -88,8 +88,7 @@ async function withPairs(
 export const legend: string = `- *CPU per GB*: user and system time for 10^9 bytes, half of them up, half down, after ${WARM_UP.bytes / 2e6} MB each
   way that are not counted.
 - *CPU per handshake*: a SOCKS request, the transport's handshake, one byte each way, the close; after
-  ${WARM_UP.handshakes} that are not counted. A Node program learns for that long, and anew when it was idle: its first ones cost twice as
-  much.
+  ${WARM_UP.handshakes} that are not counted. A Node program learns for that long, and anew when it was idle: its first ones cost more.
 - *memory per idle connection*: what a process that has just started grows by with ${IDLE_CONNECTIONS} connections
   open; *private* is what it alone has and has written to, *resident* is all that is mapped in.
 - *round trip*: 64 bytes to an echo behind the server, one after another, after ${WARM_UP.roundTrips} that are not counted.

@@ -147,6 +147,7 @@ export class Ways {
 
   async #launch(transport: string): Promise<Supervisor<Child<CmethodMessage>>> {
     const { program, upstreamProxy, signal } = this.#options;
+    const closing = this.#closing.signal;
     this.#directory ??= makeTemporaryDirectory('postern-check-');
     return startTransports({
       ...program!,
@@ -157,7 +158,7 @@ export class Ways {
         outboundBind: {},
         ...(upstreamProxy !== undefined && { upstreamProxy: parseUpstreamProxy(upstreamProxy) }),
       },
-      signal: AbortSignal.any([this.#closing.signal, signal ?? []].flat()),
+      signal: signal === undefined ? closing : AbortSignal.any([closing, signal]),
     });
   }
 }

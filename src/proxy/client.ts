@@ -92,7 +92,7 @@ class ForwardProxy {
         listen,
         // PT 3.5: arguments belong to this connection alone, and a fault in them is found before
         // anything is dialled.
-        accept: (credentials) => dialerOf(argumentsOf(credentials)),
+        accept: (credentials) => dialerOf(encodedArgumentsOf(credentials)),
         serve: (application, dial) => this.#serve(transport, application, dial),
         onFailure: (error) => this.#logFailure(transport, error),
       },
@@ -153,8 +153,8 @@ function rememberLast<Made>(make: (bytes: Uint8Array) => Made): (bytes: Uint8Arr
   };
 }
 
-/** The transport's arguments, out of the fields that carried them (PT 3.5). */
-function argumentsOf(credentials: SocksCredentials): Uint8Array {
+/** The transport's arguments as they came, out of the fields that carried them (PT 3.5). */
+function encodedArgumentsOf(credentials: SocksCredentials): Uint8Array {
   switch (credentials.type) {
     case 'none':
       return new Uint8Array(0);

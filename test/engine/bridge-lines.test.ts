@@ -85,18 +85,21 @@ describe('the bridge lines', () => {
   });
 
   test('are not waited for at the end', async (t) => {
-    let asked = (): void => {};
-    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    let asked = (_signal?: AbortSignal): void => {};
+    const isAsked = new Promise<AbortSignal | undefined>((resolve) => (asked = resolve));
     const bridge = bridgeRole(t, (_name, signal) => {
-      asked();
+      asked(signal);
       return new Promise((_resolve, reject) => {
-        signal!.addEventListener('abort', () => reject(signal!.reason as Error));
+        const giveUp = (): void => reject(new Error('given up'));
+        if (signal === undefined) giveUp();
+        else signal.addEventListener('abort', giveUp);
       });
     });
     await bridge.load('Address gate.example\n');
-    await isAsked;
+    const signal = await isAsked;
     bridge.stop.abort(new Error('the daemon ends'));
     await bridge.role.close();
+    assert.equal(signal?.aborted, true);
     assert.deepEqual(bridge.said.lines, []);
     assert.throws(bridge.written, { code: 'ENOENT' });
   });

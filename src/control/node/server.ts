@@ -28,8 +28,8 @@ export interface ControlServerOptions {
 export interface ControlConnectionOptions {
   /**
    * `port`: over TCP, from anywhere; without secrets nobody gets in. `loopback`: from this machine, whoever it is.
-   * `socket`: the system lets in only the owner and whom he has chosen, and no AUTHENTICATE is needed; an empty one is accepted all
-   * the same, since clients send it before they know.
+   * `socket`: the system lets in only the owner and whom he has chosen, and no AUTHENTICATE is needed; an empty
+   * one is accepted all the same, since clients send it before they know.
    */
   readonly from: 'port' | 'loopback' | 'socket';
   /** Its listener: strangers can fill up the unauthenticated places of one listener, but not those of others. */

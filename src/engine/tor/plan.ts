@@ -63,7 +63,7 @@ async function planOwned(
         const shown = isShown ? `{${domain.toUpperCase()}} ${message}` : message;
         // The first lines come before Tor has read that it is to tell; of a Tor that is not to tell nobody knows.
         const part = log.in(
-          domain ?? (settings.asksForDomains(store.current) ? 'general' : domain),
+          domain ?? (settings.asksForDomains(store.current) ? 'general' : undefined),
         );
         // Tor's version has four parts, like an address.
         if (/^(?:\{\w+\} )?Tor [\d.]+\S* running on /.test(shown)) part.announce(shown);
