@@ -78,3 +78,24 @@ read -r _
   await assert.rejects(Promise.race([dialing, turn()]), reason);
   await transports.close();
 });
+
+test('a bridge whose transport nobody carries out leads nowhere, as the first hop and behind another', async (t) => {
+  const { options, values } = optionsIn(t);
+  const transports = new ClientTransports(options);
+  const { routeTo, commit } = await transports.prepare(
+    values('UseBridges 1\nBridge nobody 192.0.2.1:1\n'),
+  );
+  commit();
+  const endpoint = { host: '192.0.2.1', port: 1 };
+  const { direct, through } = routeTo({ transport: 'nobody', endpoint, args: [] });
+  let isDialed = false;
+  const behind = through!(async () => {
+    isDialed = true;
+    throw new Error('dialled without the transport');
+  });
+  for (const dial of [direct, behind]) {
+    await assert.rejects(dial(endpoint), { code: 'ERR_TRANSPORT_UNKNOWN' });
+  }
+  assert.equal(isDialed, false);
+  await transports.close();
+});
